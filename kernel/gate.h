@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The gate of a store: all I/O to it carries a handle, the owner's own too.
+ *
+ * A grant belongs to (volume, epoch, client node); its percpu_ref counts the
+ * I/O in flight, so that revoking is: kill the ref, wait until it is zero.
+ * Revoking epoch e revokes every grant of that volume with an epoch <= e and
+ * makes the gate refuse such epochs until the store is closed.
+ *
+ * Leases: each answer to a client's beacon, at the time its read arrived,
+ * extends the lease of all of the client's grants that the answer does not
+ * list as revoked, to arrival + HCV_LEASE_MS on CLOCK_BOOTTIME.  The local gate
+ * gives the lease with hcv_gate_beacon_local().  Fenced means: no I/O in flight
+ * and every lease given to an epoch <= e has ended.  After an open that does
+ * not find HCV_SB_CLEAN | HCV_SB_NO_LEASE, no revocation counts as done before
+ * one full lease has passed since the open.
+ */
+#ifndef HCV_GATE_H
+#define HCV_GATE_H
+
+#include <linux/netlink.h>
+#include <linux/percpu-refcount.h>
+#include <linux/uuid.h>
+
+#include <linux/hcivol.h>
+#include "store.h"
+
+#define HCV_BEACON_MS		500
+#define HCV_PATIENCE_MS		3000
+#define HCV_LEASE_MS		4500
+
+/**
+ * struct hcv_grant - handles of one (volume, epoch, client) at a store
+ * @ref: I/O in flight; killed by the revocation
+ * @store: not refcounted here: the gate lives as long as its store
+ * The rest is gate.c's.
+ */
+struct hcv_grant {
+	struct percpu_ref ref;
+	struct hcv_store *store;
+	uuid_t vol;
+	u64 epoch;
+	uuid_t client;
+	/* private: gate.c */
+	struct list_head node;
+	struct kref kref;
+	struct completion drained;
+	bool revoked;
+	s64 lease_end_ns;
+	struct hcv_nl_range *range;
+	u32 nr_ranges;
+	void *chunk;
+};
+
+/**
+ * struct hcv_where - a device and a position on it
+ */
+struct hcv_where {
+	struct block_device *bdev;
+	sector_t sector;
+};
+
+struct hcv_gate *hcv_gate_create(struct hcv_store *store, bool silent);
+/** hcv_gate_destroy() - no grants are left, or all are revoked and drained */
+void hcv_gate_destroy(struct hcv_gate *gate);
+/** hcv_gate_busy() - whether any unrevoked grant exists */
+bool hcv_gate_busy(struct hcv_gate *gate);
+
+/**
+ * hcv_gate_grant() - hand out handles
+ * @count: grant indexes wanted, 1 + highest extent index + 1; rounded up to
+ *	a multiple of HCV_HANDLE_CHUNK
+ *
+ * Idempotent; extents that are not (yet) on the store fail when used.  A grant
+ * looks an extent up again when it was added after the grant.
+ * Context: process, sleeps (reserves handles on the media).
+ * Return: the grant with a reference (hcv_grant_put()), or an ERR_PTR:
+ * -ESTALE revoked epoch, -ENOENT nothing of this volume here, -ENOSPC.
+ */
+struct hcv_grant *hcv_gate_grant(struct hcv_store *store, const uuid_t *vol,
+				 u64 epoch, const uuid_t *client, u32 count,
+				 struct netlink_ext_ack *extack);
+void hcv_grant_put(struct hcv_grant *grant);
+
+/**
+ * hcv_gate_revoke() - revoke every grant of @vol with an epoch <= @epoch
+ * @inflight: I/Os that have not ended; exact once it is small
+ * @lease_ms: until the last lease has ended
+ *
+ * Returns at once; both zero means fenced.
+ */
+int hcv_gate_revoke(struct hcv_store *store, const uuid_t *vol, u64 epoch,
+		    u32 *inflight, u32 *lease_ms);
+
+/**
+ * hcv_gate_lookup() - grant and position behind an address of an export
+ * @client: whose export it came in by
+ * @handle: address >> HCV_HANDLE_SHIFT
+ * @off: byte offset in the handle, @len bytes must lie in one object
+ *
+ * Context: any; not under a lock.
+ * Return: the grant with @ref taken (hcv_grant_exit()), or NULL: unknown,
+ * revoked, foreign handle, or out of the object's range.
+ */
+struct hcv_grant *hcv_gate_lookup(struct hcv_store *store,
+				  const uuid_t *client, u64 handle, u32 off,
+				  u32 len, struct hcv_where *where);
+
+/**
+ * hcv_grant_map() - position of grant index @index, offset @off
+ *
+ * For the local gate; the caller holds the grant's @ref or a reference.
+ * Return: 0, -ENOENT no such object here, -ERANGE.
+ */
+int hcv_grant_map(struct hcv_grant *grant, u32 index, u32 off, u32 len,
+		  struct hcv_where *where);
+
+/** hcv_grant_enter() - count an I/O in; false: revoked */
+static inline bool hcv_grant_enter(struct hcv_grant *grant)
+{
+	return percpu_ref_tryget_live(&grant->ref);
+}
+
+/** hcv_grant_exit() - the I/O has ended; any context */
+static inline void hcv_grant_exit(struct hcv_grant *grant)
+{
+	percpu_ref_put(&grant->ref);
+}
+
+/**
+ * hcv_gate_beacon() - answer a beacon of @client
+ * @buf: 4 KiB, gets the sealed control window
+ *
+ * Extends the leases as described above. Context: any, irqs on or off.
+ */
+void hcv_gate_beacon(struct hcv_store *store, const uuid_t *client, void *buf);
+/** hcv_gate_beacon_local() - same for a local grant; false: revoked */
+bool hcv_gate_beacon_local(struct hcv_grant *grant);
+
+#endif /* HCV_GATE_H */

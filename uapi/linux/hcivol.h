@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * hcivol generic netlink family, version 1
+ *
+ * hcivold (the agent) drives the module with these commands; nothing else
+ * does.  The module never decides who owns a volume or which replicas are
+ * in-sync: it reports, waits for the agent's word, and refuses words that
+ * are out of date.
+ *
+ * All commands that change something, and the event group, need CAP_NET_ADMIN
+ * in the initial user namespace.  Unknown attributes, unknown flag bits, wrong
+ * lengths and out-of-range values get -EINVAL with a sentence in the extended
+ * ack.  UUIDs are 16 bytes.  u64 attributes are aligned with HCV_A_PAD.
+ * Every "add", "grant" and "revoke" may be repeated: the same request again
+ * gives the same answer, so that an agent that was killed can start over.
+ *
+ * HCV_CMD_MODULE_GET
+ *	-> VERSION, ABI, BOOT_ID, NODE and CLUSTER if set
+ * HCV_CMD_NODE_SET	NODE, CLUSTER
+ *	Names this node.  -EBUSY if another name is set and a store is open.
+ *
+ * HCV_CMD_STORE_OPEN	PATH [STORE]
+ *	Opens a formatted block device.  -EUCLEAN: not a store, or damaged;
+ *	-EEXIST: that store is open already under another path; -ESTALE: it
+ *	belongs to another cluster.  Answers as STORE_GET.
+ * HCV_CMD_STORE_CLOSE	STORE
+ *	-EBUSY while exports, grants or attached volumes use it.
+ * HCV_CMD_STORE_GET	STORE, or dump
+ *	-> STORE PATH LABEL INCARNATION DEV_BYTES LBA_BYTES NR_EXTENTS
+ *	   NR_EXTENTS_USED NR_VOLS NR_VOLS_USED STORE_FLAGS + counters
+ * HCV_CMD_STORE_EXTENT_ADD	STORE VOL INDEXES
+ *	Allocates and formats the extents, and the volume's area with the
+ *	first one.  -ENOSPC: none of the missing ones was allocated.
+ * HCV_CMD_STORE_EXTENT_DEL	STORE VOL [INDEXES]
+ *	Frees them; without INDEXES all extents and the area of the volume.
+ *	-EBUSY while a grant of the volume is live.
+ * HCV_CMD_STORE_EXTENT_GET	STORE, dump
+ *	-> one message per volume: VOL INDEXES (a volume with more than 4,096
+ *	   extents comes in several messages)
+ *
+ * HCV_CMD_EXPORT_ADD	STORE NODE
+ *	Makes the block device that nvmet serves to client NODE.
+ *	-> STORE NODE DEVNAME ("hcvx3")
+ * HCV_CMD_EXPORT_DEL	STORE NODE	-EBUSY while it is open or has grants.
+ * HCV_CMD_EXPORT_GET	dump
+ *
+ * HCV_CMD_GRANT	STORE VOL EPOCH NODE COUNT
+ *	Hands out COUNT consecutive handles to client NODE (this node: the
+ *	local gate); answers FIRST COUNT INCARNATION.  A repeat with a larger
+ *	COUNT adds a range: the answer carries all ranges in order
+ *	(HCV_A_RANGES).  -ESTALE: the epoch is revoked here.  -ENOENT: the
+ *	store has nothing of this volume.
+ * HCV_CMD_REVOKE	STORE VOL EPOCH
+ *	Revokes every grant of the volume with an epoch <= EPOCH, at once and
+ *	for ever in this incarnation.  -> INFLIGHT LEASE_MS; both zero: fenced.
+ *	Until then -EINPROGRESS is not used: repeat the call.
+ * HCV_CMD_GRANT_GET	dump
+ *	-> STORE VOL EPOCH NODE RANGES INFLIGHT LEASE_MS GRANT_FLAGS
+ *
+ * HCV_CMD_VOL_CREATE	VOL NAME SIZE STRIPE REPLICAS EPOCH V LINEAGE QUEUE
+ *			[VOL_FLAGS] [POLICY]
+ *	A volume without a disk yet. Answers MINOR.  -EEXIST.
+ * HCV_CMD_VOL_LINK_ADD	VOL EPOCH STORE LINK_STATE RANGES INCARNATION
+ *			[PATH] [LINK_FLAGS]
+ *	Ties the volume to a store: PATH is the remote device, absent for a
+ *	store of this node.  LINK_STATE is INSYNC before the start, SYNCING
+ *	after it; INSYNC after the start only to bring back a LOST link with
+ *	the same incarnation.
+ * HCV_CMD_VOL_LINK_DEL	VOL EPOCH STORE
+ *	Drops a link that is OUT.  -EBUSY: still in-sync.
+ * HCV_CMD_VOL_EXTENT_ADD	VOL EPOCH EXTENTS
+ *	Rows: struct hcv_nl_extent each.  Known rows with the same content
+ *	are ignored; a known row with further stores extends it.
+ * HCV_CMD_VOL_START	VOL EPOCH V [STORE]
+ *	Flushes all links, loads the pages (from STORE, else from the best),
+ *	and makes the disk.  Takes as long as reading the pages does.
+ * HCV_CMD_VOL_SUSPEND	VOL EPOCH
+ *	Holds new I/O, ends what is in flight, flushes, writes the volume page.
+ * HCV_CMD_VOL_RESUME	VOL EPOCH
+ * HCV_CMD_VOL_STOP	VOL [VOL_FLAGS: FORCE]
+ *	Without FORCE: -EBUSY while open; flushes, closes.  With FORCE: I/O
+ *	fails from now on, the name and the epoch are given up within 5 s; the
+ *	disk stays as a zombie until stuck I/O has ended.
+ * HCV_CMD_VOL_SET	VOL EPOCH [SIZE] [NAME] [POLICY] [POLICY_MS] [VOL_FLAGS]
+ *			[SYNC_KIBPS]
+ * HCV_CMD_VOL_CONFIRM	VOL EPOCH V STORE INCARNATION LINK_STATE
+ *	The record was changed: STORE is OUT or INSYNC as of version V.
+ *	-ESTALE: another epoch, an older V, or another incarnation.
+ * HCV_CMD_VOL_NOSPACE	VOL EPOCH COLUMN
+ *	No store can give another extent: writes waiting for one get ENOSPC.
+ * HCV_CMD_VOL_FENCE	VOL EPOCH
+ *	The record names another owner: every I/O fails from now on.
+ * HCV_CMD_VOL_GET	VOL, or dump
+ *	-> all of the above, VOL_STATE, WAIT_*, counters, nested HCV_A_LINK
+ *	   (one per link)
+ * HCV_CMD_VOL_STATS_GET	VOL, or dump
+ *	-> VOL, HIST_READ, HIST_WRITE, HIST_FLUSH: arrays of HCV_HIST_BUCKETS
+ *	   u64; bucket i counts latencies of [2^i, 2^(i+1)) microseconds,
+ *	   bucket 0 those below 2, the last one everything longer.
+ *
+ * HCV_CMD_EVENT (multicast group "events"), also found by VOL_GET as state,
+ * so that a lost event loses nothing:
+ *	EVENT, EVENT_SEQ, TIME_NS and what the event is about.
+ */
+#ifndef _UAPI_LINUX_HCIVOL_H
+#define _UAPI_LINUX_HCIVOL_H
+
+#include <linux/types.h>
+
+#define HCV_GENL_NAME		"hcivol"
+#define HCV_GENL_VERSION	1
+#define HCV_GENL_GROUP_EVENTS	"events"
+#define HCV_ABI			1
+
+#define HCV_MAX_LINKS		32	/* stores of one volume */
+#define HCV_MAX_REPLICAS	4	/* of one extent, one joining included */
+#define HCV_HIST_BUCKETS	28
+
+enum hcv_cmd {
+	HCV_CMD_UNSPEC			= 0,
+	HCV_CMD_MODULE_GET		= 1,
+	HCV_CMD_NODE_SET		= 2,
+	HCV_CMD_STORE_OPEN		= 3,
+	HCV_CMD_STORE_CLOSE		= 4,
+	HCV_CMD_STORE_GET		= 5,
+	HCV_CMD_STORE_EXTENT_ADD	= 6,
+	HCV_CMD_STORE_EXTENT_DEL	= 7,
+	HCV_CMD_STORE_EXTENT_GET	= 8,
+	HCV_CMD_EXPORT_ADD		= 9,
+	HCV_CMD_EXPORT_DEL		= 10,
+	HCV_CMD_EXPORT_GET		= 11,
+	HCV_CMD_GRANT			= 12,
+	HCV_CMD_REVOKE			= 13,
+	HCV_CMD_GRANT_GET		= 14,
+	HCV_CMD_VOL_CREATE		= 15,
+	HCV_CMD_VOL_LINK_ADD		= 16,
+	HCV_CMD_VOL_LINK_DEL		= 17,
+	HCV_CMD_VOL_EXTENT_ADD		= 18,
+	HCV_CMD_VOL_START		= 19,
+	HCV_CMD_VOL_SUSPEND		= 20,
+	HCV_CMD_VOL_RESUME		= 21,
+	HCV_CMD_VOL_STOP		= 22,
+	HCV_CMD_VOL_SET			= 23,
+	HCV_CMD_VOL_CONFIRM		= 24,
+	HCV_CMD_VOL_NOSPACE		= 25,
+	HCV_CMD_VOL_FENCE		= 26,
+	HCV_CMD_VOL_GET			= 27,
+	HCV_CMD_VOL_STATS_GET		= 28,
+	HCV_CMD_EVENT			= 29,
+	__HCV_CMD_MAX
+};
+
+#define HCV_CMD_MAX (__HCV_CMD_MAX - 1)
+
+enum hcv_attr {
+	HCV_A_UNSPEC		= 0,
+	HCV_A_PAD		= 1,
+	HCV_A_VERSION		= 2,	/* string */
+	HCV_A_ABI		= 3,	/* u32 */
+	HCV_A_BOOT_ID		= 4,	/* u64, random at module load */
+	HCV_A_NODE		= 5,	/* uuid */
+	HCV_A_CLUSTER		= 6,	/* uuid */
+	HCV_A_STORE		= 7,	/* uuid */
+	HCV_A_PATH		= 8,	/* string */
+	HCV_A_LABEL		= 9,	/* string */
+	HCV_A_INCARNATION	= 10,	/* u64 */
+	HCV_A_DEV_BYTES		= 11,	/* u64 */
+	HCV_A_LBA_BYTES		= 12,	/* u32 */
+	HCV_A_NR_EXTENTS	= 13,	/* u32 */
+	HCV_A_NR_EXTENTS_USED	= 14,	/* u32 */
+	HCV_A_NR_VOLS		= 15,	/* u32 */
+	HCV_A_NR_VOLS_USED	= 16,	/* u32 */
+	HCV_A_STORE_FLAGS	= 17,	/* u32 HCV_STORE_F_* */
+	HCV_A_VOL		= 18,	/* uuid */
+	HCV_A_INDEXES		= 19,	/* array of u32 */
+	HCV_A_DEVNAME		= 20,	/* string, without /dev/ */
+	HCV_A_EPOCH		= 21,	/* u64 */
+	HCV_A_COUNT		= 22,	/* u32 */
+	HCV_A_FIRST		= 23,	/* u64 */
+	HCV_A_RANGES		= 24,	/* array of struct hcv_nl_range */
+	HCV_A_INFLIGHT		= 25,	/* u32 */
+	HCV_A_LEASE_MS		= 26,	/* u32 */
+	HCV_A_GRANT_FLAGS	= 27,	/* u32 HCV_GRANT_F_* */
+	HCV_A_NAME		= 28,	/* string, [A-Za-z0-9._-]{1,63} */
+	HCV_A_SIZE		= 29,	/* u64, bytes, multiple of 4096 */
+	HCV_A_STRIPE		= 30,	/* u32: 1, 2, 4 */
+	HCV_A_REPLICAS		= 31,	/* u32: 1..3 */
+	HCV_A_V			= 32,	/* u64 */
+	HCV_A_LINEAGE		= 33,	/* u64 */
+	HCV_A_QUEUE		= 34,	/* u32 enum hcv_queue */
+	HCV_A_VOL_FLAGS		= 35,	/* u32 HCV_VOL_F_* */
+	HCV_A_POLICY		= 36,	/* u32 enum hcv_policy */
+	HCV_A_POLICY_MS		= 37,	/* u32: HCV_POLICY_ERROR acts after it */
+	HCV_A_MINOR		= 38,	/* u32: N of /dev/hcivolN */
+	HCV_A_LINK_STATE	= 39,	/* u32 enum hcv_link_state */
+	HCV_A_LINK_FLAGS	= 40,	/* u32 HCV_LINK_F_* */
+	HCV_A_EXTENTS		= 41,	/* array of struct hcv_nl_extent */
+	HCV_A_COLUMN		= 42,	/* u32 */
+	HCV_A_VOL_STATE		= 43,	/* u32 enum hcv_vol_state */
+	HCV_A_WAIT		= 44,	/* u32 enum hcv_wait: longest wait */
+	HCV_A_WAIT_MS		= 45,	/* u64: since when */
+	HCV_A_WAIT_COUNT	= 46,	/* u32: I/Os waiting */
+	HCV_A_LINK		= 47,	/* nested */
+	HCV_A_OPENERS		= 48,	/* u32 */
+	HCV_A_READY		= 49,	/* u32: free data slots, all columns */
+	HCV_A_COL_READY		= 50,	/* array of u32: fully free extents
+					 * of each column */
+	HCV_A_READ_IOS		= 51,	/* u64 counters from here */
+	HCV_A_WRITE_IOS		= 52,
+	HCV_A_FLUSH_IOS		= 53,
+	HCV_A_DISCARD_IOS	= 54,
+	HCV_A_READ_BYTES	= 55,
+	HCV_A_WRITE_BYTES	= 56,
+	HCV_A_DISCARD_BYTES	= 57,
+	HCV_A_ERRORS		= 58,
+	HCV_A_SYNC_TOTAL	= 59,	/* u64 bytes to look at or copy */
+	HCV_A_SYNC_DONE		= 60,	/* u64 */
+	HCV_A_SYNC_COPIED	= 61,	/* u64 bytes really copied */
+	HCV_A_SYNC_KIBPS	= 62,	/* u32 limit, 0: none */
+	HCV_A_MISSED_MIBS	= 63,	/* u32 */
+	HCV_A_USED_SLOTS	= 64,	/* u64 slots with data */
+	HCV_A_META_BYTES	= 65,	/* u64 kernel memory of the map */
+	HCV_A_EVENT		= 66,	/* u32 enum hcv_event */
+	HCV_A_EVENT_SEQ		= 67,	/* u64 */
+	HCV_A_TIME_NS		= 68,	/* u64 CLOCK_BOOTTIME */
+	HCV_A_TEXT		= 69,	/* string: the cause, for people */
+	HCV_A_HIST_READ		= 70,	/* array of u64 */
+	HCV_A_HIST_WRITE	= 71,	/* array of u64 */
+	HCV_A_HIST_FLUSH	= 72,	/* array of u64 */
+	HCV_A_ERRNO		= 73,	/* u32: positive errno of the cause */
+	HCV_A_UNFLUSHED_MIBS	= 74,	/* u32 */
+	__HCV_A_MAX
+};
+
+#define HCV_A_MAX (__HCV_A_MAX - 1)
+
+enum hcv_queue {
+	HCV_QUEUE_MQ		= 0,
+	HCV_QUEUE_BIO		= 1,
+};
+
+/* What to do with I/O that has no usable replica, or no agent. */
+enum hcv_policy {
+	HCV_POLICY_SUSPEND	= 0,	/* wait for as long as it takes */
+	HCV_POLICY_ERROR	= 1,	/* EIO after POLICY_MS */
+};
+
+#define HCV_VOL_F_READONLY	(1U << 0)
+#define HCV_VOL_F_FORCE		(1U << 1)	/* VOL_STOP only */
+#define HCV_VOL_F_COPY_WRITES	(1U << 2)
+#define HCV_VOL_F_ALL \
+	(HCV_VOL_F_READONLY | HCV_VOL_F_FORCE | HCV_VOL_F_COPY_WRITES)
+
+#define HCV_STORE_F_FAILED	(1U << 0)	/* an I/O error latched it */
+#define HCV_STORE_F_READONLY	(1U << 1)
+#define HCV_STORE_F_ALL		(HCV_STORE_F_FAILED | HCV_STORE_F_READONLY)
+
+#define HCV_GRANT_F_REVOKED	(1U << 0)
+#define HCV_GRANT_F_ALL		HCV_GRANT_F_REVOKED
+
+#define HCV_LINK_F_FULL		(1U << 0)	/* trust no stamp: copy all */
+#define HCV_LINK_F_ALL		HCV_LINK_F_FULL
+
+enum hcv_vol_state {
+	HCV_VOL_NEW		= 0,	/* being put together */
+	HCV_VOL_LOADING		= 1,
+	HCV_VOL_ACTIVE		= 2,
+	HCV_VOL_SUSPENDED	= 3,	/* see WAIT */
+	HCV_VOL_STOPPING	= 4,
+	HCV_VOL_FENCED		= 5,	/* fails all I/O */
+	HCV_VOL_ZOMBIE		= 6,	/* waits for its last I/O */
+	__HCV_VOL_STATES
+};
+
+enum hcv_link_state {
+	HCV_LINK_OUT		= 0,	/* no I/O */
+	HCV_LINK_INSYNC		= 1,
+	HCV_LINK_FAILING	= 2,	/* failed, removal not confirmed */
+	HCV_LINK_LOST		= 3,	/* failed as the last in-sync one */
+	HCV_LINK_SYNCING	= 4,
+	HCV_LINK_JOINING	= 5,	/* equal; addition not confirmed */
+	__HCV_LINK_STATES
+};
+
+/* What an I/O, or the volume, waits for. */
+enum hcv_wait {
+	HCV_WAIT_NONE		= 0,
+	HCV_WAIT_CONFIRM	= 1,	/* agent: removal of a replica */
+	HCV_WAIT_EXTENT		= 2,	/* agent: space */
+	HCV_WAIT_REPLICA	= 3,	/* no usable replica */
+	HCV_WAIT_LEASE		= 4,	/* lease ran out */
+	HCV_WAIT_SUSPEND	= 5,	/* asked by the agent */
+	HCV_WAIT_BUSY		= 6,	/* another write of the block */
+	HCV_WAIT_FLUSH		= 7,	/* a flush round */
+	HCV_WAIT_IO		= 8,	/* the device beneath */
+	__HCV_WAITS
+};
+
+enum hcv_event {
+	HCV_EVENT_NONE		= 0,
+	HCV_EVENT_LINK_FAILED	= 1,	/* VOL STORE EPOCH V INCARNATION TEXT:
+					 * wants VOL_CONFIRM */
+	HCV_EVENT_NEED_EXTENT	= 2,	/* VOL EPOCH COLUMN */
+	HCV_EVENT_SYNC_DONE	= 3,	/* VOL STORE EPOCH INCARNATION: link is
+					 * JOINING, wants VOL_CONFIRM */
+	HCV_EVENT_VOL_STATE	= 4,	/* VOL VOL_STATE WAIT */
+	HCV_EVENT_LINK_STATE	= 5,	/* VOL STORE LINK_STATE */
+	HCV_EVENT_STORE_FAILED	= 6,	/* STORE TEXT */
+	HCV_EVENT_MEDIA_ERROR	= 7,	/* STORE [VOL] TEXT */
+	HCV_EVENT_REVOKED	= 8,	/* STORE VOL EPOCH */
+	__HCV_EVENTS
+};
+
+/**
+ * struct hcv_nl_range - a range of handles
+ * @first: first handle
+ * @base: grant index of the first handle
+ * @count: number of handles
+ */
+struct hcv_nl_range {
+	__u64 first;
+	__u32 base;
+	__u32 count;
+};
+
+#define HCV_EXT_F_FRESH		(1U << 0)	/* just formatted, all absent */
+#define HCV_EXT_F_ALL		HCV_EXT_F_FRESH
+
+/**
+ * struct hcv_nl_extent - one row of a volume
+ * @index: the extent's index in the volume
+ * @column: stripe column, below the volume's stripe
+ * @nr: stores used in @store, 1 .. HCV_MAX_REPLICAS
+ * @flags: HCV_EXT_F_*
+ * @full: bit i: the copy on store[i] is full as far as its link is in-sync
+ * @store: the stores' UUIDs; unused entries are zero
+ */
+struct hcv_nl_extent {
+	__u32 index;
+	__u8 column;
+	__u8 nr;
+	__u8 flags;
+	__u8 full;
+	__u8 store[HCV_MAX_REPLICAS][16];
+};
+
+#endif /* _UAPI_LINUX_HCIVOL_H */
