@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The link to hcivol.ko: typed wrappers of uapi/linux/hcivol.h over libmnl.
+ * Blocking calls on a socket of their own, one per call site and thread (struct hcv_klink
+ * is not shared between threads); every receive has a time-out.
+ * All return 0 or -errno; the kernel's sentence is in hcv_klink_error().
+ */
+#ifndef HCV_AGENT_KLINK_H
+#define HCV_AGENT_KLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/hcivol.h>
+#include "core/model.h"
+
+struct hcv_klink;
+
+struct hcv_klink *hcv_klink_open(void);
+void hcv_klink_close(struct hcv_klink *k);
+const char *hcv_klink_error(const struct hcv_klink *k);
+
+struct hcv_k_module { uint32_t abi; uint64_t boot_id; bool has_node;
+	char version[32]; char node[HCV_ID_LEN]; char cluster[HCV_ID_LEN]; };
+int hcv_k_module_get(struct hcv_klink *k, struct hcv_k_module *m);
+int hcv_k_node_set(struct hcv_klink *k, const char *node, const char *cluster);
+
+struct hcv_k_store {
+	char uuid[HCV_ID_LEN];
+	char path[256];
+	char label[HCV_NAME_LEN];
+	uint64_t incarnation, dev_bytes;
+	uint32_t lba_bytes, nr_extents, nr_extents_used, nr_vols, nr_vols_used;
+	uint32_t flags;
+};
+int hcv_k_store_open(struct hcv_klink *k, const char *path, const char *uuid,
+		     struct hcv_k_store *out);
+int hcv_k_store_close(struct hcv_klink *k, const char *uuid);
+int hcv_k_store_get(struct hcv_klink *k, const char *uuid,
+		    struct hcv_k_store *out);
+/* lists: malloc'd arrays, caller frees */
+int hcv_k_store_list(struct hcv_klink *k, struct hcv_k_store **out, size_t *nr);
+int hcv_k_extent_add(struct hcv_klink *k, const char *store, const char *vol,
+		     const uint32_t *index, size_t nr);
+int hcv_k_extent_del(struct hcv_klink *k, const char *store, const char *vol,
+		     const uint32_t *index, size_t nr);
+struct hcv_k_extent { char vol[HCV_ID_LEN]; uint32_t index; };
+int hcv_k_extent_list(struct hcv_klink *k, const char *store,
+		      struct hcv_k_extent **out, size_t *nr);
+
+struct hcv_k_export { char store[HCV_ID_LEN]; char node[HCV_ID_LEN];
+	char devname[32]; };
+int hcv_k_export_add(struct hcv_klink *k, const char *store, const char *node,
+		     struct hcv_k_export *out);
+int hcv_k_export_del(struct hcv_klink *k, const char *store, const char *node);
+int hcv_k_export_list(struct hcv_klink *k, struct hcv_k_export **out,
+		      size_t *nr);
+
+struct hcv_k_grant {
+	char store[HCV_ID_LEN], vol[HCV_ID_LEN], node[HCV_ID_LEN];
+	uint64_t epoch, incarnation;
+	uint32_t inflight, lease_ms, flags;
+	size_t nr;
+	struct hcv_nl_range range[HCV_GRANT_RANGES];
+};
+int hcv_k_grant(struct hcv_klink *k, const char *store, const char *vol,
+		uint64_t epoch, const char *node, uint32_t count,
+		struct hcv_k_grant *out);
+int hcv_k_revoke(struct hcv_klink *k, const char *store, const char *vol,
+		 uint64_t epoch, uint32_t *inflight, uint32_t *lease_ms);
+int hcv_k_grant_list(struct hcv_klink *k, struct hcv_k_grant **out, size_t *nr);
+
+struct hcv_k_link {
+	char store[HCV_ID_LEN];
+	char path[256];
+	uint32_t state;		/* enum hcv_link_state */
+	uint64_t incarnation;
+	uint32_t lease_ms;
+	uint32_t err;		/* positive errno of the failure */
+	uint64_t sync_total, sync_done, sync_copied;
+	uint64_t read_ios, write_ios, errors;
+};
+struct hcv_k_vol {
+	char uuid[HCV_ID_LEN];
+	char name[HCV_NAME_LEN];
+	uint64_t size, epoch, v, lineage;
+	uint32_t stripe, replicas, queue, flags, policy, policy_ms, minor;
+	uint32_t state;		/* enum hcv_vol_state */
+	uint32_t wait;		/* enum hcv_wait */
+	uint64_t wait_ms;
+	uint32_t wait_count, openers, nr_extents;
+	uint32_t nr_col;
+	uint32_t col_ready[4];
+	uint64_t used_slots, meta_bytes;
+	uint64_t read_ios, write_ios, flush_ios, discard_ios;
+	uint64_t read_bytes, write_bytes, discard_bytes, errors;
+	uint32_t missed_mibs, unflushed_mibs;
+	size_t nr_links;
+	struct hcv_k_link link[HCV_MAX_LINKS];
+};
+struct hcv_k_vol_create {
+	const char *uuid, *name;
+	uint64_t size, epoch, v, lineage;
+	uint32_t stripe, replicas, queue, policy, policy_ms, flags;
+};
+int hcv_k_vol_create(struct hcv_klink *k, const struct hcv_k_vol_create *c);
+int hcv_k_vol_link_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
+		       const char *store, uint32_t state, uint32_t flags,
+		       uint64_t incarnation, const char *path,
+		       const struct hcv_nl_range *range, size_t nr);
+int hcv_k_vol_link_del(struct hcv_klink *k, const char *vol, uint64_t epoch,
+		       const char *store);
+int hcv_k_vol_extent_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
+			 const struct hcv_row *row, size_t nr, uint8_t flags);
+int hcv_k_vol_start(struct hcv_klink *k, const char *vol, uint64_t epoch,
+		    uint64_t v, const char *store);
+int hcv_k_vol_suspend(struct hcv_klink *k, const char *vol, uint64_t epoch);
+int hcv_k_vol_resume(struct hcv_klink *k, const char *vol, uint64_t epoch);
+int hcv_k_vol_stop(struct hcv_klink *k, const char *vol, bool force);
+struct hcv_k_vol_set { const uint64_t *size; const char *name;
+	const uint32_t *policy, *policy_ms, *flags, *sync_kibps; };
+int hcv_k_vol_set(struct hcv_klink *k, const char *vol, uint64_t epoch,
+		  const struct hcv_k_vol_set *s);
+int hcv_k_vol_confirm(struct hcv_klink *k, const char *vol, uint64_t epoch,
+		      uint64_t v, const char *store, uint64_t incarnation,
+		      uint32_t link_state);
+int hcv_k_vol_nospace(struct hcv_klink *k, const char *vol, uint64_t epoch,
+		      uint32_t column);
+int hcv_k_vol_fence(struct hcv_klink *k, const char *vol, uint64_t epoch);
+int hcv_k_vol_get(struct hcv_klink *k, const char *uuid, struct hcv_k_vol *out);
+int hcv_k_vol_list(struct hcv_klink *k, struct hcv_k_vol **out, size_t *nr);
+struct hcv_k_stats { char vol[HCV_ID_LEN];
+	uint64_t read[HCV_HIST_BUCKETS], write[HCV_HIST_BUCKETS],
+		 flush[HCV_HIST_BUCKETS]; };
+int hcv_k_stats_list(struct hcv_klink *k, struct hcv_k_stats **out, size_t *nr);
+
+struct hcv_k_event {
+	uint32_t event;		/* enum hcv_event */
+	uint64_t seq, time_ns, epoch, v, incarnation;
+	bool has_vol, has_store;
+	char vol[HCV_ID_LEN], store[HCV_ID_LEN];
+	int column;		/* -1: none */
+	int vol_state, link_state, wait;	/* -1: none */
+	uint32_t err;
+	char text[256];
+};
+/** hcv_k_event_open() - socket subscribed to the events; fd for the loop */
+struct hcv_klink *hcv_k_event_open(int *fd);
+/** hcv_k_event_read() - 1: one event, 0: nothing now, -ENOBUFS: some were
+ * lost, look at all state; other -errno */
+int hcv_k_event_read(struct hcv_klink *k, struct hcv_k_event *ev);
+
+#endif /* HCV_AGENT_KLINK_H */
