@@ -17,6 +17,9 @@
 #include "host.h"
 #include <linux/hcivol_format.h>
 
+/* Slot records hold volume addresses in MiB, as 32 bits. */
+#define HCV_VOL_MAX_SIZE	(1ULL << (32 + HCV_SLOT_SHIFT))
+
 /**
  * struct hcv_layout - where things lie on a store, bytes unless said otherwise
  */
