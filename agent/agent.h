@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The agent's core: identity, state cache, jobs, local API, events.
+ *
+ * Threads.  The loop thread runs callbacks that never block.  Whatever may
+ * block runs as a job in libuv's pool (jobs.c).  Two threads of their own
+ * never queue behind a job: one follows the metadata store and builds
+ * snapshots (state.c), one keeps the node's lease (member.c).
+ *
+ * A field's letter in struct hcv_agent says who may touch it: I = set before
+ * the loop runs, L = loop thread only, P = published once with release order
+ * and never changed again, A = atomic, M = under agent->lock.
+ */
+#ifndef HCV_AGENT_AGENT_H
+#define HCV_AGENT_AGENT_H
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+#include <uv.h>
+
+#include "core/model.h"
+#include "klink.h"
+#include "meta.h"
+
+#define HCV_AGENT_VERSION	"0.1.0"
+#define HCV_NVME_PORT		4420
+#define HCV_META_MS		3000	/* deadline of one metadata call */
+#define HCV_LEASE_TTL_S		10
+#define HCV_SNAP_MS		2000	/* a snapshot is at most this old */
+#define HCV_POOL_THREADS	16
+#define HCV_POOL_API		6	/* of these, for API handlers */
+
+/* ------------------------------------------------------------ small things */
+
+/** hcv_now_ms() - CLOCK_BOOTTIME in milliseconds; any thread */
+int64_t hcv_now_ms(void);
+
+enum hcv_severity { HCV_SEV_DEBUG, HCV_SEV_INFO, HCV_SEV_WARN, HCV_SEV_ERR };
+
+/** hcv_log() - one line to stderr, which the service manager keeps */
+void hcv_log(enum hcv_severity sev, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void hcv_log_debug_enable(bool on);
+
+/** enum hcv_code - codes of API errors; hcv_code_name() gives the text */
+enum hcv_code {
+	HCV_E_OK = 0,
+	HCV_E_USAGE,
+	HCV_E_NOTFOUND,
+	HCV_E_EXISTS,
+	HCV_E_BUSY,
+	HCV_E_NOSPACE,
+	HCV_E_REFUSED,
+	HCV_E_UNREACHABLE,
+	HCV_E_TIMEOUT,
+	HCV_E_IO,
+	HCV_E_INTERNAL,
+	HCV_E_NR
+};
+
+const char *hcv_code_name(enum hcv_code code);
+
+/**
+ * struct hcv_error - what an operator is told
+ * @object: what it is about ("volume db1")
+ * @cause: why, a sentence without a final stop
+ * @hint: a command that helps, or empty
+ */
+struct hcv_error {
+	enum hcv_code code;
+	char object[128];
+	char cause[512];
+	char hint[256];
+};
+
+/** hcv_error_set() - fill in @e; returns -1 so that a caller can return it */
+int hcv_error_set(struct hcv_error *e, enum hcv_code code, const char *object,
+		  const char *hint, const char *cause_fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+/** hcv_error_meta() - the same for a failed metadata call */
+int hcv_error_meta(struct hcv_error *e, enum hcv_meta_result res,
+		   const char *object);
+/**
+ * hcv_error_kernel() - the same for a failed netlink call
+ * @err: negative errno; @k may be NULL (the module cannot be reached)
+ */
+int hcv_error_kernel(struct hcv_error *e, int err, struct hcv_klink *k,
+		     const char *object);
+
+/**
+ * hcv_file_write() - replace a file durably: new file, fsync, rename, fsync
+ * Return: 0 or -errno
+ */
+int hcv_file_write(const char *path, const void *data, size_t len);
+/** hcv_file_read() - whole file, NUL terminated, at most 16 MiB; NULL: errno */
+char *hcv_file_read(const char *path);
+
+/** hcv_uuid_new() - a random UUID as text; 0 or -errno */
+int hcv_uuid_new(char out[HCV_ID_LEN]);
+
+/* ------------------------------------------------------------ crash points */
+
+/**
+ * HCV_CRASH_POINT() - a place at which a test may have the agent killed
+ *
+ * With HCV_CRASH=NAME:N in the environment, or after debug.crash, the agent
+ * sends itself SIGKILL at the N-th pass.  Put one between any two steps with
+ * outside effects.  All names are in `hcivold --list-crash-points`.  A point
+ * inside a loop counts every pass.
+ */
+struct hcv_crash_point {
+	const char *name;
+	unsigned int passes;	/* A */
+};
+
+#define HCV_CRASH_POINT(_name)						\
+do {									\
+	static struct hcv_crash_point __hcv_cp				\
+	__attribute__((section("hcv_crash"), used, aligned(8))) =	\
+		{ .name = (_name) };					\
+	hcv_crash_pass(&__hcv_cp);					\
+} while (0)
+
+void hcv_crash_pass(struct hcv_crash_point *p);
+/** hcv_crash_arm() - "NAME:N"; -ENOENT: no such point, -EINVAL */
+int hcv_crash_arm(const char *spec);
+/** hcv_crash_list() - print every name once, sorted */
+void hcv_crash_list(void);
+
+/* ---------------------------------------------------------------- identity */
+
+/**
+ * struct hcv_identity - who this node is (STATE/node.json); immutable
+ * @meta_spec: what hcv_meta_open() gets
+ */
+struct hcv_identity {
+	char node[HCV_ID_LEN];
+	char name[HCV_NAME_LEN];
+	char cluster[HCV_ID_LEN];
+	char cluster_name[HCV_NAME_LEN];
+	char rack[HCV_NAME_LEN];
+	char addr[64];
+	unsigned int port;
+	char transport[8];
+	char meta_spec[1024];
+};
+
+struct hcv_agent;
+
+/** hcv_agent_id() - this node, or NULL before cluster init/join; any thread */
+const struct hcv_identity *hcv_agent_id(struct hcv_agent *a);
+/** hcv_agent_meta() - the metadata store, NULL as above; any thread */
+struct hcv_meta *hcv_agent_meta(struct hcv_agent *a);
+
+/* -------------------------------------------------------------- state cache */
+
+struct hcv_snap_node {
+	struct hcv_node_info i;		/* i.live is valid */
+	int64_t rev;			/* of node/NODE */
+	char boot_id[64];		/* from live/NODE */
+	char agent_version[32];
+};
+
+struct hcv_snap_store {
+	struct hcv_store_info i;	/* i.live and what follows it as well */
+	int64_t rev;			/* of store/STORE; 0: only storelive */
+	int64_t live_rev;		/* of storelive/STORE; 0: none */
+};
+
+struct hcv_snap_grant {
+	char store[HCV_ID_LEN];
+	struct hcv_grant_info g;
+	char devpath[256];		/* "" for a local grant */
+	int64_t rev;
+};
+
+#define HCV_SNAP_ROW_KEYS 64		/* 64,000 rows: 16 TiB a column of 1 */
+
+/**
+ * struct hcv_snap_vol - all keys about one volume
+ *
+ * A volume has an entry if any of vol/, rec/, rows/ or grant/ exists; a
+ * revision of 0 says which ones do not.
+ */
+struct hcv_snap_vol {
+	char uuid[HCV_ID_LEN];
+	struct hcv_vol_info i;
+	int64_t rev;
+	struct hcv_record rec;
+	int64_t rec_rev;
+	struct hcv_rows rows;		/* of all chunks, in order */
+	size_t nr_row_keys;
+	int64_t row_rev[HCV_SNAP_ROW_KEYS];
+	size_t row_count[HCV_SNAP_ROW_KEYS];	/* rows in each chunk */
+	size_t nr_grants;
+	struct hcv_snap_grant *grant;
+	bool bad;			/* a key could not be decoded: hands off */
+	char why[HCV_ERR_SIZE];
+};
+
+struct hcv_snap_tomb {
+	char store[HCV_ID_LEN];
+	char vol[HCV_ID_LEN];
+	int64_t rev;
+};
+
+/**
+ * struct hcv_snap - one linearizable read of everything; immutable
+ * @rev: the store's revision at the read
+ * @seq: grows with each snapshot of this process
+ * @taken_ms: hcv_now_ms() before the read was sent
+ */
+struct hcv_snap {
+	unsigned int refs;		/* A */
+	int64_t rev;
+	uint64_t seq;
+	int64_t taken_ms;
+	struct hcv_cluster_info cluster;
+	int64_t cluster_rev;
+	size_t nr_nodes, nr_stores, nr_vols, nr_tombs;
+	struct hcv_snap_node *node;
+	struct hcv_snap_store *store;
+	struct hcv_snap_vol *vol;
+	struct hcv_snap_tomb *tomb;
+};
+
+/**
+ * hcv_snap_get() - the newest snapshot with a reference, NULL: none yet
+ *
+ * Any thread.  hcv_snap_put() drops it; both accept being called often.
+ */
+struct hcv_snap *hcv_snap_get(struct hcv_agent *a);
+struct hcv_snap *hcv_snap_ref(struct hcv_snap *s);
+void hcv_snap_put(struct hcv_snap *s);
+
+/**
+ * hcv_snap_wait() - wait for a snapshot whose read began after now
+ * @until_ms: hcv_now_ms() limit
+ *
+ * Pool threads only.  Return: a referenced snapshot, NULL at the limit or
+ * when the agent ends.  With @after > 0 any snapshot with seq > @after will do.
+ */
+struct hcv_snap *hcv_snap_wait(struct hcv_agent *a, uint64_t after,
+			       int64_t until_ms);
+/** hcv_state_kick() - take a new snapshot now; any thread */
+void hcv_state_kick(struct hcv_agent *a);
+
+/**
+ * hcv_state_read() - build a snapshot right now, in the calling thread
+ *
+ * For decisions that must not rest on what a watch said.  Pool threads.
+ */
+enum hcv_meta_result hcv_state_read(struct hcv_agent *a, struct hcv_snap **out,
+				    unsigned int deadline_ms);
+
+const struct hcv_snap_node *hcv_snap_node(const struct hcv_snap *s,
+					  const char *uuid);
+const struct hcv_snap_node *hcv_snap_node_by_name(const struct hcv_snap *s,
+						  const char *name);
+const struct hcv_snap_store *hcv_snap_store(const struct hcv_snap *s,
+					    const char *uuid);
+/** hcv_snap_store_find() - by UUID, or by name, or by NODENAME:NAME */
+const struct hcv_snap_store *hcv_snap_store_find(const struct hcv_snap *s,
+						 const char *ref);
+const struct hcv_snap_vol *hcv_snap_vol(const struct hcv_snap *s,
+					const char *uuid);
+const struct hcv_snap_vol *hcv_snap_vol_by_name(const struct hcv_snap *s,
+						const char *name);
+const struct hcv_snap_grant *hcv_snap_grant(const struct hcv_snap_vol *v,
+					    const char *store);
+/** hcv_snap_rec_store() - the store's entry in a record, NULL: none */
+const struct hcv_rec_store *hcv_snap_rec_store(const struct hcv_record *r,
+					       const char *store);
+
+/* --------------------------------------------------------------------- jobs */
+
+/**
+ * struct hcv_job - one piece of blocking work
+ * @deadline_ms: hcv_now_ms() limit; the function sees to it itself, with
+ *	hcv_job_left() as the time-out of its calls
+ * @again: valid in done(): someone asked for this key meanwhile
+ */
+struct hcv_job {
+	struct hcv_agent *agent;
+	const char *key;
+	int64_t deadline_ms;
+	void *arg;
+	bool again;
+	struct hcv_error err;	/* for the function's own use */
+};
+
+typedef void (*hcv_job_fn)(struct hcv_job *job);
+
+/**
+ * hcv_job_start() - run @fn in the pool, then @done in the loop
+ * @key: "volume/UUID", "store/UUID" ...; at most one job of a key at a time
+ * @deadline_ms: from now
+ * @done: called in the loop in every case in which true was returned, also
+ *	when the agent ends; frees @arg.  May start the next job of the key.
+ *
+ * Loop thread only.  Return: false if a job of this key is running; it then
+ * gets @again, and @arg stays with the caller.
+ */
+bool hcv_job_start(struct hcv_agent *a, const char *key,
+		   unsigned int deadline_ms, hcv_job_fn fn, hcv_job_fn done,
+		   void *arg);
+/** hcv_job_running() - loop thread only */
+bool hcv_job_running(struct hcv_agent *a, const char *key);
+/** hcv_job_left() - milliseconds up to the deadline, at least 1 */
+unsigned int hcv_job_left(const struct hcv_job *job);
+/** hcv_job_expired() - deadline over, or the agent ends */
+bool hcv_job_expired(const struct hcv_job *job);
+/**
+ * hcv_job_klink() - the job's own link to the module, opened at first use
+ * Return: NULL when the module is not loaded
+ */
+struct hcv_klink *hcv_job_klink(struct hcv_job *job);
+
+/**
+ * hcv_agent_defer() - have @fn(@agent, @arg) called in the loop; any thread
+ */
+void hcv_agent_defer(struct hcv_agent *a,
+		     void (*fn)(struct hcv_agent *a, void *arg), void *arg);
+
+/* -------------------------------------------------------------- reconcilers */
+
+/**
+ * struct hcv_reconciler - called in the loop thread, must not block
+ * @snapshot: a new snapshot; take a reference to keep it
+ * @kernel_event: an event of the module; NULL: some were lost, or the module
+ *	was loaded anew, look at everything
+ * @tick: once a second, also while the metadata store is unreachable
+ */
+struct hcv_reconciler {
+	const char *name;
+	void (*snapshot)(struct hcv_agent *a, struct hcv_snap *snap);
+	void (*kernel_event)(struct hcv_agent *a, const struct hcv_k_event *ev);
+	void (*tick)(struct hcv_agent *a);
+};
+
+/** hcv_reconciler_register() - before the loop runs */
+void hcv_reconciler_register(struct hcv_agent *a,
+			     const struct hcv_reconciler *r);
+
+/* ---------------------------------------------------------------------- API */
+
+enum hcv_api_type {
+	HCV_ARG_STRING,
+	HCV_ARG_NAME,		/* [A-Za-z0-9._-]{1,63} */
+	HCV_ARG_UINT,		/* 0 .. INT64_MAX, integer */
+	HCV_ARG_BOOL,
+	HCV_ARG_STRINGS,	/* array of strings */
+};
+
+struct hcv_api_arg {
+	const char *name;	/* NULL ends the table */
+	enum hcv_api_type type;
+	bool required;
+};
+
+/**
+ * struct hcv_api_req - one request, seen by its handler
+ * @job: deadline and link to the module
+ * @args: checked against the command's table
+ * @result: the handler puts its answer here (it starts as an empty object)
+ * @err: filled in when the handler fails
+ */
+struct hcv_api_req {
+	struct hcv_agent *agent;
+	struct hcv_job *job;
+	struct json_object *args;
+	struct json_object *result;
+	struct hcv_error err;
+};
+
+#define HCV_API_NO_CLUSTER	(1U << 0)	/* also before init/join */
+#define HCV_API_SNAPSHOT	(1U << 1)	/* wants a snapshot to exist */
+#define HCV_API_DEBUG		(1U << 2)	/* only with --debug */
+
+/**
+ * struct hcv_api_cmd - a row of the command table
+ * @handler: runs in the pool, 0 or -1 with req->err; may block up to the
+ *	deadline; not cut short when the client goes away
+ * @deadline_ms: default; the request's "timeout_ms" replaces it
+ */
+struct hcv_api_cmd {
+	const char *name;
+	int (*handler)(struct hcv_api_req *req);
+	unsigned int deadline_ms;
+	unsigned int flags;
+	const struct hcv_api_arg *args;
+};
+
+/** hcv_api_register() - before the loop runs; @cmd must stay */
+void hcv_api_register(struct hcv_agent *a, const struct hcv_api_cmd *cmd,
+		      size_t nr);
+/** hcv_api_progress() - send {"id":N,"event":@ev}; takes @ev; any thread */
+void hcv_api_progress(struct hcv_api_req *req, struct json_object *ev);
+/** arguments that passed the table; the default when absent */
+const char *hcv_api_str(const struct hcv_api_req *req, const char *name,
+			const char *def);
+uint64_t hcv_api_uint(const struct hcv_api_req *req, const char *name,
+		      uint64_t def);
+bool hcv_api_bool(const struct hcv_api_req *req, const char *name, bool def);
+bool hcv_api_has(const struct hcv_api_req *req, const char *name);
+
+/* ------------------------------------------------------------------- events */
+
+/**
+ * hcv_event_emit() - tell operators something; any thread
+ * @object: "volume db1"
+ * @data: more for programs, or NULL; ownership passes
+ */
+void hcv_event_emit(struct hcv_agent *a, enum hcv_severity sev,
+		    const char *object, struct json_object *data,
+		    const char *text_fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* --------------------------------------------------------------- membership */
+
+/** hcv_member_lease() - the node's lease, 0: none at present; any thread */
+int64_t hcv_member_lease(struct hcv_agent *a);
+/** hcv_member_module_ok() - the module is loaded and knows this node */
+bool hcv_member_module_ok(struct hcv_agent *a);
+
+/* ----------------------------------------------------------------- devlinks */
+
+/**
+ * hcv_devlink_add() - /dev/hcivol/by-name/NAME and by-id/UUID -> /dev/hcivolN
+ *
+ * Each link is replaced atomically; links of this UUID under another name are
+ * removed.  Pool threads.  Return: 0 or -errno
+ */
+int hcv_devlink_add(const char *name, const char *uuid, unsigned int minor);
+/** hcv_devlink_del() - remove the links that still mean this volume */
+int hcv_devlink_del(const char *uuid, unsigned int minor);
+
+/* ---------------------------------------------------------------- the agent */
+
+struct hcv_state;
+struct hcv_jobs;
+struct hcv_api;
+struct hcv_events;
+struct hcv_member;
+
+#define HCV_MAX_RECONCILERS	8
+
+struct hcv_agent {
+	uv_loop_t loop;			/* L */
+	char state_dir[256];		/* I */
+	char socket[108];		/* I */
+	bool debug;			/* I */
+	bool stopping;			/* A */
+	const struct hcv_identity *id;	/* P */
+	struct hcv_meta *meta;		/* P */
+	pthread_mutex_t lock;
+	struct hcv_state *state;	/* I */
+	struct hcv_jobs *jobs;		/* I */
+	struct hcv_api *api;		/* I */
+	struct hcv_events *events;	/* I */
+	struct hcv_member *member;	/* I */
+	const struct hcv_reconciler *rec[HCV_MAX_RECONCILERS];	/* I */
+	unsigned int nr_rec;		/* I */
+};
+
+/** hcv_agent_stopping() - any thread */
+bool hcv_agent_stopping(struct hcv_agent *a);
+
+#endif /* HCV_AGENT_AGENT_H */
