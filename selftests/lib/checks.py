@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What every test must leave behind: a clean console, no module, no leak."""
+
+_UNLOAD = r"""
+[ -d /sys/module/hcivol ] || exit 0
+refs=$(cat /sys/module/hcivol/refcnt)
+rmmod hcivol || { echo "hcivol has $refs references"; lsmod | grep hcivol; }
+"""
+
+# Kmemleak takes an object for lost only if two scans in a row miss it.
+_KMEMLEAK = r"""
+leaks=/sys/kernel/debug/kmemleak
+[ -w $leaks ] || exit 0
+echo scan > $leaks 2> /dev/null || exit 0
+echo scan > $leaks
+head -c 20000 $leaks
+"""
+
+
+def after_test(guest, allow=()):
+    """Faults left by the test that just ended in guest, as texts.
+
+    hcivol is unloaded if the test left it loaded; that it cannot be is one.
+    """
+    faults = []
+    result = guest.run(_UNLOAD, timeout=60)
+    if result.rc or result.out.strip():
+        faults.append("hcivol cannot be unloaded: "
+                      + (result.out + result.err).strip())
+    guest.sync_console("end")
+    return faults + guest.console.new_faults(allow)
+
+
+def at_end(guest, allow=()):
+    """Faults that only the end of a guest shows, such as lost memory."""
+    result = guest.run(_KMEMLEAK, timeout=240)
+    faults = []
+    if result.out.strip():
+        faults.append("kmemleak:\n" + result.out)
+    guest.sync_console("kmemleak")
+    # The kernel's own line says no more than the list above.
+    extra = guest.console.new_faults(allow)
+    return faults + [text for text in extra if "kmemleak: " not in text]
