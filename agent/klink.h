@@ -17,8 +17,18 @@
 
 struct hcv_klink;
 
+/**
+ * hcv_klink_open() - socket to the module's netlink family
+ *
+ * The family's number is looked up here: a socket does not outlive a reload
+ * of the module (its calls then fail with -ENOENT), so open one per job.
+ *
+ * Return: NULL with errno (ENOENT: the module is not loaded), the sentence
+ * from hcv_klink_error(NULL) on the same thread.
+ */
 struct hcv_klink *hcv_klink_open(void);
 void hcv_klink_close(struct hcv_klink *k);
+/** hcv_klink_error() - sentence about the last failed call of @k */
 const char *hcv_klink_error(const struct hcv_klink *k);
 
 struct hcv_k_module { uint32_t abi; uint64_t boot_id; bool has_node;
@@ -43,6 +53,7 @@ int hcv_k_store_get(struct hcv_klink *k, const char *uuid,
 int hcv_k_store_list(struct hcv_klink *k, struct hcv_k_store **out, size_t *nr);
 int hcv_k_extent_add(struct hcv_klink *k, const char *store, const char *vol,
 		     const uint32_t *index, size_t nr);
+/** hcv_k_extent_del() - @index NULL: all extents of the volume and its area */
 int hcv_k_extent_del(struct hcv_klink *k, const char *store, const char *vol,
 		     const uint32_t *index, size_t nr);
 struct hcv_k_extent { char vol[HCV_ID_LEN]; uint32_t index; };
