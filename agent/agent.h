@@ -24,6 +24,7 @@
 #include <uv.h>
 
 #include "core/model.h"
+#include "core/request.h"
 #include "klink.h"
 #include "meta.h"
 
@@ -47,41 +48,6 @@ void hcv_log(enum hcv_severity sev, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void hcv_log_debug_enable(bool on);
 
-/** enum hcv_code - codes of API errors; hcv_code_name() gives the text */
-enum hcv_code {
-	HCV_E_OK = 0,
-	HCV_E_USAGE,
-	HCV_E_NOTFOUND,
-	HCV_E_EXISTS,
-	HCV_E_BUSY,
-	HCV_E_NOSPACE,
-	HCV_E_REFUSED,
-	HCV_E_UNREACHABLE,
-	HCV_E_TIMEOUT,
-	HCV_E_IO,
-	HCV_E_INTERNAL,
-	HCV_E_NR
-};
-
-const char *hcv_code_name(enum hcv_code code);
-
-/**
- * struct hcv_error - what an operator is told
- * @object: what it is about ("volume db1")
- * @cause: why, a sentence without a final stop
- * @hint: a command that helps, or empty
- */
-struct hcv_error {
-	enum hcv_code code;
-	char object[128];
-	char cause[512];
-	char hint[256];
-};
-
-/** hcv_error_set() - fill in @e; returns -1 so that a caller can return it */
-int hcv_error_set(struct hcv_error *e, enum hcv_code code, const char *object,
-		  const char *hint, const char *cause_fmt, ...)
-	__attribute__((format(printf, 5, 6)));
 /** hcv_error_meta() - the same for a failed metadata call */
 int hcv_error_meta(struct hcv_error *e, enum hcv_meta_result res,
 		   const char *object);
@@ -179,7 +145,12 @@ struct hcv_snap_grant {
 	int64_t rev;
 };
 
-#define HCV_SNAP_ROW_KEYS 64		/* 64,000 rows: 16 TiB a column of 1 */
+/** struct hcv_snap_rowkey - chunk K of the rows: rows/VOL, or rows/VOL/K */
+struct hcv_snap_rowkey {
+	int64_t rev;
+	size_t first;			/* its first row in rows.row */
+	size_t nr;
+};
 
 /**
  * struct hcv_snap_vol - all keys about one volume
@@ -194,9 +165,8 @@ struct hcv_snap_vol {
 	struct hcv_record rec;
 	int64_t rec_rev;
 	struct hcv_rows rows;		/* of all chunks, in order */
-	size_t nr_row_keys;
-	int64_t row_rev[HCV_SNAP_ROW_KEYS];
-	size_t row_count[HCV_SNAP_ROW_KEYS];	/* rows in each chunk */
+	size_t nr_row_keys;		/* 0: rows/VOL does not exist */
+	struct hcv_snap_rowkey *row_key;
 	size_t nr_grants;
 	struct hcv_snap_grant *grant;
 	bool bad;			/* a key could not be decoded: hands off */
@@ -213,12 +183,14 @@ struct hcv_snap_tomb {
  * struct hcv_snap - one linearizable read of everything; immutable
  * @rev: the store's revision at the read
  * @seq: grows with each snapshot of this process
+ * @read: number of the read, counted when it was sent
  * @taken_ms: hcv_now_ms() before the read was sent
  */
 struct hcv_snap {
 	unsigned int refs;		/* A */
 	int64_t rev;
 	uint64_t seq;
+	uint64_t read;
 	int64_t taken_ms;
 	struct hcv_cluster_info cluster;
 	int64_t cluster_rev;
@@ -247,6 +219,12 @@ void hcv_snap_put(struct hcv_snap *s);
  */
 struct hcv_snap *hcv_snap_wait(struct hcv_agent *a, uint64_t after,
 			       int64_t until_ms);
+/**
+ * hcv_state_reachable() - whether the last read of the metadata store went well
+ * @why: HCV_ERR_SIZE bytes, gets the reason if not; may be NULL
+ * @since_ms: gets hcv_now_ms() of the last change; may be NULL
+ */
+bool hcv_state_reachable(struct hcv_agent *a, char *why, int64_t *since_ms);
 /** hcv_state_kick() - take a new snapshot now; any thread */
 void hcv_state_kick(struct hcv_agent *a);
 
@@ -349,20 +327,6 @@ void hcv_reconciler_register(struct hcv_agent *a,
 
 /* ---------------------------------------------------------------------- API */
 
-enum hcv_api_type {
-	HCV_ARG_STRING,
-	HCV_ARG_NAME,		/* [A-Za-z0-9._-]{1,63} */
-	HCV_ARG_UINT,		/* 0 .. INT64_MAX, integer */
-	HCV_ARG_BOOL,
-	HCV_ARG_STRINGS,	/* array of strings */
-};
-
-struct hcv_api_arg {
-	const char *name;	/* NULL ends the table */
-	enum hcv_api_type type;
-	bool required;
-};
-
 /**
  * struct hcv_api_req - one request, seen by its handler
  * @job: deadline and link to the module
@@ -439,6 +403,21 @@ bool hcv_member_module_ok(struct hcv_agent *a);
 int hcv_devlink_add(const char *name, const char *uuid, unsigned int minor);
 /** hcv_devlink_del() - remove the links that still mean this volume */
 int hcv_devlink_del(const char *uuid, unsigned int minor);
+
+/* -------------------------------------------------------------------- rooms */
+
+/*
+ * Each registers its reconciler and its commands; called by main() in this
+ * order before the loop runs.  0 or -errno (a sentence was logged).
+ */
+int hcv_member_init(struct hcv_agent *a);
+int hcv_target_init(struct hcv_agent *a);	/* target_*.c */
+int hcv_owner_init(struct hcv_agent *a);	/* owner_*.c */
+int hcv_cmd_misc_init(struct hcv_agent *a);	/* version, debug.* */
+int hcv_cmd_cluster_init(struct hcv_agent *a);
+int hcv_cmd_node_init(struct hcv_agent *a);
+int hcv_cmd_store_init(struct hcv_agent *a);
+int hcv_cmd_volume_init(struct hcv_agent *a);
 
 /* ---------------------------------------------------------------- the agent */
 
