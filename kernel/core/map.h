@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The extent map of one attached volume: which slot holds which megabyte of
+ * which generation, and which blocks of it are data or zero.
+ *
+ * Lookups run under RCU and take no lock.  Everything is reached from a
+ * two-level table by mib; each entry heads a newest-first list of the slots of
+ * this lineage that have the mib.  The slots of an extent lie in one array, so
+ * that a first write allocates no memory but the bitmaps.
+ *
+ * Block states.  A slot without bitmaps is full: every block is data.  Else
+ * `data` and `zero` are two bitmaps, and both set reads as data.  Bits change
+ * in three ways, all of them while the caller holds the busy bits of the
+ * blocks:
+ *   a write completes (hcv_map_written()): set data, then clear zero; lockless;
+ *   blocks are zeroed or dropped (hcv_map_clear()): under ext->lock;
+ *   the page copier (hcv_map_encode()) reads zero first, then data, under
+ *   ext->lock, so that a racing completion shows its old or its new state.
+ *
+ * Locks: map->lock (slots taken and given back, layer lists, table)
+ *	> ext->lock (bits losing `data`, page copies, full <-> partial).
+ * Both are taken with interrupts off.
+ */
+#ifndef HCV_CORE_MAP_H
+#define HCV_CORE_MAP_H
+
+#include "format.h"
+
+#ifdef __KERNEL__
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#endif
+
+#define HCV_LEAF_SHIFT		9
+#define HCV_LEAF_MIBS		(1U << HCV_LEAF_SHIFT)
+#define HCV_LEAF_WORDS		(HCV_LEAF_MIBS / BITS_PER_LONG)
+#define HCV_BM_WORDS		(HCV_SLOT_BLOCKS / BITS_PER_LONG)
+#define HCV_MAX_COLUMNS		4
+
+struct hcv_ext;
+struct hcv_hot;
+
+/* Flags of a slot, changed under map->lock. */
+#define HCV_SLOT_USED		(1U << 0)
+#define HCV_SLOT_FREEING	(1U << 1)	/* waits for its page and readers */
+
+/**
+ * struct hcv_bm - block states of a slot that is not full
+ * @data: block is data
+ * @zero: block is zero unless it is data
+ * @rcu: for freeing
+ */
+struct hcv_bm {
+	unsigned long data[HCV_BM_WORDS];
+	unsigned long zero[HCV_BM_WORDS];
+	struct rcu_head rcu;
+};
+
+/**
+ * struct hcv_slot - one slot record in RAM
+ * @older: next layer of the same mib (RCU, map->lock)
+ * @bm: block states; NULL: full (RCU, ext->lock)
+ * @seq: allocation sequence
+ * @next: on map->freeing, when HCV_SLOT_FREEING (map->lock)
+ * @stamp: v at the last write (READ_ONCE, hcv_map_stamp())
+ * @mib: volume byte offset >> 20
+ * @gen: generation
+ * @rec: record number in the extent
+ * @flags: HCV_SLOT_*
+ */
+struct hcv_slot {
+	struct hcv_slot __rcu *older;
+	struct hcv_bm __rcu *bm;
+	union {
+		u64 seq;
+		struct hcv_slot *next;
+	};
+	u64 stamp;
+	u32 mib;
+	u32 gen;
+	u16 rec;
+	u8 flags;
+};
+
+/**
+ * struct hcv_pagepos - where the newest copy of a metadata page is
+ * @seq: of the newest copy; 0: never written
+ * @place: of the newest copy
+ */
+struct hcv_pagepos {
+	u64 seq;
+	u8 place;
+};
+
+#define HCV_EXT_LISTED		0	/* bit of ext->flags: on map->dirty */
+
+/**
+ * struct hcv_ext - one extent of the volume
+ * @lock: see above
+ * @node: list of all extents (map->lock)
+ * @fnode: on map->avail[@column] while @free_data is not 0 (map->lock)
+ * @dnode: on map->dirty
+ * @index: in the volume
+ * @column: stripe column
+ * @flags: HCV_EXT_*
+ * @dirty: pages changed since their last copy (atomic bits)
+ * @free_data: records below 256 free (map->lock)
+ * @free_zero: zero-only records free (map->lock)
+ * @used: records in use or being freed (map->lock)
+ * @page: state of the pages; of the commit worker, set at load
+ * @priv: the owner's replica positions (replicate.c)
+ * @slot: the records
+ */
+struct hcv_ext {
+	spinlock_t lock;
+	struct list_head node;
+	struct list_head fnode;
+	struct llist_node dnode;
+	u32 index;
+	u8 column;
+	unsigned long flags;
+	unsigned long dirty;
+	u16 free_data;
+	u16 free_zero;
+	unsigned long used[BITS_TO_LONGS(HCV_EXTENT_RECORDS)];
+	struct hcv_pagepos page[HCV_EXTENT_PAGES];
+	void *priv;
+	struct hcv_slot slot[HCV_EXTENT_RECORDS];
+};
+
+/** struct hcv_mibent - what is known of one megabyte of the volume */
+struct hcv_mibent {
+	struct hcv_slot __rcu *slot;
+	struct hcv_hot __rcu *hot;
+};
+
+/**
+ * struct hcv_leaf - 512 megabytes of the volume
+ * @ent: one entry a mib
+ * @cur: mibs written since the last FLUSH round began (atomic bits)
+ * @flushing: mibs that the running round makes durable (commit worker)
+ * @listed: bit 0: on map->unflushed
+ * @unode: on map->unflushed
+ * @base: first mib
+ */
+struct hcv_leaf {
+	struct hcv_mibent ent[HCV_LEAF_MIBS];
+	unsigned long cur[HCV_LEAF_WORDS];
+	unsigned long flushing[HCV_LEAF_WORDS];
+	unsigned long listed;
+	struct llist_node unode;
+	u32 base;
+};
+
+struct hcv_dir {
+	struct rcu_head rcu;
+	u32 nr;
+	struct hcv_leaf __rcu *leaf[];
+};
+
+/**
+ * struct hcv_map - the map of a volume
+ * @lock: see above
+ * @dir: the table (RCU, map->lock)
+ * @exts: all extents (map->lock)
+ * @avail: extents with free data slots, per column (map->lock)
+ * @by_index: extents by index (RCU readers, map->lock)
+ * @nr_index: size of @by_index
+ * @nr_exts: number of extents
+ * @stripe: columns
+ * @cur_gen: generation that writes go to
+ * @gens: generations of this lineage, newest first; [0] == @cur_gen
+ * @nr_gens: number of them
+ * @next_seq: next allocation sequence (map->lock)
+ * @v: the record's version; stamps follow it (READ_ONCE)
+ * @volume: UUID
+ * @lineage: lineage id
+ * @dirty: extents with dirty pages
+ * @unflushed: leaves with bits in @cur
+ * @freeing: slots that nothing refers to any more (map->lock)
+ * @used_slots: slots with data (map->lock)
+ * @bytes: memory of leaves, extents, bitmaps (atomic)
+ */
+struct hcv_map {
+	spinlock_t lock;
+	struct hcv_dir __rcu *dir;
+	struct list_head exts;
+	struct list_head avail[HCV_MAX_COLUMNS];
+	struct hcv_ext **by_index;
+	u32 nr_index;
+	u32 nr_exts;
+	u32 stripe;
+	u32 cur_gen;
+	u32 *gens;
+	u32 nr_gens;
+	u64 next_seq;
+	u64 v;
+	u8 volume[HCV_UUID_SIZE];
+	u64 lineage;
+	struct llist_head dirty;
+	struct llist_head unflushed;
+	struct hcv_slot *freeing;
+	u64 used_slots;
+	atomic_long_t bytes;
+};
+
+/**
+ * struct hcv_run - consecutive blocks that come from one place
+ * @slot: NULL: the blocks read as zero
+ * @nr: blocks, at least 1
+ */
+struct hcv_run {
+	struct hcv_slot *slot;
+	u32 nr;
+};
+
+/**
+ * hcv_map_init() - an empty map
+ * @mibs: size of the volume in mibs, rounded up
+ *
+ * Context: process. Return: 0, -ENOMEM, -EFBIG.
+ */
+int hcv_map_init(struct hcv_map *map, const u8 *volume, u64 lineage, u32 stripe,
+		 u64 mibs);
+/** hcv_map_destroy() - free everything; no I/O is left */
+void hcv_map_destroy(struct hcv_map *map);
+/** hcv_map_grow() - room for @mibs; lookups go on meanwhile */
+int hcv_map_grow(struct hcv_map *map, u64 mibs);
+
+/**
+ * hcv_map_ext_new() - allocate an extent; hcv_map_ext_add() makes it usable
+ *
+ * Context: process, GFP_NOIO.
+ */
+struct hcv_ext *hcv_map_ext_new(struct hcv_map *map, u32 index, u8 column);
+void hcv_map_ext_free(struct hcv_map *map, struct hcv_ext *ext);
+/** hcv_map_ext_add() - -EEXIST, -ENOMEM */
+int hcv_map_ext_add(struct hcv_map *map, struct hcv_ext *ext);
+/** hcv_map_ext_find() - by index, or NULL; process context, no lock */
+struct hcv_ext *hcv_map_ext_find(struct hcv_map *map, u32 index);
+/**
+ * hcv_map_load_page() - put the records of a checked page into the map
+ * @buf: the newest valid copy of page @page
+ *
+ * Of two slots with one (mib, gen) the higher sequence stays, the other one's
+ * page becomes dirty.  Context: process, before the volume serves.
+ * Return: 0, -EUCLEAN a record is bad, -ENOMEM, -ERANGE a mib beyond the end.
+ */
+int hcv_map_load_page(struct hcv_map *map, struct hcv_ext *ext, u32 page,
+		      const void *buf);
+
+/** hcv_map_slot_ext() - the extent that @slot is part of */
+static inline struct hcv_ext *hcv_map_slot_ext(struct hcv_slot *slot)
+{
+	return container_of(slot - slot->rec, struct hcv_ext, slot[0]);
+}
+
+/** hcv_map_leaf() - leaf of a mib, or NULL; under rcu_read_lock() */
+static inline struct hcv_leaf *hcv_map_leaf(struct hcv_map *map, u32 mib)
+{
+	struct hcv_dir *dir = rcu_dereference(map->dir);
+
+	if (mib >> HCV_LEAF_SHIFT >= dir->nr)
+		return NULL;
+	return rcu_dereference(dir->leaf[mib >> HCV_LEAF_SHIFT]);
+}
+
+/**
+ * hcv_map_leaf_make() - make the leaf of a mib
+ * @gfp: GFP_NOWAIT or GFP_NOIO
+ *
+ * Return: 0 also when it is there, -ENOMEM, -ERANGE.
+ */
+int hcv_map_leaf_make(struct hcv_map *map, u32 mib, gfp_t gfp);
+
+/** hcv_map_current() - slot of the current generation, or NULL; RCU */
+static inline struct hcv_slot *hcv_map_current(struct hcv_map *map,
+					       struct hcv_mibent *ent)
+{
+	struct hcv_slot *slot = rcu_dereference(ent->slot);
+
+	return slot && slot->gen == READ_ONCE(map->cur_gen) ? slot : NULL;
+}
+
+/** hcv_map_has() - whether all of [blk, blk + nr) is data in @slot; RCU */
+bool hcv_map_has(struct hcv_slot *slot, u32 blk, u32 nr);
+/** hcv_map_resolve() - where block @blk comes from, and how many alike; RCU */
+void hcv_map_resolve(struct hcv_mibent *ent, u32 blk, u32 nr,
+		     struct hcv_run *run);
+
+/**
+ * hcv_map_take() - slot of the current generation for a mib, taken if need be
+ * @gfp: GFP_NOWAIT or GFP_NOIO for the bitmaps
+ *
+ * The leaf exists. Context: any. The caller holds a busy bit of the mib or is
+ * alone.
+ * Return: the slot, or ERR_PTR: -ENOSPC no free slot in the mib's column,
+ * -ENOMEM.
+ */
+struct hcv_slot *hcv_map_take(struct hcv_map *map, u32 mib, gfp_t gfp);
+/** hcv_map_written() - a write of [blk, blk + nr) has completed; any context */
+void hcv_map_written(struct hcv_map *map, struct hcv_slot *slot, u32 blk,
+		     u32 nr);
+/** hcv_map_stamp() - give @slot the present v if it has another one */
+void hcv_map_stamp(struct hcv_map *map, struct hcv_slot *slot);
+/** hcv_map_dirty() - the page of @slot must be written by the next commit */
+void hcv_map_dirty(struct hcv_map *map, struct hcv_slot *slot);
+
+/**
+ * hcv_map_clear() - blocks [blk, blk + nr) of a mib read as zero from now on
+ * @discard: they may as well go on reading as they do (DISCARD over an older
+ *	layer without a slot)
+ * @gfp: for bitmaps
+ *
+ * A slot in which nothing is left leaves the map and goes to map->freeing.
+ * Context: any; the caller holds the busy bits.
+ * Return: 0, -ENOSPC, -ENOMEM.
+ */
+int hcv_map_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr, bool discard,
+		  gfp_t gfp);
+/**
+ * hcv_map_freed() - take the list of freed slots; their pages are dirty
+ *
+ * They may be given back once these pages are durable on all replicas, and all
+ * I/O that began before this call has ended.
+ */
+struct hcv_slot *hcv_map_freed(struct hcv_map *map);
+/** hcv_map_unfreed() - put such a list back: the pages were not written */
+void hcv_map_unfreed(struct hcv_map *map, struct hcv_slot *list);
+/** hcv_map_give_back() - the slots of the list may be taken again */
+void hcv_map_give_back(struct hcv_map *map, struct hcv_slot *list);
+
+/** hcv_map_mark() - @mib was written since the last FLUSH; any context, RCU */
+void hcv_map_mark(struct hcv_map *map, struct hcv_leaf *leaf, u32 mib);
+/**
+ * hcv_map_round_begin() - a flush round begins: cur becomes flushing
+ * hcv_map_round_end() - it ended; @ok: forget, else they are unflushed again
+ *
+ * Context: the commit worker alone.
+ */
+struct llist_node *hcv_map_round_begin(struct hcv_map *map);
+void hcv_map_round_end(struct hcv_map *map, struct llist_node *leaves, bool ok);
+/** hcv_map_unflushed() - number of unflushed mibs; approximate */
+u32 hcv_map_unflushed(struct hcv_map *map);
+/**
+ * hcv_map_bump() - v grew because a replica left or the owner changed
+ *
+ * Stamps all unflushed mibs' slots with the new v, so that the copy that left
+ * never compares equal to them.  Context: process or softirq; RCU inside.
+ */
+void hcv_map_bump(struct hcv_map *map, u64 v);
+
+/**
+ * hcv_map_encode() - copy page @page of @ext into @buf
+ * @seq: sequence for the page
+ * @place: place it will go to
+ *
+ * Clears the page's dirty bit before it looks at the first record.
+ */
+void hcv_map_encode(struct hcv_map *map, struct hcv_ext *ext, u32 page,
+		    u64 epoch, u64 seq, u32 place, void *buf);
+/** hcv_map_record() - one record as the page copier would write it */
+void hcv_map_record(struct hcv_ext *ext, u32 rec, struct hcv_rec *out);
+/** hcv_map_ready() - fully free extents of a column */
+u32 hcv_map_ready(struct hcv_map *map, u32 column);
+/** hcv_map_free_slots() - free data slots of a column */
+u32 hcv_map_free_slots(struct hcv_map *map, u32 column);
+
+#endif /* HCV_CORE_MAP_H */
