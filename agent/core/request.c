@@ -92,24 +92,25 @@ static int hcv_request_members(struct hcv_request *rq, struct hcv_error *err)
 int hcv_request_parse(const char *line, size_t len, struct hcv_request *rq,
 		      struct hcv_error *err)
 {
-	enum json_tokener_error jerr = json_tokener_error_memory;
+	enum json_tokener_error jerr;
 	struct json_tokener *tok;
 
 	memset(rq, 0, sizeof(*rq));
 	if (len > HCV_REQUEST_MAX)
 		return hcv_request_bad(err, "it is too long");
 	tok = json_tokener_new_ex(HCV_REQUEST_DEPTH);
-	if (tok) {
-		json_tokener_set_flags(tok, JSON_TOKENER_STRICT |
-				       JSON_TOKENER_VALIDATE_UTF8);
-		rq->json = json_tokener_parse_ex(tok, line, len);
-		jerr = json_tokener_get_error(tok);
-		/* The tokener stops at a NUL and at the value's end. */
-		if (jerr == json_tokener_success &&
-		    json_tokener_get_parse_end(tok) != len)
-			jerr = json_tokener_error_parse_unexpected;
-		json_tokener_free(tok);
-	}
+	if (!tok)
+		return hcv_error_set(err, HCV_E_INTERNAL, "request", NULL,
+				     "out of memory");
+	json_tokener_set_flags(tok, JSON_TOKENER_STRICT |
+			       JSON_TOKENER_VALIDATE_UTF8);
+	rq->json = json_tokener_parse_ex(tok, line, len);
+	jerr = json_tokener_get_error(tok);
+	/* The tokener stops at a NUL and at the value's end. */
+	if (jerr == json_tokener_success &&
+	    json_tokener_get_parse_end(tok) != len)
+		jerr = json_tokener_error_parse_unexpected;
+	json_tokener_free(tok);
 	if (jerr != json_tokener_success)
 		return hcv_error_set(err, HCV_E_USAGE, "request", NULL,
 				     "it is not JSON: %s",

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * State cache: a thread follows the metadata store and publishes snapshots.
+ *
+ * The watch only says that something changed.  After each of its returns, and
+ * at least every HCV_SNAP_MS, everything is read anew: nothing is decided on
+ * what a watch delivered or failed to deliver.
+ */
+#include "state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "loop.h"
+#include "snap.h"
+
+#define HCV_STATE_RETRY_MS	500	/* between reads that fail */
+#define HCV_STATE_PACE_MS	20	/* between reads under many changes */
+#define HCV_STATE_BAD		64	/* undecodable keys remembered */
+
+struct hcv_state {
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;	/* CLOCK_MONOTONIC; new snapshot, kick, stop */
+	/* under the lock: */
+	struct hcv_snap *cur;
+	bool delivering;	/* a delivery to the loop is on its way */
+	bool kicked;
+	bool stop;
+	uint64_t seq;
+	uint64_t reads;
+	bool reachable;
+	int64_t reach_since_ms;
+	char why[HCV_ERR_SIZE];
+	struct {
+		char key[128];
+		int64_t rev;
+	} bad[HCV_STATE_BAD];
+	unsigned int next_bad;
+};
+
+static void hcv_state_timespec(struct timespec *ts, int64_t ms)
+{
+	clock_gettime(CLOCK_MONOTONIC, ts);
+	ts->tv_sec += ms / 1000;
+	ts->tv_nsec += ms % 1000 * 1000000;
+	if (ts->tv_nsec >= 1000000000) {
+		ts->tv_sec++;
+		ts->tv_nsec -= 1000000000;
+	}
+}
+
+int hcv_state_init(struct hcv_agent *a)
+{
+	struct hcv_state *st = calloc(1, sizeof(*st));
+	pthread_condattr_t attr;
+
+	if (!st)
+		return -ENOMEM;
+	pthread_mutex_init(&st->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&st->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	st->reach_since_ms = hcv_now_ms();
+	snprintf(st->why, sizeof(st->why), "not read yet");
+	a->state = st;
+	return 0;
+}
+
+struct hcv_snap *hcv_snap_get(struct hcv_agent *a)
+{
+	struct hcv_snap *s;
+
+	pthread_mutex_lock(&a->state->lock);
+	s = hcv_snap_ref(a->state->cur);
+	pthread_mutex_unlock(&a->state->lock);
+	return s;
+}
+
+bool hcv_state_reachable(struct hcv_agent *a, char *why, int64_t *since_ms)
+{
+	struct hcv_state *st = a->state;
+	bool ok;
+
+	pthread_mutex_lock(&st->lock);
+	ok = st->reachable;
+	if (why)
+		snprintf(why, HCV_ERR_SIZE, "%s", ok ? "" : st->why);
+	if (since_ms)
+		*since_ms = st->reach_since_ms;
+	pthread_mutex_unlock(&st->lock);
+	return ok;
+}
+
+void hcv_snap_bad_key(struct hcv_agent *a, const char *key, int64_t rev,
+		      const char *err)
+{
+	struct hcv_state *st = a->state;
+	unsigned int i;
+
+	pthread_mutex_lock(&st->lock);
+	for (i = 0; i < HCV_STATE_BAD; i++)
+		if (st->bad[i].rev == rev &&
+		    !strncmp(st->bad[i].key, key, sizeof(st->bad[i].key) - 1))
+			break;
+	if (i == HCV_STATE_BAD) {
+		snprintf(st->bad[st->next_bad].key, sizeof(st->bad[0].key),
+			 "%s", key);
+		st->bad[st->next_bad].rev = rev;
+		st->next_bad = (st->next_bad + 1) % HCV_STATE_BAD;
+	}
+	pthread_mutex_unlock(&st->lock);
+	if (i == HCV_STATE_BAD)
+		hcv_event_emit(a, HCV_SEV_ERR, "metadata", NULL,
+			       "key %s cannot be understood: %s", key, err);
+}
+
+enum hcv_meta_result hcv_state_read(struct hcv_agent *a, struct hcv_snap **out,
+				    unsigned int deadline_ms)
+{
+	struct hcv_meta *m = hcv_agent_meta(a);
+	struct hcv_state *st = a->state;
+	int64_t taken_ms = hcv_now_ms();
+	enum hcv_meta_result res;
+	struct hcv_kvs kvs = { 0 };
+	uint64_t read;
+
+	*out = NULL;
+	if (!m)
+		return HCV_META_UNREACHABLE;
+	pthread_mutex_lock(&st->lock);
+	read = ++st->reads;
+	pthread_mutex_unlock(&st->lock);
+	res = hcv_meta_list(m, "", &kvs, deadline_ms);
+	if (res != HCV_META_OK)
+		return res;
+	*out = hcv_snap_build(a, &kvs);
+	hcv_kvs_free(&kvs);
+	if (!*out)
+		return HCV_META_UNREACHABLE;
+	(*out)->taken_ms = taken_ms;
+	(*out)->read = read;
+	return HCV_META_OK;
+}
+
+static void hcv_state_deliver(struct hcv_agent *a, void *arg)
+{
+	struct hcv_state *st = a->state;
+	struct hcv_snap *s;
+
+	(void)arg;
+	pthread_mutex_lock(&st->lock);
+	st->delivering = false;
+	s = hcv_snap_ref(st->cur);
+	pthread_mutex_unlock(&st->lock);
+	if (s)
+		hcv_loop_snapshot(a, s);
+	hcv_snap_put(s);
+}
+
+static void hcv_state_publish(struct hcv_agent *a, struct hcv_snap *s)
+{
+	struct hcv_state *st = a->state;
+	struct hcv_snap *old;
+	bool deliver;
+
+	pthread_mutex_lock(&st->lock);
+	old = st->cur;
+	s->seq = ++st->seq;
+	st->cur = s;
+	deliver = !st->delivering;
+	st->delivering = true;
+	pthread_cond_broadcast(&st->cond);
+	pthread_mutex_unlock(&st->lock);
+	hcv_snap_put(old);
+	if (deliver)
+		hcv_agent_defer(a, hcv_state_deliver, NULL);
+}
+
+static void hcv_state_mark(struct hcv_agent *a, bool ok)
+{
+	struct hcv_state *st = a->state;
+	const char *why = ok ? "" : hcv_meta_last_error();
+	bool changed;
+
+	pthread_mutex_lock(&st->lock);
+	changed = st->reachable != ok;
+	st->reachable = ok;
+	if (changed)
+		st->reach_since_ms = hcv_now_ms();
+	snprintf(st->why, sizeof(st->why), "%s", why ? why : "");
+	pthread_mutex_unlock(&st->lock);
+	if (!changed)
+		return;
+	if (ok)
+		hcv_event_emit(a, HCV_SEV_INFO, "metadata", NULL,
+			       "the metadata store answers");
+	else
+		hcv_event_emit(a, HCV_SEV_WARN, "metadata", NULL,
+			       "the metadata store cannot be read: %s",
+			       why ? why : "");
+}
+
+/* Sleep up to @ms, or until a kick or the end; false at the end. */
+static bool hcv_state_sleep(struct hcv_state *st, unsigned int ms,
+			    bool until_kick)
+{
+	struct timespec ts;
+	bool stop;
+	int ret = 0;
+
+	hcv_state_timespec(&ts, ms);
+	pthread_mutex_lock(&st->lock);
+	while (!st->stop && !(until_kick && st->kicked) && ret != ETIMEDOUT)
+		ret = pthread_cond_timedwait(&st->cond, &st->lock, &ts);
+	stop = st->stop;
+	pthread_mutex_unlock(&st->lock);
+	return !stop;
+}
+
+static bool hcv_state_take_kick(struct hcv_state *st)
+{
+	bool kicked;
+
+	pthread_mutex_lock(&st->lock);
+	kicked = st->kicked;
+	st->kicked = false;
+	pthread_mutex_unlock(&st->lock);
+	return kicked;
+}
+
+static bool hcv_state_has_kick(struct hcv_state *st)
+{
+	bool kicked;
+
+	pthread_mutex_lock(&st->lock);
+	kicked = st->kicked || st->stop;
+	pthread_mutex_unlock(&st->lock);
+	return kicked;
+}
+
+static void *hcv_state_thread(void *arg)
+{
+	struct hcv_agent *a = arg;
+	struct hcv_state *st = a->state;
+	unsigned int pause_ms = 0;
+	struct hcv_snap *s;
+	int64_t rev;
+
+	while (hcv_state_sleep(st, pause_ms, pause_ms > HCV_STATE_PACE_MS)) {
+		hcv_state_take_kick(st);
+		pause_ms = HCV_STATE_RETRY_MS;
+		if (!hcv_agent_meta(a))
+			continue;
+		if (hcv_state_read(a, &s, HCV_META_MS) != HCV_META_OK) {
+			hcv_state_mark(a, false);
+			continue;
+		}
+		rev = s->rev;
+		hcv_state_mark(a, true);
+		hcv_state_publish(a, s);
+		pause_ms = HCV_STATE_PACE_MS;
+		if (hcv_state_has_kick(st))
+			continue;
+		/* every result means: read again */
+		if (hcv_meta_watch(hcv_agent_meta(a), "", &rev, HCV_SNAP_MS) ==
+		    HCV_META_UNREACHABLE)
+			pause_ms = HCV_STATE_RETRY_MS;
+	}
+	return NULL;
+}
+
+void hcv_state_kick(struct hcv_agent *a)
+{
+	struct hcv_state *st = a->state;
+	struct hcv_meta *m = hcv_agent_meta(a);
+
+	pthread_mutex_lock(&st->lock);
+	st->kicked = true;
+	pthread_cond_broadcast(&st->cond);
+	pthread_mutex_unlock(&st->lock);
+	if (m)
+		hcv_meta_watch_cancel(m);
+}
+
+struct hcv_snap *hcv_snap_wait(struct hcv_agent *a, uint64_t after,
+			       int64_t until_ms)
+{
+	struct hcv_state *st = a->state;
+	struct hcv_snap *s = NULL;
+	struct timespec ts;
+	uint64_t read;
+
+	hcv_state_timespec(&ts, until_ms > hcv_now_ms() ?
+			   until_ms - hcv_now_ms() : 0);
+	pthread_mutex_lock(&st->lock);
+	read = st->reads + 1;
+	pthread_mutex_unlock(&st->lock);
+	if (!after)
+		hcv_state_kick(a);
+	pthread_mutex_lock(&st->lock);
+	while (!st->stop) {
+		if (st->cur && (after ? st->cur->seq > after :
+				st->cur->read >= read)) {
+			s = hcv_snap_ref(st->cur);
+			break;
+		}
+		if (pthread_cond_timedwait(&st->cond, &st->lock, &ts) ==
+		    ETIMEDOUT)
+			break;
+	}
+	pthread_mutex_unlock(&st->lock);
+	return s;
+}
+
+int hcv_state_start(struct hcv_agent *a)
+{
+	int ret = pthread_create(&a->state->thread, NULL, hcv_state_thread, a);
+
+	a->state->started = !ret;
+	return -ret;
+}
+
+void hcv_state_stop(struct hcv_agent *a)
+{
+	struct hcv_state *st = a->state;
+
+	pthread_mutex_lock(&st->lock);
+	st->stop = true;
+	pthread_cond_broadcast(&st->cond);
+	pthread_mutex_unlock(&st->lock);
+	if (hcv_agent_meta(a))
+		hcv_meta_watch_cancel(hcv_agent_meta(a));
+}
+
+void hcv_state_exit(struct hcv_agent *a)
+{
+	struct hcv_state *st = a->state;
+
+	if (st->started)
+		pthread_join(st->thread, NULL);
+	hcv_snap_put(st->cur);
+	pthread_cond_destroy(&st->cond);
+	pthread_mutex_destroy(&st->lock);
+	free(st);
+	a->state = NULL;
+}
