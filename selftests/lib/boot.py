@@ -20,6 +20,7 @@ CACHE = Path(os.environ.get("HCV_CACHE") or Path.home() / ".cache/hcivol")
 # Loaded by the initramfs, in this order, with what they depend on.
 BOOT_MODULES = ["virtio_pci", "virtio_console", "virtio_blk", "virtio_net",
                 "virtio_rng", "9pnet_virtio", "9p", "overlay", "ext4",
+                "configfs",
                 "crc32c_generic"]
 
 
