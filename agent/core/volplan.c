@@ -1,0 +1,916 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The next step of a volume on its owner.  See volplan.h.
+ *
+ * One file section per phase of the record; each function returns true when it
+ * has chosen a step, false when the next one may look.  What stands in the way
+ * of a step is noted with vp_wait(); the first note, from the most urgent
+ * matter, becomes the reason if no step is found at all.
+ */
+#include "volplan.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "volelect.h"
+
+struct vp {
+	const struct hcv_vp_in *in;
+	struct hcv_vp_out *out;
+	const struct hcv_k_vol *k;	/* not a zombie */
+	bool waits;
+};
+
+static const char *const vp_act_names[HCV_VP_NR] = {
+	[HCV_VP_NONE] = "none",
+	[HCV_VP_WAIT] = "wait",
+	[HCV_VP_REREAD] = "reread",
+	[HCV_VP_CREATE] = "create",
+	[HCV_VP_SERVE] = "serve",
+	[HCV_VP_CONNECT] = "connect",
+	[HCV_VP_LINK_ADD] = "link-add",
+	[HCV_VP_LINK_DEL] = "link-del",
+	[HCV_VP_EXTENT_ADD] = "extent-add",
+	[HCV_VP_START] = "start",
+	[HCV_VP_REMOVE] = "remove",
+	[HCV_VP_BEGIN_SYNC] = "begin-sync",
+	[HCV_VP_JOIN] = "join",
+	[HCV_VP_CONFIRM] = "confirm",
+	[HCV_VP_PLACE] = "place",
+	[HCV_VP_SET] = "set",
+	[HCV_VP_FENCE] = "fence",
+	[HCV_VP_STOP] = "stop",
+	[HCV_VP_DETACH] = "detach",
+};
+
+const char *hcv_volplan_act_name(enum hcv_vp_act act)
+{
+	return act < HCV_VP_NR ? vp_act_names[act] : "unknown";
+}
+
+/* ------------------------------------------------------------------ helpers */
+
+__attribute__((format(printf, 3, 4)))
+static bool vp_wait(struct vp *p, int64_t until_ms, const char *fmt, ...)
+{
+	struct hcv_vp_out *o = p->out;
+	va_list ap;
+
+	if (!p->waits) {
+		va_start(ap, fmt);
+		vsnprintf(o->reason, sizeof(o->reason), fmt, ap);
+		va_end(ap);
+	}
+	if (until_ms && (!o->until_ms || until_ms < o->until_ms))
+		o->until_ms = until_ms;
+	p->waits = true;
+	return false;
+}
+
+static const struct hcv_vp_retry *vp_retry(const struct hcv_vp_mem *mem,
+					   enum hcv_vp_act act,
+					   const char *store)
+{
+	size_t i;
+
+	for (i = 0; mem && i < mem->nr_retry; i++)
+		if (mem->retry[i].act == act &&
+		    !strcmp(mem->retry[i].store, store))
+			return &mem->retry[i];
+	return NULL;
+}
+
+/* Choose a step, unless it failed a moment ago. */
+static bool vp_do(struct vp *p, enum hcv_vp_act act, const char *store)
+{
+	const struct hcv_vp_retry *r;
+
+	r = vp_retry(p->in->mem, act, store ? store : "");
+	if (r && r->until_ms > p->in->now_ms)
+		return vp_wait(p, r->until_ms, "%s%s%s failed %u times: %s",
+			       vp_act_names[act], store ? " " : "",
+			       store ? store : "", r->fails, r->why);
+	p->out->act = act;
+	if (store)
+		snprintf(p->out->store, sizeof(p->out->store), "%s", store);
+	return true;
+}
+
+static const struct hcv_vp_store *vp_store(const struct vp *p, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < p->in->nr_st; i++)
+		if (!strcmp(p->in->st[i].id, id))
+			return &p->in->st[i];
+	return NULL;
+}
+
+static const char *vp_name(const struct vp *p, const char *id)
+{
+	const struct hcv_vp_store *st = vp_store(p, id);
+
+	return st && st->name[0] ? st->name : id;
+}
+
+static const struct hcv_k_link *vp_link(const struct vp *p, const char *store)
+{
+	size_t i;
+
+	for (i = 0; p->k && i < p->k->nr_links; i++)
+		if (!strcmp(p->k->link[i].store, store))
+			return &p->k->link[i];
+	return NULL;
+}
+
+static bool vp_live(const struct hcv_vp_store *st)
+{
+	return st && st->live && !st->bad;
+}
+
+/* The highest row index on the store, plus one. */
+static uint32_t vp_rows_end(const struct vp *p, const char *store)
+{
+	const struct hcv_rows *rows = p->in->rows;
+	uint32_t end = 0;
+	size_t i, j;
+
+	for (i = 0; rows && i < rows->nr; i++)
+		for (j = 0; j < rows->row[i].nr; j++)
+			if (rows->row[i].index >= end &&
+			    !strcmp(rows->row[i].store[j], store))
+				end = rows->row[i].index + 1;
+	return end;
+}
+
+/*
+ * The store's node has confirmed this epoch: older ones are fenced there, and
+ * the rows below @rows_end are formatted.
+ */
+static bool vp_granted(const struct vp *p, const struct hcv_vp_store *st,
+		       uint32_t rows_end)
+{
+	const struct hcv_grant_info *g;
+
+	if (!vp_live(st) || !st->has_grant)
+		return false;
+	g = st->grant;
+	return g->epoch == p->in->rec->epoch &&
+	       !strcmp(g->client, p->in->node) &&
+	       g->incarnation == st->incarnation && g->nr > 0 &&
+	       g->ready >= rows_end;
+}
+
+uint32_t hcv_volplan_need(uint64_t size, unsigned int stripe)
+{
+	uint64_t row = HCV_VP_EXTENT_BYTES * (stripe ? stripe : 1);
+
+	return (uint32_t)((size + row - 1) / row);
+}
+
+static void vp_insync_set(const struct hcv_record *rec, bool *set)
+{
+	size_t i;
+
+	for (i = 0; i < HCV_REC_STORES; i++)
+		set[i] = i < rec->nr && rec->st[i].state == HCV_RS_INSYNC;
+}
+
+static size_t vp_count(const bool *set)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < HCV_REC_STORES; i++)
+		n += set[i];
+	return n;
+}
+
+/* Whether the record may lose @idx from its in-sync set. */
+static bool vp_removable(const struct vp *p, int idx, uint32_t *missing)
+{
+	bool set[HCV_REC_STORES];
+
+	vp_insync_set(p->in->rec, set);
+	set[idx] = false;
+	*missing = 0;
+	return vp_count(set) > 0 &&
+	       hcv_volelect_covers(p->in->rec, p->in->rows, set, missing);
+}
+
+static bool vp_remove(struct vp *p, const char *store, bool distrust)
+{
+	int idx = hcv_volelect_index(p->in->rec, store);
+	uint32_t missing;
+
+	if (p->in->rec->st[idx].state == HCV_RS_INSYNC &&
+	    !vp_removable(p, idx, &missing))
+		return vp_wait(p, 0, "store %s holds the last in-sync copy (extent %u); it must come back",
+			       vp_name(p, store), missing);
+	if (!vp_do(p, HCV_VP_REMOVE, store))
+		return false;
+	p->out->distrust = distrust;
+	return true;
+}
+
+static bool vp_confirm(struct vp *p, const struct hcv_k_link *link,
+		       uint32_t state)
+{
+	if (!vp_do(p, HCV_VP_CONFIRM, link->store))
+		return false;
+	p->out->state = state;
+	p->out->v = p->in->rec->v;
+	p->out->incarnation = link->incarnation;
+	return true;
+}
+
+static bool vp_stop(struct vp *p, bool force)
+{
+	if (!vp_do(p, HCV_VP_STOP, NULL))
+		return false;
+	p->out->force = force;
+	return true;
+}
+
+static bool vp_detach(struct vp *p, bool clean)
+{
+	if (!vp_do(p, HCV_VP_DETACH, NULL))
+		return false;
+	p->out->clean = clean;
+	return true;
+}
+
+/* ------------------------------------------------- contradictions and limits */
+
+/*
+ * The module has a volume that the record does not give to this node in this
+ * epoch.  Nothing it does can be acknowledged any more: fail its I/O, then give
+ * up the disk.
+ */
+static bool vp_foreign(struct vp *p, const char *why)
+{
+	if (!p->in->settled) {
+		p->out->act = HCV_VP_REREAD;
+		vp_wait(p, 0, "%s", why);
+		return true;
+	}
+	vp_wait(p, 0, "%s", why);
+	if (p->k->state == HCV_VOL_STOPPING)
+		return false;
+	if (p->k->state != HCV_VOL_FENCED && p->k->state != HCV_VOL_NEW)
+		return vp_do(p, HCV_VP_FENCE, NULL);
+	return vp_stop(p, true);
+}
+
+static bool vp_contradicts(struct vp *p)
+{
+	const struct hcv_record *rec = p->in->rec;
+
+	if (!p->k)
+		return false;
+	if (!rec)
+		return vp_foreign(p, "the volume has no record any more");
+	if (strcmp(rec->owner, p->in->node) || rec->phase == HCV_PH_NONE)
+		return vp_foreign(p, rec->owner[0] ?
+				  "another node has taken over" :
+				  "the record names no owner");
+	if (p->k->epoch < rec->epoch)
+		return vp_foreign(p, "the module's epoch is over");
+	return false;
+}
+
+/* The module has seen more than the metadata store: not our read, or a backup */
+static bool vp_behind(struct vp *p)
+{
+	const struct hcv_record *rec = p->in->rec;
+
+	if (!p->k || !rec)
+		return false;
+	if (p->k->epoch == rec->epoch && p->k->v <= rec->v)
+		return false;
+	if (!p->in->settled) {
+		p->out->act = HCV_VP_REREAD;
+		vp_wait(p, 0, "the record read is older than the module's");
+		return true;
+	}
+	vp_wait(p, 0, "the metadata store is older than the module (record epoch %llu v %llu, module %llu v %llu): restored from a backup? nothing is done",
+		(unsigned long long)rec->epoch, (unsigned long long)rec->v,
+		(unsigned long long)p->k->epoch, (unsigned long long)p->k->v);
+	return true;
+}
+
+/* ------------------------------------------------------------------- taking */
+
+struct vp_claim {
+	bool granted[HCV_REC_STORES];
+	size_t nr_granted;
+	bool alive_missing;		/* a live one has not granted yet */
+	int local;			/* granted local store, or -1 */
+	bool local_missing;
+	char missing[HCV_VP_REASON / 2];
+};
+
+static void vp_claim_look(const struct vp *p, struct vp_claim *c)
+{
+	const struct hcv_record *rec = p->in->rec;
+	size_t i, len;
+
+	memset(c, 0, sizeof(*c));
+	c->local = -1;
+	for (i = 0; i < rec->nr; i++) {
+		const struct hcv_vp_store *st = vp_store(p, rec->st[i].store);
+
+		if (rec->st[i].state != HCV_RS_INSYNC)
+			continue;
+		if (vp_granted(p, st, vp_rows_end(p, rec->st[i].store))) {
+			c->granted[i] = true;
+			c->nr_granted++;
+			if (st->local && c->local < 0)
+				c->local = (int)i;
+			continue;
+		}
+		c->alive_missing |= vp_live(st);
+		c->local_missing |= vp_live(st) && st->local;
+		len = strlen(c->missing);
+		snprintf(c->missing + len, sizeof(c->missing) - len, "%s%s%s",
+			 len ? ", " : "", vp_name(p, rec->st[i].store),
+			 !st ? " (unknown)" : !st->live ? " (its node is away)" :
+			 st->bad ? " (failed)" : "");
+	}
+}
+
+static bool vp_serve(struct vp *p)
+{
+	int64_t until = p->in->mem->taking_ms + HCV_VP_GRANT_WAIT_MS;
+	const struct hcv_record *rec = p->in->rec;
+	bool set[HCV_REC_STORES];
+	struct vp_claim c;
+	uint32_t row = 0;
+	bool wait, ok;
+
+	vp_claim_look(p, &c);
+	/* Unclean: one copy is enough, ours is the best one. */
+	wait = rec->was_clean ? c.alive_missing :
+	       c.alive_missing && (!c.nr_granted || c.local_missing);
+	if (wait && p->in->now_ms < until)
+		return vp_wait(p, until, "waits for the grant of %s",
+			       c.missing);
+	if (!c.nr_granted)
+		return vp_wait(p, 0, "no in-sync store is available: waits for %s",
+			       c.missing[0] ? c.missing : "any in-sync store");
+	if (rec->was_clean) {
+		memcpy(set, c.granted, sizeof(set));
+		ok = hcv_volelect_covers(rec, p->in->rows, set, &row);
+	} else {
+		ok = hcv_volelect(rec, p->in->rows, c.granted, c.local, set);
+		if (!ok)
+			hcv_volelect_covers(rec, p->in->rows, c.granted, &row);
+	}
+	if (!ok && c.missing[0])
+		return vp_wait(p, 0, "extent %u has no in-sync copy without %s",
+			       row, c.missing);
+	if (!ok)
+		return vp_wait(p, 0, "after the unclean stop no choice of stores has exactly one copy of every extent");
+	if (!vp_do(p, HCV_VP_SERVE, NULL))
+		return false;
+	memcpy(p->out->set, set, sizeof(p->out->set));
+	return true;
+}
+
+static bool vp_taking(struct vp *p)
+{
+	const struct hcv_record *rec = p->in->rec;
+
+	if (p->in->want_detach || p->in->want_force) {
+		if (p->k)
+			return vp_stop(p, p->in->want_force);
+		/* This epoch wrote nothing. */
+		return vp_detach(p, rec->was_clean);
+	}
+	if (!p->k)
+		return vp_do(p, HCV_VP_CREATE, NULL);
+	switch (p->k->state) {
+	case HCV_VOL_NEW:
+		return vp_serve(p);
+	case HCV_VOL_STOPPING:
+		return vp_wait(p, 0, "the volume is being stopped");
+	default:
+		return vp_foreign(p, "the module serves a volume that the record does not");
+	}
+}
+
+/* ----------------------------------------- serving: the volume is put together */
+
+/* A link for @st: connection first. @state, @flags as VOL_LINK_ADD has them. */
+static bool vp_link_add(struct vp *p, const struct hcv_vp_store *st,
+			uint32_t state, uint32_t flags)
+{
+	if (!st->local && !st->path)
+		return vp_do(p, HCV_VP_CONNECT, st->id);
+	if (!vp_do(p, HCV_VP_LINK_ADD, st->id))
+		return false;
+	p->out->state = state;
+	p->out->flags = flags;
+	p->out->incarnation = st->grant->incarnation;
+	return true;
+}
+
+/* An in-sync store before the start. Return: a step, or false: see waits */
+static bool vp_new_link(struct vp *p, const char *id)
+{
+	const struct hcv_vp_store *st = vp_store(p, id);
+	const struct hcv_k_link *link = vp_link(p, id);
+	int64_t until = p->in->mem->serving_ms + HCV_VP_LINK_WAIT_MS;
+	uint32_t missing;
+	bool late;
+
+	if (link && link->state == HCV_LINK_INSYNC)
+		return false;
+	if (link && link->state == HCV_LINK_FAILING)
+		return vp_remove(p, id, false);
+	if (link)
+		return vp_wait(p, 0, "the link to %s failed before the start; detach by force and attach again",
+			       vp_name(p, id));
+	late = !vp_live(st) || p->in->now_ms >= until;
+	if (late && vp_removable(p, hcv_volelect_index(p->in->rec, id), &missing))
+		return vp_remove(p, id, false);
+	if (!vp_granted(p, st, vp_rows_end(p, id)))
+		return vp_wait(p, late ? 0 : until,
+			       "waits for the grant of %s%s", vp_name(p, id),
+			       vp_live(st) ? "" : ", which is away");
+	return vp_link_add(p, st, HCV_LINK_INSYNC, 0);
+}
+
+static bool vp_new(struct vp *p)
+{
+	const struct hcv_record *rec = p->in->rec;
+	const char *only = NULL;
+	size_t i, nr = 0;
+
+	for (i = 0; i < rec->nr; i++) {
+		const struct hcv_k_link *link = vp_link(p, rec->st[i].store);
+
+		if (rec->st[i].state == HCV_RS_INSYNC) {
+			if (vp_new_link(p, rec->st[i].store))
+				return true;
+			only = rec->st[i].store;
+			nr++;
+		} else if (link && link->state == HCV_LINK_FAILING) {
+			return vp_confirm(p, link, HCV_LINK_OUT);
+		} else if (link && link->state == HCV_LINK_OUT) {
+			if (vp_do(p, HCV_VP_LINK_DEL, link->store))
+				return true;
+		} else if (link) {
+			vp_wait(p, 0, "the module would start from %s, which is not in-sync; detach by force and attach again",
+				vp_name(p, link->store));
+		}
+	}
+	if (p->waits)
+		return false;
+	if (p->in->rows && p->k->nr_extents < p->in->rows->nr) {
+		if (!vp_do(p, HCV_VP_EXTENT_ADD, NULL))
+			return false;
+		p->out->row = 0;
+		p->out->row_nr = p->in->rows->nr;
+		return true;
+	}
+	if (!vp_do(p, HCV_VP_START, nr == 1 ? only : NULL))
+		return false;
+	p->out->v = rec->v;
+	return true;
+}
+
+/* ------------------------------------------------- serving: the volume runs */
+
+/* Replicas that failed: the guest's acknowledgement waits for this. */
+static bool vp_failing(struct vp *p)
+{
+	const struct hcv_record *rec = p->in->rec;
+	size_t i;
+
+	for (i = 0; i < p->k->nr_links; i++) {
+		const struct hcv_k_link *link = &p->k->link[i];
+		int idx = hcv_volelect_index(rec, link->store);
+
+		if (link->state != HCV_LINK_FAILING)
+			continue;
+		if (idx < 0 || rec->st[idx].state == HCV_RS_STALE) {
+			if (vp_confirm(p, link, HCV_LINK_OUT))
+				return true;
+			continue;
+		}
+		if (vp_remove(p, link->store, false))
+			return true;
+	}
+	return false;
+}
+
+static bool vp_joining(struct vp *p)
+{
+	const struct hcv_record *rec = p->in->rec;
+	size_t i;
+
+	for (i = 0; i < p->k->nr_links; i++) {
+		const struct hcv_k_link *link = &p->k->link[i];
+		int idx = hcv_volelect_index(rec, link->store);
+		bool step;
+
+		if (link->state != HCV_LINK_JOINING)
+			continue;
+		if (idx < 0 || rec->st[idx].state == HCV_RS_STALE)
+			step = vp_confirm(p, link, HCV_LINK_OUT);
+		else if (rec->st[idx].state == HCV_RS_SYNCING)
+			step = vp_do(p, HCV_VP_JOIN, link->store);
+		else
+			step = vp_confirm(p, link, HCV_LINK_INSYNC);
+		if (step)
+			return true;
+	}
+	return false;
+}
+
+/* The last in-sync replica went away; only the same incarnation may return. */
+static bool vp_lost(struct vp *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->k->nr_links; i++) {
+		const struct hcv_k_link *link = &p->k->link[i];
+		const struct hcv_vp_store *st = vp_store(p, link->store);
+
+		if (link->state != HCV_LINK_LOST)
+			continue;
+		if (!vp_live(st)) {
+			vp_wait(p, 0, "the last in-sync store %s is away",
+				vp_name(p, link->store));
+			continue;
+		}
+		if (st->incarnation != link->incarnation) {
+			vp_wait(p, 0, "the last in-sync store %s was restarted: what was not flushed may be lost; detach by force and attach again",
+				vp_name(p, link->store));
+			continue;
+		}
+		if (!vp_granted(p, st, 0)) {
+			vp_wait(p, 0, "waits for the grant of %s",
+				vp_name(p, link->store));
+			continue;
+		}
+		if (vp_link_add(p, st, HCV_LINK_INSYNC, 0))
+			return true;
+	}
+	return false;
+}
+
+/* Whether the module already uses a row of the store. */
+static bool vp_rows_used(const struct vp *p, const char *store)
+{
+	const struct hcv_rows *rows = p->in->rows;
+	size_t i, j;
+
+	for (i = 0; rows && i < rows->nr && i < p->k->nr_extents; i++)
+		for (j = 0; j < rows->row[i].nr; j++)
+			if (!strcmp(rows->row[i].store[j], store))
+				return true;
+	return false;
+}
+
+/*
+ * In-sync by the record, no link: the store got its first rows a moment ago and
+ * the module uses none of them yet.  Should it use one after all, the store has
+ * missed writes: out of the set with it.
+ */
+static bool vp_newcomer(struct vp *p, const struct hcv_rec_store *rs)
+{
+	const struct hcv_k_link *link = vp_link(p, rs->store);
+	const struct hcv_vp_store *st = vp_store(p, rs->store);
+
+	if (link && link->state != HCV_LINK_OUT)
+		return false;
+	if (vp_rows_used(p, rs->store))
+		return vp_remove(p, rs->store, true);
+	if (!vp_live(st))
+		return vp_remove(p, rs->store, false);
+	if (link)
+		return vp_do(p, HCV_VP_LINK_DEL, rs->store);
+	if (!vp_granted(p, st, 0))
+		return vp_wait(p, 0, "waits for the first grant of %s",
+			       vp_name(p, rs->store));
+	return vp_link_add(p, st, HCV_LINK_SYNCING, 0);
+}
+
+/* A stale or syncing store: bring it back when it can be had. */
+static bool vp_return(struct vp *p, const struct hcv_rec_store *rs)
+{
+	const struct hcv_k_link *link = vp_link(p, rs->store);
+	const struct hcv_vp_store *st = vp_store(p, rs->store);
+	bool syncing = rs->state == HCV_RS_SYNCING;
+
+	if (link && link->state == HCV_LINK_OUT)
+		return syncing ? vp_remove(p, rs->store, false) :
+				 vp_do(p, HCV_VP_LINK_DEL, rs->store);
+	if (link && link->state == HCV_LINK_INSYNC)
+		return vp_wait(p, 0, "the module calls %s in-sync, the record does not: detach by force and attach again",
+			       vp_name(p, rs->store));
+	if (link && link->state == HCV_LINK_SYNCING && !syncing)
+		return vp_confirm(p, link, HCV_LINK_OUT);
+	if (link)
+		return false;
+	if (!vp_live(st))
+		return syncing ? vp_remove(p, rs->store, false) : false;
+	if (!vp_granted(p, st, vp_rows_end(p, rs->store)))
+		return vp_wait(p, 0, "waits for the grant of %s, which is to be brought up to date",
+			       vp_name(p, rs->store));
+	if (!st->local && !st->path)
+		return vp_do(p, HCV_VP_CONNECT, st->id);
+	if (!syncing)
+		return vp_do(p, HCV_VP_BEGIN_SYNC, st->id);
+	return vp_link_add(p, st, HCV_LINK_SYNCING, rs->v ? 0 : HCV_LINK_F_FULL);
+}
+
+static bool vp_bring_in(struct vp *p)
+{
+	const struct hcv_record *rec = p->in->rec;
+	size_t i;
+
+	for (i = 0; i < rec->nr; i++) {
+		if (rec->st[i].state == HCV_RS_INSYNC ?
+		    vp_newcomer(p, &rec->st[i]) : vp_return(p, &rec->st[i]))
+			return true;
+	}
+	for (i = 0; i < p->k->nr_links; i++) {
+		const struct hcv_k_link *link = &p->k->link[i];
+
+		if (hcv_volelect_index(rec, link->store) >= 0 ||
+		    link->state != HCV_LINK_OUT)
+			continue;
+		if (vp_do(p, HCV_VP_LINK_DEL, link->store))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether the module may be given the row: every store that the record calls
+ * in-sync is in-sync there too and has formatted it.
+ */
+static bool vp_row_ready(struct vp *p, const struct hcv_row *row)
+{
+	const struct hcv_record *rec = p->in->rec;
+	size_t j, nr = 0;
+
+	for (j = 0; j < row->nr; j++) {
+		const char *id = row->store[j];
+		const struct hcv_k_link *link = vp_link(p, id);
+		int idx = hcv_volelect_index(rec, id);
+
+		if (idx < 0 || rec->st[idx].state != HCV_RS_INSYNC)
+			continue;
+		if (!link || link->state != HCV_LINK_INSYNC)
+			return vp_wait(p, 0, "extent %u waits for the link to %s",
+				       row->index, vp_name(p, id));
+		if (!vp_granted(p, vp_store(p, id), row->index + 1))
+			return vp_wait(p, 0, "extent %u waits for %s to format it",
+				       row->index, vp_name(p, id));
+		nr++;
+	}
+	if (!nr)
+		return vp_wait(p, 0, "extent %u has no in-sync store",
+			       row->index);
+	return true;
+}
+
+/* Handles beyond the range that the link was given with. */
+static bool vp_more_handles(struct vp *p, const struct hcv_row *row)
+{
+	size_t j;
+
+	for (j = 0; j < row->nr; j++) {
+		const struct hcv_vp_store *st = vp_store(p, row->store[j]);
+		const struct hcv_k_link *link = vp_link(p, row->store[j]);
+
+		if (!st || !link || link->state != HCV_LINK_INSYNC ||
+		    !st->linked_count || st->linked_count > row->index)
+			continue;
+		if (vp_link_add(p, st, HCV_LINK_INSYNC, 0))
+			return true;
+	}
+	return false;
+}
+
+static bool vp_extents(struct vp *p)
+{
+	const struct hcv_rows *rows = p->in->rows;
+	size_t i, nr = 0;
+
+	if (!rows)
+		return false;
+	for (i = p->k->nr_extents; i < rows->nr; i++, nr++) {
+		if (!vp_row_ready(p, &rows->row[i]))
+			break;
+		if (vp_more_handles(p, &rows->row[i]))
+			return true;
+	}
+	if (!nr || !vp_do(p, HCV_VP_EXTENT_ADD, NULL))
+		return false;
+	p->out->row = p->k->nr_extents;
+	p->out->row_nr = nr;
+	p->out->flags = HCV_EXT_F_FRESH;
+	return true;
+}
+
+/* Keep free extents ahead of the writes of each column. */
+static bool vp_ahead(struct vp *p)
+{
+	const struct hcv_vol_info *vol = p->in->vol;
+	const struct hcv_rows *rows = p->in->rows;
+	uint32_t need = hcv_volplan_need(p->k->size, vol->stripe);
+	uint32_t col, have, pending, free;
+	size_t i;
+
+	if (vol->size > p->k->size)
+		need = hcv_volplan_need(vol->size, vol->stripe);
+	for (col = 0; col < vol->stripe && col < p->k->nr_col; col++) {
+		bool hungry = p->k->wait == HCV_WAIT_EXTENT &&
+			      !p->k->col_ready[col];
+
+		have = pending = 0;
+		for (i = 0; rows && i < rows->nr; i++) {
+			if (rows->row[i].column != col)
+				continue;
+			have++;
+			pending += i >= p->k->nr_extents;
+		}
+		free = p->k->col_ready[col] + pending;
+		if (free >= HCV_VP_AHEAD)
+			continue;
+		/* Freed slots wait for FLUSH: allow some beyond the sum. */
+		if (have >= need + (hungry && !pending ? HCV_VP_AHEAD : 0)) {
+			if (hungry)
+				vp_wait(p, 0, "column %u has as many extents as it can fill; freed ones come with the next flush",
+					col);
+			continue;
+		}
+		if (!vp_do(p, HCV_VP_PLACE, NULL))
+			return false;
+		p->out->column = col;
+		p->out->urgent = hungry && !pending;
+		return true;
+	}
+	return false;
+}
+
+static bool vp_set(struct vp *p)
+{
+	const struct hcv_vol_info *vol = p->in->vol;
+	bool readonly = p->k->flags & HCV_VOL_F_READONLY;
+
+	if (vol->size <= p->k->size && !strcmp(vol->name, p->k->name) &&
+	    vol->policy == p->k->policy &&
+	    (vol->policy == HCV_POLICY_SUSPEND ||
+	     vol->policy_ms == p->k->policy_ms) &&
+	    p->in->readonly == readonly)
+		return false;
+	return vp_do(p, HCV_VP_SET, NULL);
+}
+
+static bool vp_run(struct vp *p)
+{
+	/*
+	 * A removal that would take the last copy waits; a join that is due
+	 * makes it possible and is settled first, by this very order.
+	 */
+	if (vp_failing(p) || vp_joining(p))
+		return true;
+	if (p->in->want_detach)
+		return vp_stop(p, false);
+	if (vp_extents(p) || (p->in->vol && vp_ahead(p)))
+		return true;
+	if (p->in->urgent)
+		return false;
+	if (vp_lost(p) || vp_bring_in(p))
+		return true;
+	return p->in->vol && vp_set(p);
+}
+
+static bool vp_serving(struct vp *p)
+{
+	if (!p->k) {
+		if (p->in->want_detach || p->in->want_force)
+			return vp_detach(p, p->in->stopped);
+		vp_wait(p, 0, "not attached since the node or its module was restarted; attach it again");
+		return false;
+	}
+	if (p->in->want_force && p->k->state != HCV_VOL_STOPPING)
+		return vp_stop(p, true);
+	switch (p->k->state) {
+	case HCV_VOL_NEW:
+		return p->in->want_detach ? vp_stop(p, false) : vp_new(p);
+	case HCV_VOL_LOADING:
+		if (vp_failing(p))
+			return true;
+		return vp_wait(p, 0, "the module loads the volume's map");
+	case HCV_VOL_ACTIVE:
+	case HCV_VOL_SUSPENDED:
+		return vp_run(p);
+	case HCV_VOL_STOPPING:
+		return vp_failing(p) ||
+		       vp_wait(p, 0, "the volume is being stopped");
+	default:
+		return vp_foreign(p, "the volume was fenced");
+	}
+}
+
+/* ------------------------------------------------------------------ the whole */
+
+void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out)
+{
+	struct vp p = { .in = in, .out = out, .k = in->k };
+	bool step;
+
+	memset(out, 0, sizeof(*out));
+	if (p.k && p.k->state == HCV_VOL_ZOMBIE)
+		p.k = NULL;	/* it has given up its name and its epoch */
+	if (!in->known) {
+		step = p.k && in->want_force &&
+		       p.k->state != HCV_VOL_STOPPING && vp_stop(&p, true);
+		if (!step)
+			vp_wait(&p, 0, "waits for the metadata store");
+	} else if (p.k && (!in->rec || p.k->epoch < in->rec->epoch ||
+			   strcmp(in->rec->owner, in->node) ||
+			   in->rec->phase == HCV_PH_NONE)) {
+		step = vp_contradicts(&p);
+	} else if (!in->rec || strcmp(in->rec->owner, in->node)) {
+		step = false;
+	} else if (vp_behind(&p)) {
+		step = out->act == HCV_VP_REREAD;
+	} else if (in->rec->phase == HCV_PH_TAKING) {
+		step = vp_taking(&p);
+	} else {
+		step = vp_serving(&p);
+	}
+	if (!step)
+		out->act = p.waits ? HCV_VP_WAIT : HCV_VP_NONE;
+	else if (out->act != HCV_VP_REREAD && out->act != HCV_VP_FENCE &&
+		 !(out->act == HCV_VP_STOP && out->force))
+		out->reason[0] = 0;
+}
+
+/* -------------------------------------------------------------- the memory */
+
+void hcv_volplan_time(struct hcv_vp_mem *mem, const struct hcv_vp_in *in)
+{
+	const struct hcv_record *rec = in->rec;
+
+	if (!in->known)
+		return;
+	if (!rec || strcmp(rec->owner, in->node)) {
+		memset(mem, 0, sizeof(*mem));
+		return;
+	}
+	if (rec->epoch != mem->epoch) {
+		memset(mem, 0, sizeof(*mem));
+		mem->epoch = rec->epoch;
+	}
+	if (rec->phase == HCV_PH_TAKING && !mem->taking_ms)
+		mem->taking_ms = in->now_ms;
+	if (rec->phase == HCV_PH_SERVING && !mem->serving_ms)
+		mem->serving_ms = in->now_ms;
+}
+
+void hcv_volplan_failed(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
+			int64_t now_ms, const char *why)
+{
+	struct hcv_vp_retry *r;
+	int64_t delay;
+
+	r = (struct hcv_vp_retry *)vp_retry(mem, step->act, step->store);
+	if (!r) {
+		if (mem->nr_retry == HCV_VP_RETRIES)	/* the oldest one goes */
+			memmove(mem->retry, mem->retry + 1,
+				--mem->nr_retry * sizeof(*r));
+		r = &mem->retry[mem->nr_retry++];
+		memset(r, 0, sizeof(*r));
+		r->act = step->act;
+		snprintf(r->store, sizeof(r->store), "%s", step->store);
+	}
+	delay = r->fails < 6 ? (int64_t)HCV_VP_RETRY_MIN_MS << r->fails :
+			       HCV_VP_RETRY_MAX_MS;
+	if (delay > HCV_VP_RETRY_MAX_MS)
+		delay = HCV_VP_RETRY_MAX_MS;
+	r->fails++;
+	r->until_ms = now_ms + delay;
+	snprintf(r->why, sizeof(r->why), "%s", why);
+}
+
+void hcv_volplan_done(struct hcv_vp_mem *mem, const struct hcv_vp_out *step)
+{
+	struct hcv_vp_retry *r;
+	size_t i;
+
+	r = (struct hcv_vp_retry *)vp_retry(mem, step->act, step->store);
+	if (!r)
+		return;
+	i = (size_t)(r - mem->retry);
+	memmove(r, r + 1, (mem->nr_retry - i - 1) * sizeof(*r));
+	mem->nr_retry--;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The next step of a volume on the node that owns it.
+ *
+ * How it works.  hcv_volplan_next() is a pure function.  It compares the
+ * record, the rows, the definition and the grants (metadata store) with what
+ * the module has, and names one step, the most urgent one, or says what the
+ * volume waits for.  The caller takes the step, looks again, asks again.  No
+ * step depends on which steps were taken before: an agent that was killed
+ * anywhere starts over with the same question.
+ *
+ * Urgency: a contradiction (fence) before removals, removals before joins,
+ * both before the links and rows that are only wanted, definition last.
+ *
+ * What is safe to assume, and why:
+ * - A volume that is not in the module while the record says `serving` was
+ *   never left by this agent half-way: VOL_CREATE comes before the record goes
+ *   from `taking` to `serving`.  So the node or the module was restarted, and
+ *   only a new take-over may bring the volume back.
+ * - A row is given to a started volume only when all stores that the record
+ *   calls in-sync and that hold it are in-sync in the module too.  So a store
+ *   that is in-sync by the record and has no link yet has missed nothing.
+ * - A removal is asked for only if every row keeps an in-sync copy.
+ */
+#ifndef HCV_AGENT_CORE_VOLPLAN_H
+#define HCV_AGENT_CORE_VOLPLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../klink.h"
+#include "model.h"
+
+#define HCV_VP_GRANT_WAIT_MS	5000	/* for stores that are alive */
+#define HCV_VP_LINK_WAIT_MS	10000	/* the same, connecting included */
+#define HCV_VP_AHEAD		4	/* free extents per column */
+#define HCV_VP_EXTENT_BYTES	(256ULL << 20)
+#define HCV_VP_RETRIES		64
+#define HCV_VP_RETRY_MIN_MS	250
+#define HCV_VP_RETRY_MAX_MS	10000
+#define HCV_VP_REASON		320
+
+/**
+ * enum hcv_vp_act - what to do next
+ * @HCV_VP_NONE: nothing, and nothing is awaited
+ * @HCV_VP_WAIT: @reason says for what; look again at @until_ms at the latest
+ * @HCV_VP_REREAD: what was read is older than what the module knows
+ * @HCV_VP_CREATE: VOL_CREATE with the record's epoch and v
+ * @HCV_VP_SERVE: record: in-sync := @set, serving, v + 1
+ * @HCV_VP_CONNECT: NVMe connection to the export of @store
+ * @HCV_VP_LINK_ADD: VOL_LINK_ADD @store @state @flags @incarnation
+ * @HCV_VP_LINK_DEL: VOL_LINK_DEL @store; the old connection is useless now
+ * @HCV_VP_EXTENT_ADD: VOL_EXTENT_ADD of @row_nr rows from @row on, @flags
+ * @HCV_VP_START: VOL_START with @v, from @store unless it is empty
+ * @HCV_VP_REMOVE: record: @store becomes stale, v + 1; stale(0) if @distrust
+ * @HCV_VP_BEGIN_SYNC: record: stale @store becomes syncing, v + 1
+ * @HCV_VP_JOIN: record: syncing @store becomes in-sync, v + 1
+ * @HCV_VP_CONFIRM: VOL_CONFIRM @store @incarnation @v, @state OUT or INSYNC
+ * @HCV_VP_PLACE: find a place for one more row of @column, else VOL_NOSPACE
+ *	if @urgent
+ * @HCV_VP_SET: VOL_SET of what differs from the definition
+ * @HCV_VP_FENCE: VOL_FENCE
+ * @HCV_VP_STOP: VOL_STOP, by force if @force
+ * @HCV_VP_DETACH: record: no owner, @clean, v + 1
+ */
+enum hcv_vp_act {
+	HCV_VP_NONE,
+	HCV_VP_WAIT,
+	HCV_VP_REREAD,
+	HCV_VP_CREATE,
+	HCV_VP_SERVE,
+	HCV_VP_CONNECT,
+	HCV_VP_LINK_ADD,
+	HCV_VP_LINK_DEL,
+	HCV_VP_EXTENT_ADD,
+	HCV_VP_START,
+	HCV_VP_REMOVE,
+	HCV_VP_BEGIN_SYNC,
+	HCV_VP_JOIN,
+	HCV_VP_CONFIRM,
+	HCV_VP_PLACE,
+	HCV_VP_SET,
+	HCV_VP_FENCE,
+	HCV_VP_STOP,
+	HCV_VP_DETACH,
+	HCV_VP_NR
+};
+
+/**
+ * struct hcv_vp_store - what is known about a store
+ * @id: UUID
+ * @name: for people, "node1:ssd0"
+ * @local: of this node
+ * @live: its agent and its node are alive and have it open
+ * @bad: failed, or removed from the cluster
+ * @incarnation: of the open store; valid while @live
+ * @has_grant: @grant is valid
+ * @path: the device of its export on this node, NULL: not connected
+ * @linked_count: handles that the module was given for its link by this
+ *	process, 0: not known
+ */
+struct hcv_vp_store {
+	char id[HCV_ID_LEN];
+	char name[2 * HCV_NAME_LEN];
+	bool local;
+	bool live;
+	bool bad;
+	bool has_grant;
+	uint64_t incarnation;
+	const struct hcv_grant_info *grant;
+	const char *path;
+	uint32_t linked_count;
+};
+
+/**
+ * struct hcv_vp_retry - a step that failed and may be tried again later
+ * @store: empty for steps about the volume itself
+ * @until_ms: not before
+ */
+struct hcv_vp_retry {
+	enum hcv_vp_act act;
+	char store[HCV_ID_LEN];
+	unsigned int fails;
+	int64_t until_ms;
+	char why[160];
+};
+
+/**
+ * struct hcv_vp_mem - what the caller keeps between two questions
+ *
+ * May be lost at any time; that costs time, never correctness.
+ *
+ * @epoch: which the fields belong to
+ * @taking_ms: since when the record is `taking`
+ * @serving_ms: since when it is `serving` and not started
+ */
+struct hcv_vp_mem {
+	uint64_t epoch;
+	int64_t taking_ms;
+	int64_t serving_ms;
+	size_t nr_retry;
+	struct hcv_vp_retry retry[HCV_VP_RETRIES];
+};
+
+/**
+ * struct hcv_vp_in - everything that a decision rests on
+ * @node: this node
+ * @now_ms: CLOCK_BOOTTIME
+ * @known: the metadata was read; false: nothing is known about the record
+ * @settled: it was read, linearizably, after the module's state
+ * @urgent: only steps that held I/O waits for are wanted
+ * @want_detach, @want_force: an operator's wish
+ * @stopped: VOL_STOP without force ended well in this epoch
+ * @rec, @vol, @rows: NULL when there is no such key
+ * @k: the volume in the module, NULL: not there
+ */
+struct hcv_vp_in {
+	const char *node;
+	int64_t now_ms;
+	bool known;
+	bool settled;
+	bool urgent;
+	bool want_detach;
+	bool want_force;
+	bool stopped;
+	bool readonly;
+	const struct hcv_record *rec;
+	const struct hcv_vol_info *vol;
+	const struct hcv_rows *rows;
+	const struct hcv_k_vol *k;
+	const struct hcv_vp_store *st;
+	size_t nr_st;
+	const struct hcv_vp_mem *mem;
+};
+
+/** struct hcv_vp_out - one step; members as told at enum hcv_vp_act */
+struct hcv_vp_out {
+	enum hcv_vp_act act;
+	char store[HCV_ID_LEN];
+	uint32_t state;
+	uint32_t flags;
+	uint64_t v;
+	uint64_t incarnation;
+	size_t row;
+	size_t row_nr;
+	uint32_t column;
+	bool urgent;
+	bool force;
+	bool clean;
+	bool distrust;
+	bool set[HCV_REC_STORES];	/* by index in the record */
+	int64_t until_ms;
+	char reason[HCV_VP_REASON];
+};
+
+/**
+ * hcv_volplan_next() - the next step
+ *
+ * @out->reason is set for WAIT, REREAD, FENCE and forced STOP.
+ */
+void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out);
+
+/** hcv_volplan_act_name() - for logs and crash points */
+const char *hcv_volplan_act_name(enum hcv_vp_act act);
+
+/**
+ * hcv_volplan_time() - keep the timers of @mem for the record just read
+ */
+void hcv_volplan_time(struct hcv_vp_mem *mem, const struct hcv_vp_in *in);
+
+/**
+ * hcv_volplan_failed() - note that the step failed: it is due again after
+ * 250 ms, twice as long with each failure, at most 10 s
+ * @why: a sentence
+ */
+void hcv_volplan_failed(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
+			int64_t now_ms, const char *why);
+/** hcv_volplan_done() - the step succeeded: forget its failures */
+void hcv_volplan_done(struct hcv_vp_mem *mem, const struct hcv_vp_out *step);
+
+/**
+ * hcv_volplan_need() - rows that a column of the volume can ever fill
+ * @size: bytes, @stripe: columns
+ */
+uint32_t hcv_volplan_need(uint64_t size, unsigned int stripe);
+
+#endif /* HCV_AGENT_CORE_VOLPLAN_H */
