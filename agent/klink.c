@@ -32,42 +32,42 @@
 /* Why the last open of this thread failed: there is no struct to keep it. */
 static _Thread_local char open_error[HCV_ERR_SIZE];
 
-enum attr_kind { K_ANY, K_U32, K_U64, K_UUID, K_STR };
+enum attr_kind { HCV_AK_ANY, HCV_AK_U32, HCV_AK_U64, HCV_AK_UUID, HCV_AK_STR };
 
 static const uint8_t attr_kind[HCV_A_MAX + 1] = {
-	[HCV_A_VERSION] = K_STR,	[HCV_A_ABI] = K_U32,
-	[HCV_A_BOOT_ID] = K_U64,	[HCV_A_NODE] = K_UUID,
-	[HCV_A_CLUSTER] = K_UUID,	[HCV_A_STORE] = K_UUID,
-	[HCV_A_PATH] = K_STR,		[HCV_A_LABEL] = K_STR,
-	[HCV_A_INCARNATION] = K_U64,	[HCV_A_DEV_BYTES] = K_U64,
-	[HCV_A_LBA_BYTES] = K_U32,	[HCV_A_NR_EXTENTS] = K_U32,
-	[HCV_A_NR_EXTENTS_USED] = K_U32, [HCV_A_NR_VOLS] = K_U32,
-	[HCV_A_NR_VOLS_USED] = K_U32,	[HCV_A_STORE_FLAGS] = K_U32,
-	[HCV_A_VOL] = K_UUID,		[HCV_A_DEVNAME] = K_STR,
-	[HCV_A_EPOCH] = K_U64,		[HCV_A_COUNT] = K_U32,
-	[HCV_A_FIRST] = K_U64,		[HCV_A_INFLIGHT] = K_U32,
-	[HCV_A_LEASE_MS] = K_U32,	[HCV_A_GRANT_FLAGS] = K_U32,
-	[HCV_A_NAME] = K_STR,		[HCV_A_SIZE] = K_U64,
-	[HCV_A_STRIPE] = K_U32,		[HCV_A_REPLICAS] = K_U32,
-	[HCV_A_V] = K_U64,		[HCV_A_LINEAGE] = K_U64,
-	[HCV_A_QUEUE] = K_U32,		[HCV_A_VOL_FLAGS] = K_U32,
-	[HCV_A_POLICY] = K_U32,		[HCV_A_POLICY_MS] = K_U32,
-	[HCV_A_MINOR] = K_U32,		[HCV_A_LINK_STATE] = K_U32,
-	[HCV_A_LINK_FLAGS] = K_U32,	[HCV_A_COLUMN] = K_U32,
-	[HCV_A_VOL_STATE] = K_U32,	[HCV_A_WAIT] = K_U32,
-	[HCV_A_WAIT_MS] = K_U64,	[HCV_A_WAIT_COUNT] = K_U32,
-	[HCV_A_OPENERS] = K_U32,	[HCV_A_READY] = K_U32,
-	[HCV_A_READ_IOS] = K_U64,	[HCV_A_WRITE_IOS] = K_U64,
-	[HCV_A_FLUSH_IOS] = K_U64,	[HCV_A_DISCARD_IOS] = K_U64,
-	[HCV_A_READ_BYTES] = K_U64,	[HCV_A_WRITE_BYTES] = K_U64,
-	[HCV_A_DISCARD_BYTES] = K_U64,	[HCV_A_ERRORS] = K_U64,
-	[HCV_A_SYNC_TOTAL] = K_U64,	[HCV_A_SYNC_DONE] = K_U64,
-	[HCV_A_SYNC_COPIED] = K_U64,	[HCV_A_SYNC_KIBPS] = K_U32,
-	[HCV_A_MISSED_MIBS] = K_U32,	[HCV_A_USED_SLOTS] = K_U64,
-	[HCV_A_META_BYTES] = K_U64,	[HCV_A_EVENT] = K_U32,
-	[HCV_A_EVENT_SEQ] = K_U64,	[HCV_A_TIME_NS] = K_U64,
-	[HCV_A_TEXT] = K_STR,		[HCV_A_ERRNO] = K_U32,
-	[HCV_A_UNFLUSHED_MIBS] = K_U32,
+	[HCV_A_VERSION] = HCV_AK_STR,	[HCV_A_ABI] = HCV_AK_U32,
+	[HCV_A_BOOT_ID] = HCV_AK_U64,	[HCV_A_NODE] = HCV_AK_UUID,
+	[HCV_A_CLUSTER] = HCV_AK_UUID,	[HCV_A_STORE] = HCV_AK_UUID,
+	[HCV_A_PATH] = HCV_AK_STR,		[HCV_A_LABEL] = HCV_AK_STR,
+	[HCV_A_INCARNATION] = HCV_AK_U64,	[HCV_A_DEV_BYTES] = HCV_AK_U64,
+	[HCV_A_LBA_BYTES] = HCV_AK_U32,	[HCV_A_NR_EXTENTS] = HCV_AK_U32,
+	[HCV_A_NR_EXTENTS_USED] = HCV_AK_U32, [HCV_A_NR_VOLS] = HCV_AK_U32,
+	[HCV_A_NR_VOLS_USED] = HCV_AK_U32,	[HCV_A_STORE_FLAGS] = HCV_AK_U32,
+	[HCV_A_VOL] = HCV_AK_UUID,		[HCV_A_DEVNAME] = HCV_AK_STR,
+	[HCV_A_EPOCH] = HCV_AK_U64,		[HCV_A_COUNT] = HCV_AK_U32,
+	[HCV_A_FIRST] = HCV_AK_U64,		[HCV_A_INFLIGHT] = HCV_AK_U32,
+	[HCV_A_LEASE_MS] = HCV_AK_U32,	[HCV_A_GRANT_FLAGS] = HCV_AK_U32,
+	[HCV_A_NAME] = HCV_AK_STR,		[HCV_A_SIZE] = HCV_AK_U64,
+	[HCV_A_STRIPE] = HCV_AK_U32,		[HCV_A_REPLICAS] = HCV_AK_U32,
+	[HCV_A_V] = HCV_AK_U64,		[HCV_A_LINEAGE] = HCV_AK_U64,
+	[HCV_A_QUEUE] = HCV_AK_U32,		[HCV_A_VOL_FLAGS] = HCV_AK_U32,
+	[HCV_A_POLICY] = HCV_AK_U32,		[HCV_A_POLICY_MS] = HCV_AK_U32,
+	[HCV_A_MINOR] = HCV_AK_U32,		[HCV_A_LINK_STATE] = HCV_AK_U32,
+	[HCV_A_LINK_FLAGS] = HCV_AK_U32,	[HCV_A_COLUMN] = HCV_AK_U32,
+	[HCV_A_VOL_STATE] = HCV_AK_U32,	[HCV_A_WAIT] = HCV_AK_U32,
+	[HCV_A_WAIT_MS] = HCV_AK_U64,	[HCV_A_WAIT_COUNT] = HCV_AK_U32,
+	[HCV_A_OPENERS] = HCV_AK_U32,	[HCV_A_READY] = HCV_AK_U32,
+	[HCV_A_READ_IOS] = HCV_AK_U64,	[HCV_A_WRITE_IOS] = HCV_AK_U64,
+	[HCV_A_FLUSH_IOS] = HCV_AK_U64,	[HCV_A_DISCARD_IOS] = HCV_AK_U64,
+	[HCV_A_READ_BYTES] = HCV_AK_U64,	[HCV_A_WRITE_BYTES] = HCV_AK_U64,
+	[HCV_A_DISCARD_BYTES] = HCV_AK_U64,	[HCV_A_ERRORS] = HCV_AK_U64,
+	[HCV_A_SYNC_TOTAL] = HCV_AK_U64,	[HCV_A_SYNC_DONE] = HCV_AK_U64,
+	[HCV_A_SYNC_COPIED] = HCV_AK_U64,	[HCV_A_SYNC_KIBPS] = HCV_AK_U32,
+	[HCV_A_MISSED_MIBS] = HCV_AK_U32,	[HCV_A_USED_SLOTS] = HCV_AK_U64,
+	[HCV_A_META_BYTES] = HCV_AK_U64,	[HCV_A_EVENT] = HCV_AK_U32,
+	[HCV_A_EVENT_SEQ] = HCV_AK_U64,	[HCV_A_TIME_NS] = HCV_AK_U64,
+	[HCV_A_TEXT] = HCV_AK_STR,		[HCV_A_ERRNO] = HCV_AK_U32,
+	[HCV_A_UNFLUSHED_MIBS] = HCV_AK_U32,
 };
 
 int hcv_kl_fail(struct hcv_klink *k, int err, const char *fmt, ...)
@@ -197,13 +197,13 @@ static bool attr_fits(const struct nlattr *a, uint8_t kind)
 	uint16_t len = mnl_attr_get_payload_len(a);
 
 	switch (kind) {
-	case K_U32:
+	case HCV_AK_U32:
 		return len == sizeof(uint32_t);
-	case K_U64:
+	case HCV_AK_U64:
 		return len == sizeof(uint64_t);
-	case K_UUID:
+	case HCV_AK_UUID:
 		return len == 16;
-	case K_STR:
+	case HCV_AK_STR:
 		return len &&
 		       memchr(mnl_attr_get_payload(a), '\0', len) != NULL;
 	default:
@@ -336,7 +336,7 @@ static void take_extack(struct hcv_klink *k, const struct nlmsghdr *nlh,
 		return;
 	mnl_attr_for_each(a, nlh, skip) {
 		if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
-		    attr_fits(a, K_STR)) {
+		    attr_fits(a, HCV_AK_STR)) {
 			snprintf(k->error, sizeof(k->error), "%s",
 				 mnl_attr_get_str(a));
 			return;
@@ -473,11 +473,11 @@ static void take_group(const struct nlattr *groups, struct family *f)
 
 		mnl_attr_for_each_nested(a, g) {
 			if (mnl_attr_get_type(a) == CTRL_ATTR_MCAST_GRP_NAME &&
-			    attr_fits(a, K_STR))
+			    attr_fits(a, HCV_AK_STR))
 				name = mnl_attr_get_str(a);
 			else if (mnl_attr_get_type(a) ==
 					 CTRL_ATTR_MCAST_GRP_ID &&
-				 attr_fits(a, K_U32))
+				 attr_fits(a, HCV_AK_U32))
 				id = mnl_attr_get_u32(a);
 		}
 		if (name && !strcmp(name, HCV_GENL_GROUP_EVENTS))
@@ -497,7 +497,7 @@ static void take_family(const struct nlmsghdr *nlh, void *arg)
 				f->id = mnl_attr_get_u16(a);
 			break;
 		case CTRL_ATTR_VERSION:
-			if (attr_fits(a, K_U32))
+			if (attr_fits(a, HCV_AK_U32))
 				f->version = mnl_attr_get_u32(a);
 			break;
 		case CTRL_ATTR_MCAST_GROUPS:
