@@ -152,6 +152,14 @@ void hcv_fmt_super_encode(const struct hcv_super *sb, int copy, void *buf);
 int hcv_fmt_super_decode(const void *buf, int copy, u64 dev_bytes,
 			 struct hcv_super *sb);
 
+/** hcv_fmt_table_off() - byte address of a table page on a store */
+static inline u64 hcv_fmt_table_off(const struct hcv_layout *lay, u32 page,
+				    u32 place)
+{
+	return HCV_TABLE_OFF +
+		((u64)place * lay->table_pages + page) * HCV_BLOCK_SIZE;
+}
+
 /** hcv_fmt_table_init() - make an empty table page in @buf (4096 bytes) */
 void hcv_fmt_table_init(void *buf, const u8 *store, u32 page);
 /** hcv_fmt_table_set() - put an entry into a page; seal it before writing */
@@ -188,6 +196,16 @@ int hcv_fmt_page_check(const void *buf, struct hcv_page_id *id, u64 *epoch,
  * record that is not zero, non-zero padding.
  */
 int hcv_fmt_page_get(const void *buf, u32 page, u32 slot, struct hcv_rec *rec);
+/**
+ * hcv_fmt_page_off() - where a page lies inside its extent's metadata, bytes
+ *
+ * Place 0 of all pages comes first, place 1 of all of them behind it.
+ */
+static inline u32 hcv_fmt_page_off(u32 page, u32 place)
+{
+	return (place * HCV_EXTENT_PAGES + page) * HCV_BLOCK_SIZE;
+}
+
 /** hcv_fmt_page_newer() - whether (e1, s1) is newer than (e2, s2) */
 static inline bool hcv_fmt_page_newer(u64 e1, u64 s1, u64 e2, u64 s2)
 {
