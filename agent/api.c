@@ -338,6 +338,7 @@ static bool hcv_api_try_stream(struct hcv_client *c, struct hcv_request *rq)
 	struct hcv_api *api = c->agent->api;
 	struct hcv_error err = { 0 };
 	unsigned int i;
+	int ret = -1;
 
 	for (i = 0; i < api->nr_streams; i++)
 		if (!strcmp(api->stream[i]->name, rq->cmd))
@@ -349,11 +350,14 @@ static bool hcv_api_try_stream(struct hcv_client *c, struct hcv_request *rq)
 			      "this connection has a stream already");
 	else if (!hcv_request_check(rq->cmd, rq->args, api->stream[i]->args,
 				    &err))
-		api->stream[i]->start(c->agent, c, rq->id, rq->args, &err);
-	if (err.code)
+		ret = api->stream[i]->start(c->agent, c, rq->id, rq->args,
+					    &err);
+	if (ret < 0)
 		hcv_api_send_error(c, rq->id, &err);
-	else if (!c->closed)
+	else if (!ret && !c->closed)
 		c->stream = api->stream[i];
+	else if (!ret && api->stream[i]->end)
+		api->stream[i]->end(c->agent, c);	/* it fell behind */
 	return true;
 }
 
@@ -548,6 +552,12 @@ void hcv_api_exit(struct hcv_agent *a)
 		hcv_client_close(c);
 	}
 	/* the closing callbacks run in the loop's last turn */
+}
+
+void hcv_api_free(struct hcv_agent *a)
+{
+	free(a->api);
+	a->api = NULL;
 }
 
 /* ---------------------------------------------------------------- arguments */

@@ -12,12 +12,15 @@ int hcv_api_init(struct hcv_agent *a);
 int hcv_api_listen(struct hcv_agent *a);
 /** hcv_api_exit() - close all clients and the socket; the loop runs after it */
 void hcv_api_exit(struct hcv_agent *a);
+/** hcv_api_free() - after the loop's end */
+void hcv_api_free(struct hcv_agent *a);
 
 struct hcv_client;
 
 /**
  * struct hcv_api_stream - a command that keeps sending until its client goes
- * @start: loop thread; 0, or -1 with @err; the client stays valid until @end
+ * @start: loop thread; 0: goes on, the client stays valid until @end;
+ *	1: it was answered in full; -1 with @err
  */
 struct hcv_api_stream {
 	const char *name;

@@ -222,7 +222,7 @@ static int hcv_events_start(struct hcv_agent *a, struct hcv_client *c,
 					   e->ring[seq % HCV_EVENTS_RING]);
 	if (!follow) {
 		hcv_api_send_result(c, id, json_object_new_object());
-		return 0;
+		return 1;
 	}
 	e->follow[i].client = c;
 	e->follow[i].id = id;
