@@ -13,6 +13,7 @@
 #include <linux/hcivol.h>
 
 #include "json.h"
+#include "record.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -456,20 +457,6 @@ static int record_stores(struct json_object *o, struct hcv_record *r,
 	return 0;
 }
 
-/* Members that must fit each other. */
-static int record_fits(const struct hcv_record *r, char *err)
-{
-	if (!*r->owner ^ (r->phase == HCV_PH_NONE))
-		return hcv_json_err(err,
-				    "\"owner\" and \"phase\" contradict each other");
-	if (r->clean && r->phase != HCV_PH_NONE)
-		return hcv_json_err(err, "\"clean\" is set with an owner");
-	if (r->was_clean && r->phase != HCV_PH_TAKING)
-		return hcv_json_err(err,
-				    "\"was_clean\" is set outside of a take-over");
-	return 0;
-}
-
 static int record_read(struct json_object *o, struct hcv_record *r, char *err)
 {
 	struct json_object *unused;
@@ -477,8 +464,6 @@ static int record_read(struct json_object *o, struct hcv_record *r, char *err)
 
 	if (hcv_json_str(o, "owner", r->owner, sizeof(r->owner), err))
 		return -EINVAL;
-	if (*r->owner && !hcv_model_uuid_ok(r->owner))
-		return hcv_json_err(err, "\"owner\" is not a UUID");
 	if (hcv_json_u64(o, "epoch", 0, UINT64_MAX, &r->epoch, err) ||
 	    hcv_json_enum(o, "phase", phases, ARRAY_LEN(phases), &phase,
 			  err) ||
@@ -493,7 +478,7 @@ static int record_read(struct json_object *o, struct hcv_record *r, char *err)
 		return -EINVAL;
 	if (record_stores(o, r, err))
 		return -EINVAL;
-	return record_fits(r, err);
+	return hcv_record_check(r, err);
 }
 
 int hcv_model_record_decode(const char *json, struct hcv_record *r, char *err)

@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Transitions of a volume's record.
+ *
+ * Every function works on a copy and hands it out when all of it is right, so
+ * that a refusal leaves the caller's record as it was read.  Sets of stores
+ * are bit masks over the places in the record.
+ */
+#include "record.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An election looks at this many choices at most. */
+#define ELECT_STEPS 100000
+
+static int fail(char *err, int ret, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int fail(char *err, int ret, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err, HCV_ERR_SIZE, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+static int place_of(const struct hcv_record *r, const char *store)
+{
+	size_t i;
+
+	for (i = 0; i < r->nr; i++)
+		if (!strcmp(r->st[i].store, store))
+			return (int)i;
+	return -1;
+}
+
+static uint32_t bit_of(const struct hcv_record *r, const char *store)
+{
+	int i = place_of(r, store);
+
+	return i < 0 ? 0 : 1U << i;
+}
+
+static uint32_t mask_of_ids(const struct hcv_record *r, struct hcv_rec_ids ids)
+{
+	uint32_t mask = 0;
+	size_t i;
+
+	for (i = 0; i < ids.nr; i++)
+		mask |= bit_of(r, ids.id[i]);
+	return mask;
+}
+
+static uint32_t insync_mask(const struct hcv_record *r)
+{
+	uint32_t mask = 0;
+	size_t i;
+
+	for (i = 0; i < r->nr; i++)
+		if (r->st[i].state == HCV_RS_INSYNC)
+			mask |= 1U << i;
+	return mask;
+}
+
+/* The stores that have all of a row. */
+static uint32_t row_mask(const struct hcv_record *r, const struct hcv_row *row)
+{
+	uint32_t mask = 0;
+	size_t i;
+
+	for (i = 0; i < row->nr; i++)
+		if (row->full & (1U << i))
+			mask |= bit_of(r, row->store[i]);
+	return mask;
+}
+
+/* Whether the stores of @set have all data; else @row is one they lack. */
+static bool covers(const struct hcv_record *r, uint32_t set,
+		   const struct hcv_rows *rows, const struct hcv_row **row)
+{
+	size_t i;
+
+	*row = NULL;
+	if (!set)
+		return false;
+	for (i = 0; rows && i < rows->nr; i++) {
+		if (row_mask(r, &rows->row[i]) & set)
+			continue;
+		*row = &rows->row[i];
+		return false;
+	}
+	return true;
+}
+
+struct hcv_rec_store *hcv_record_find(struct hcv_record *r, const char *store)
+{
+	int i = place_of(r, store);
+
+	return i < 0 ? NULL : &r->st[i];
+}
+
+bool hcv_record_insync(const struct hcv_record *r, const char *store)
+{
+	return insync_mask(r) & bit_of(r, store);
+}
+
+size_t hcv_record_nr_insync(const struct hcv_record *r)
+{
+	return (size_t)__builtin_popcount(insync_mask(r));
+}
+
+static int check_store(const struct hcv_record *r, size_t i, char *err)
+{
+	const struct hcv_rec_store *st = &r->st[i];
+
+	if (!hcv_model_uuid_ok(st->store))
+		return fail(err, -EINVAL, "\"stores\" names no store");
+	if (place_of(r, st->store) != (int)i)
+		return fail(err, -EINVAL, "store %s is named twice",
+			    st->store);
+	if (st->v > r->v || (st->v == r->v && st->state != HCV_RS_INSYNC))
+		return fail(err, -EINVAL,
+			    "store %s has v %llu, the volume %llu", st->store,
+			    (unsigned long long)st->v,
+			    (unsigned long long)r->v);
+	if (st->state == HCV_RS_SYNCING && r->phase != HCV_PH_SERVING)
+		return fail(err, -EINVAL,
+			    "store %s is syncing while nobody serves",
+			    st->store);
+	return 0;
+}
+
+int hcv_record_check(const struct hcv_record *r, char *err)
+{
+	size_t i;
+
+	if (!*r->owner ^ (r->phase == HCV_PH_NONE))
+		return fail(err, -EINVAL,
+			    "\"owner\" and \"phase\" contradict each other");
+	if (*r->owner && (!hcv_model_uuid_ok(r->owner) || !r->epoch))
+		return fail(err, -EINVAL,
+			    "\"owner\" is no node, or has no epoch");
+	if (r->clean && r->phase != HCV_PH_NONE)
+		return fail(err, -EINVAL, "\"clean\" is set with an owner");
+	if (r->was_clean && r->phase != HCV_PH_TAKING)
+		return fail(err, -EINVAL,
+			    "\"was_clean\" is set outside of a take-over");
+	if (r->nr > HCV_REC_STORES)
+		return fail(err, -EINVAL, "more than %d stores",
+			    HCV_REC_STORES);
+	for (i = 0; i < r->nr; i++)
+		if (check_store(r, i, err))
+			return -EINVAL;
+	if (r->nr && !insync_mask(r))
+		return fail(err, -EINVAL, "no store is in-sync");
+	return 0;
+}
+
+/* The way out of every transition: v grows, and the result must be right. */
+static int commit(struct hcv_record *r, struct hcv_record *new, char *err)
+{
+	int ret;
+
+	if (new->v == UINT64_MAX)
+		return fail(err, -EOVERFLOW, "v cannot grow any more");
+	new->v++;
+	ret = hcv_record_check(new, err);
+	if (!ret)
+		*r = *new;
+	return ret;
+}
+
+int hcv_record_init(struct hcv_record *r, uint64_t lineage,
+		    struct hcv_rec_ids stores, char *err)
+{
+	struct hcv_record new = { .lineage = lineage, .clean = true };
+	size_t i;
+
+	if (stores.nr > HCV_REC_STORES)
+		return fail(err, -ENOSPC, "%zu stores are too many for a volume, %d is the limit",
+			    stores.nr, HCV_REC_STORES);
+	for (i = 0; i < stores.nr; i++) {
+		new.st[i].state = HCV_RS_INSYNC;
+		new.st[i].v = 1;
+		snprintf(new.st[i].store, HCV_ID_LEN, "%s", stores.id[i]);
+	}
+	new.nr = stores.nr;
+	return commit(r, &new, err);
+}
+
+/* What a new owner finds; a copy under way does not outlive its owner. */
+static void end_syncs(struct hcv_record *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->nr; i++)
+		if (r->st[i].state == HCV_RS_SYNCING)
+			r->st[i].state = HCV_RS_STALE;
+}
+
+int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
+		     bool takeover, char *err)
+{
+	struct hcv_record new = *r;
+
+	if (!hcv_model_uuid_ok(node))
+		return fail(err, -EINVAL, "\"%s\" is no node", node);
+	if (*r->owner && strcmp(r->owner, node) && owner_alive && !takeover)
+		return fail(err, -EBUSY,
+			    "node %s owns the volume and is alive: detach it there, or attach with --takeover",
+			    r->owner);
+	if (r->epoch == UINT64_MAX)
+		return fail(err, -EOVERFLOW, "the epoch cannot grow any more");
+	/* A claimant that never served has not written either. */
+	if (r->phase == HCV_PH_NONE)
+		new.was_clean = r->clean;
+	else if (r->phase == HCV_PH_SERVING)
+		new.was_clean = false;
+	snprintf(new.owner, sizeof(new.owner), "%s", node);
+	new.epoch++;
+	new.phase = HCV_PH_TAKING;
+	new.clean = false;
+	end_syncs(&new);
+	return commit(r, &new, err);
+}
+
+/* The distinct sets of in-sync stores that hold a row. */
+struct row_sets {
+	uint32_t *mask;
+	size_t nr;
+	size_t room;
+};
+
+static int add_set(struct row_sets *sets, uint32_t mask)
+{
+	uint32_t *grown;
+	size_t i;
+
+	for (i = sets->nr; i > 0; i--)
+		if (sets->mask[i - 1] == mask)
+			return 0;
+	if (sets->nr == sets->room) {
+		grown = realloc(sets->mask,
+				(sets->room * 2 + 16) * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		sets->mask = grown;
+		sets->room = sets->room * 2 + 16;
+	}
+	sets->mask[sets->nr++] = mask;
+	return 0;
+}
+
+/* A store for every set, and no two of one set: they may differ. */
+static bool elect(const struct row_sets *sets, uint32_t chosen,
+		  uint32_t allowed, uint32_t prefer, unsigned int *steps,
+		  uint32_t *result)
+{
+	uint32_t left, bit;
+	size_t i;
+
+	if (!*steps)
+		return false;
+	--*steps;
+	for (i = 0; i < sets->nr; i++)
+		if (__builtin_popcount(sets->mask[i] & chosen) > 1)
+			return false;
+	for (i = 0; i < sets->nr; i++)
+		if (!(sets->mask[i] & chosen))
+			break;
+	if (i == sets->nr) {
+		*result = chosen;
+		return true;
+	}
+	for (left = sets->mask[i] & allowed; left; left &= ~bit) {
+		bit = left & prefer ? left & prefer : left;
+		bit &= -bit;
+		if (elect(sets, chosen | bit, allowed, prefer, steps, result))
+			return true;
+	}
+	return false;
+}
+
+static int elect_by_rows(const struct hcv_record *r, uint32_t allowed,
+			 uint32_t prefer, const struct hcv_rows *rows,
+			 uint32_t *result, char *err)
+{
+	unsigned int steps = ELECT_STEPS;
+	struct row_sets sets = { 0 };
+	uint32_t insync = insync_mask(r);
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; rows && i < rows->nr && !ret; i++)
+		ret = add_set(&sets, row_mask(r, &rows->row[i]) & insync);
+	/* Without rows: as if all stores had one in common. */
+	if (!sets.nr && !ret)
+		ret = add_set(&sets, insync);
+	if (ret) {
+		fail(err, ret, "out of memory");
+	} else if (!elect(&sets, 0, allowed, prefer, &steps, result)) {
+		if (allowed == insync)
+			ret = fail(err, -EXDEV,
+				   "no choice of stores holds each extent exactly once");
+		else
+			ret = fail(err, -EAGAIN,
+				   "the stores that answered hold no copy of all extents that is sure to be one");
+	}
+	free(sets.mask);
+	return ret;
+}
+
+/* The first in-sync store that did not confirm, for messages. */
+static const char *missing(const struct hcv_record *r, uint32_t confirmed)
+{
+	uint32_t left = insync_mask(r) & ~confirmed;
+
+	return left ? r->st[__builtin_ctz(left)].store : "none";
+}
+
+/* The new in-sync set in @set. */
+static int choose(const struct hcv_record *r, uint32_t confirmed,
+		  uint32_t local, const struct hcv_rows *rows, uint32_t *set,
+		  char *err)
+{
+	const struct hcv_row *row;
+
+	*set = confirmed & insync_mask(r);
+	if (!*set)
+		return fail(err, -EAGAIN,
+			    "no in-sync store has answered: waiting for store %s",
+			    missing(r, 0));
+	if (!covers(r, *set, rows, &row))
+		return fail(err, -EAGAIN,
+			    "extent %u is on no store that answered: waiting for store %s",
+			    row->index, missing(r, *set));
+	if (r->was_clean)
+		return 0;
+	return elect_by_rows(r, *set, local, rows, set, err);
+}
+
+int hcv_record_serve(struct hcv_record *r, const char *node,
+		     struct hcv_rec_ids confirmed, struct hcv_rec_ids local,
+		     const struct hcv_rows *rows, char *err)
+{
+	struct hcv_record new = *r;
+	uint32_t set;
+	size_t i;
+	int ret;
+
+	if (r->phase != HCV_PH_TAKING || strcmp(r->owner, node))
+		return fail(err, -EPERM,
+			    "node %s is not taking the volume over", node);
+	ret = choose(r, mask_of_ids(r, confirmed), mask_of_ids(r, local), rows,
+		     &set, err);
+	if (ret)
+		return ret;
+	for (i = 0; i < r->nr; i++) {
+		if (set & (1U << i))
+			continue;
+		/* Nothing was written since the claim. */
+		if (new.st[i].state == HCV_RS_INSYNC)
+			new.st[i].v = r->v;
+		if (!r->was_clean)
+			new.st[i].v = 0;
+		new.st[i].state = HCV_RS_STALE;
+	}
+	new.phase = HCV_PH_SERVING;
+	new.was_clean = false;
+	return commit(r, &new, err);
+}
+
+static int find_store(const struct hcv_record *r, const char *store, char *err)
+{
+	int i = place_of(r, store);
+
+	if (i < 0)
+		return fail(err, -ENOENT,
+			    "store %s holds nothing of the volume", store);
+	return i;
+}
+
+/* In a take-over hcv_record_serve() alone decides about the set. */
+static int not_taking(const struct hcv_record *r, char *err)
+{
+	if (r->phase == HCV_PH_TAKING)
+		return fail(err, -EPERM, "node %s is taking the volume over",
+			    r->owner);
+	return 0;
+}
+
+static int may_leave(const struct hcv_record *r, uint32_t bit,
+		     const char *pending, const struct hcv_rows *rows,
+		     char *err)
+{
+	uint32_t joining = pending ? bit_of(r, pending) & ~bit : 0;
+	uint32_t rest = insync_mask(r) & ~bit & ~joining;
+	const struct hcv_row *row;
+
+	if (covers(r, rest, rows, &row))
+		return 0;
+	if (joining && covers(r, rest | joining, rows, &row))
+		return fail(err, -EAGAIN,
+			    "whether store %s has joined is not known yet",
+			    pending);
+	if (row)
+		return fail(err, -EBUSY,
+			    "it is the last in-sync store with extent %u",
+			    row->index);
+	return fail(err, -EBUSY, "it is the last in-sync store");
+}
+
+int hcv_record_remove(struct hcv_record *r, const char *store,
+		      const char *pending, const struct hcv_rows *rows,
+		      char *err)
+{
+	struct hcv_record new = *r;
+	int i = find_store(r, store, err);
+	int ret;
+
+	if (i < 0)
+		return i;
+	ret = not_taking(r, err);
+	if (ret || r->st[i].state == HCV_RS_STALE)
+		return ret;
+	if (r->st[i].state == HCV_RS_INSYNC) {
+		ret = may_leave(r, 1U << i, pending, rows, err);
+		if (ret)
+			return ret;
+		/* After an unclean stop nobody knows what it has. */
+		new.st[i].v = r->phase == HCV_PH_NONE && !r->clean ? 0 : r->v;
+	}
+	new.st[i].state = HCV_RS_STALE;
+	return commit(r, &new, err);
+}
+
+static int move(struct hcv_record *r, const char *store,
+		enum hcv_rec_sstate from, enum hcv_rec_sstate to, char *err)
+{
+	struct hcv_record new = *r;
+	int i = find_store(r, store, err);
+
+	if (i < 0)
+		return i;
+	if (r->phase != HCV_PH_SERVING)
+		return fail(err, -EPERM, "no node serves the volume");
+	if (r->st[i].state != from)
+		return fail(err, -EINVAL, "store %s is not %s", store,
+			    from == HCV_RS_STALE ? "stale" : "syncing");
+	new.st[i].state = to;
+	if (to == HCV_RS_INSYNC)
+		new.st[i].v = r->v + 1;
+	return commit(r, &new, err);
+}
+
+int hcv_record_begin_sync(struct hcv_record *r, const char *store, char *err)
+{
+	return move(r, store, HCV_RS_STALE, HCV_RS_SYNCING, err);
+}
+
+int hcv_record_join(struct hcv_record *r, const char *store, char *err)
+{
+	return move(r, store, HCV_RS_SYNCING, HCV_RS_INSYNC, err);
+}
+
+int hcv_record_add(struct hcv_record *r, const char *store, bool insync,
+		   char *err)
+{
+	struct hcv_record new = *r;
+	struct hcv_rec_store *st;
+	int ret;
+
+	if (place_of(r, store) >= 0)
+		return fail(err, -EEXIST, "store %s is in the record already",
+			    store);
+	if (r->nr == HCV_REC_STORES)
+		return fail(err, -ENOSPC,
+			    "the volume is on %d stores already, which is the limit",
+			    HCV_REC_STORES);
+	ret = not_taking(r, err);
+	if (ret)
+		return ret;
+	st = &new.st[new.nr++];
+	snprintf(st->store, sizeof(st->store), "%s", store);
+	st->state = insync ? HCV_RS_INSYNC : HCV_RS_STALE;
+	st->v = insync ? r->v + 1 : 0;
+	return commit(r, &new, err);
+}
+
+int hcv_record_forget(struct hcv_record *r, const char *store,
+		      const struct hcv_rows *rows, char *err)
+{
+	struct hcv_record new = *r;
+	int i = find_store(r, store, err);
+	size_t n, k;
+	int ret;
+
+	if (i < 0)
+		return i;
+	ret = not_taking(r, err);
+	if (ret)
+		return ret;
+	if (r->st[i].state != HCV_RS_STALE)
+		return fail(err, -EBUSY, "store %s takes part in the volume",
+			    store);
+	for (n = 0; rows && n < rows->nr; n++)
+		for (k = 0; k < rows->row[n].nr; k++)
+			if (!strcmp(rows->row[n].store[k], store))
+				return fail(err, -EBUSY,
+					    "store %s has extent %u of the volume",
+					    store, rows->row[n].index);
+	new.nr--;
+	memmove(&new.st[i], &new.st[i + 1],
+		(new.nr - (size_t)i) * sizeof(new.st[0]));
+	memset(&new.st[new.nr], 0, sizeof(new.st[0]));
+	return commit(r, &new, err);
+}
+
+int hcv_record_detach(struct hcv_record *r, const char *node, bool clean,
+		      char *err)
+{
+	struct hcv_record new = *r;
+
+	if (!*r->owner || strcmp(r->owner, node))
+		return fail(err, -EPERM, "node %s does not own the volume",
+			    node);
+	new.clean = r->phase == HCV_PH_TAKING ? r->was_clean : clean;
+	new.was_clean = false;
+	new.phase = HCV_PH_NONE;
+	memset(new.owner, 0, sizeof(new.owner));
+	end_syncs(&new);
+	return commit(r, &new, err);
+}

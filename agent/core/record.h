@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Transitions of a volume's record (docs/agent.md, rec/VOL).  Pure.
+ *
+ * Each function turns the record that was read into the one to be written by
+ * a transaction that compares its MOD revision.  It returns 0, or -errno with
+ * a sentence in @err (HCV_ERR_SIZE bytes) and the record unchanged.
+ *
+ * What v means: it grows with every change of the owner or of the set.  A
+ * store that is stale(v) holds everything up to that v and may lack what was
+ * written under later ones; v = 0: nothing on it is to be trusted.  A syncing
+ * store keeps the v from which on it lacks data.  Of an in-sync store v is the
+ * one with which it became so.
+ *
+ * @rows, where taken, are all rows of the volume.  With rows, every row must
+ * keep at least one in-sync store that has it in full; without (NULL), at
+ * least one store must stay in-sync at all.
+ */
+#ifndef HCV_AGENT_CORE_RECORD_H
+#define HCV_AGENT_CORE_RECORD_H
+
+#include "model.h"
+
+/** struct hcv_rec_ids - a list of UUIDs */
+struct hcv_rec_ids {
+	const char *const *id;
+	size_t nr;
+};
+
+/** hcv_record_init() - of a new volume whose stores hold nothing yet: in-sync */
+int hcv_record_init(struct hcv_record *r, uint64_t lineage,
+		    struct hcv_rec_ids stores, char *err);
+
+/** hcv_record_check() - whether its members fit each other */
+int hcv_record_check(const struct hcv_record *r, char *err);
+
+/** hcv_record_find() - the entry of a store, or NULL */
+struct hcv_rec_store *hcv_record_find(struct hcv_record *r, const char *store);
+/** hcv_record_insync() - whether the store is in-sync */
+bool hcv_record_insync(const struct hcv_record *r, const char *store);
+size_t hcv_record_nr_insync(const struct hcv_record *r);
+
+/**
+ * hcv_record_claim() - @node becomes owner: epoch + 1, taking, v + 1
+ * @owner_alive: the live key of r->owner exists
+ * @takeover: the operator said so
+ *
+ * The same node claims anew after it rebooted; its agent must know that the
+ * volume is not in its module.
+ *
+ * Return: -EBUSY: owned by another node that lives, and no @takeover.
+ */
+int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
+		     bool takeover, char *err);
+
+/**
+ * hcv_record_serve() - taking to serving: the new in-sync set, v + 1
+ * @confirmed: stores that granted the record's epoch
+ * @local: stores of the owner's node, preferred when one is elected
+ *
+ * Clean before the claim: in-sync stays who is confirmed; the others become
+ * stale.  Otherwise one store is elected of those that hold the same data and
+ * the rest become stale(0).  With @rows one is elected for each group of rows
+ * that share stores.
+ *
+ * Return: -EAGAIN: those confirmed do not hold all data, wait for more (@err
+ * names a store); -EPERM: not taking, or taken by another node.
+ */
+int hcv_record_serve(struct hcv_record *r, const char *node,
+		     struct hcv_rec_ids confirmed, struct hcv_rec_ids local,
+		     const struct hcv_rows *rows, char *err);
+
+/**
+ * hcv_record_remove() - a store misses writes: stale(v), v + 1
+ * @pending: a store whose join was sent with an unknown outcome, or NULL; it
+ *	does not count as in-sync
+ *
+ * A syncing store falls back to the v that it had.  Removing a store that is
+ * stale already changes nothing, and returns 0.
+ *
+ * Return: -EBUSY: it is the last; -EAGAIN: it could be, depending on @pending:
+ * read the record first; -ENOENT: not in the record.
+ */
+int hcv_record_remove(struct hcv_record *r, const char *store,
+		      const char *pending, const struct hcv_rows *rows,
+		      char *err);
+
+/** hcv_record_begin_sync() - stale to syncing, v + 1; -EINVAL otherwise */
+int hcv_record_begin_sync(struct hcv_record *r, const char *store, char *err);
+
+/** hcv_record_join() - syncing to in-sync, v + 1; -EINVAL otherwise */
+int hcv_record_join(struct hcv_record *r, const char *store, char *err);
+
+/**
+ * hcv_record_add() - a store gets its first rows of the volume, v + 1
+ * @insync: all rows on it are new and empty; false: it is stale(0)
+ *
+ * Return: -EEXIST: is in the record; -ENOSPC: it has HCV_REC_STORES.
+ */
+int hcv_record_add(struct hcv_record *r, const char *store, bool insync,
+		   char *err);
+
+/**
+ * hcv_record_forget() - the store holds nothing of the volume any more
+ * @rows: must not name the store; NULL: the caller has seen to it
+ *
+ * v + 1.  Return: -EBUSY: in-sync (remove it first), or rows name it.
+ */
+int hcv_record_forget(struct hcv_record *r, const char *store,
+		      const struct hcv_rows *rows, char *err);
+
+/**
+ * hcv_record_detach() - owner "", phase none, v + 1
+ * @clean: all was flushed on every in-sync store and the volume is stopped
+ *
+ * Syncing stores become stale.  A take-over that never served keeps "clean"
+ * as it was before the claim.
+ */
+int hcv_record_detach(struct hcv_record *r, const char *node, bool clean,
+		      char *err);
+
+#endif /* HCV_AGENT_CORE_RECORD_H */
