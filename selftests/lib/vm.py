@@ -94,7 +94,7 @@ def spawn_process(argv, **kwargs):
 
     A session of its own keeps an interrupt from the terminal away from it.
     """
-    argv = [os.fspath(arg) for arg in argv]
+    argv = [arg if isinstance(arg, str) else str(arg) for arg in argv]
     return _spawner.submit(subprocess.Popen, argv, start_new_session=True,
                            preexec_fn=_die_with_parent, **kwargs).result()
 
@@ -286,6 +286,7 @@ class Guest:
         self._commands = {}
         self._last_id = 0
         self._lock = threading.Lock()
+        self._send_lock = threading.Lock()
         self._ready = threading.Event()
         self._boot_offset = 0
 
@@ -367,7 +368,10 @@ class Guest:
         self.wait_ready(limit)
 
     def start_nowait(self):
-        """Boot; wait_ready() must follow."""
+        """Boot; wait_ready() must follow. Also after the guest has ended."""
+        if self.alive:
+            raise TestbedError(f"{self.name} runs already")
+        self._reap()
         for index, disk in enumerate(self.disks):
             if not disk.path and not disk.nbd:
                 disk.path = self.rundir / f"disk{index}.img"
@@ -376,6 +380,9 @@ class Guest:
         boot.write_initramfs(self.rundir / "initramfs", self.kernel,
                              self.conf, self.hosts)
         ours, theirs = socket.socketpair()
+        # A frozen guest must not block us for ever.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO,
+                        struct.pack("ll", 60, 0))
         self._boot_offset = self.console.size()
         self.death = None
         self._ready.clear()
@@ -446,8 +453,12 @@ class Guest:
     def _send(self, kind, ident, flags, data):
         frame = _FRAME.pack(_MAGIC, ident, kind, flags, len(data)) + data
         try:
-            with self._lock:
+            with self._send_lock:
                 self._sock.sendall(frame)
+        except BlockingIOError:
+            # Half a frame may be out: nothing can follow it.
+            self.qemu.kill()
+            raise GuestDied(f"{self.name}: takes no commands") from None
         except (OSError, AttributeError):
             raise GuestDied(f"{self.name}: {self.death or 'not running'}"
                             ) from None
