@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "volelect.h"
+#include "record.h"
 
 struct vp {
 	const struct hcv_vp_in *in;
@@ -114,6 +114,16 @@ static const char *vp_name(const struct vp *p, const char *id)
 	return st && st->name[0] ? st->name : id;
 }
 
+static int vp_rec_index(const struct hcv_record *rec, const char *store)
+{
+	size_t i;
+
+	for (i = 0; i < rec->nr; i++)
+		if (!strcmp(rec->st[i].store, store))
+			return (int)i;
+	return -1;
+}
+
 static const struct hcv_k_link *vp_link(const struct vp *p, const char *store)
 {
 	size_t i;
@@ -169,44 +179,21 @@ uint32_t hcv_volplan_need(uint64_t size, unsigned int stripe)
 	return (uint32_t)((size + row - 1) / row);
 }
 
-static void vp_insync_set(const struct hcv_record *rec, bool *set)
+/* Whether the record may lose the store. */
+static bool vp_removable(const struct vp *p, const char *store, char *err)
 {
-	size_t i;
+	struct hcv_record rec = *p->in->rec;
 
-	for (i = 0; i < HCV_REC_STORES; i++)
-		set[i] = i < rec->nr && rec->st[i].state == HCV_RS_INSYNC;
-}
-
-static size_t vp_count(const bool *set)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < HCV_REC_STORES; i++)
-		n += set[i];
-	return n;
-}
-
-/* Whether the record may lose @idx from its in-sync set. */
-static bool vp_removable(const struct vp *p, int idx, uint32_t *missing)
-{
-	bool set[HCV_REC_STORES];
-
-	vp_insync_set(p->in->rec, set);
-	set[idx] = false;
-	*missing = 0;
-	return vp_count(set) > 0 &&
-	       hcv_volelect_covers(p->in->rec, p->in->rows, set, missing);
+	return !hcv_record_remove(&rec, store, NULL, p->in->rows, err);
 }
 
 static bool vp_remove(struct vp *p, const char *store, bool distrust)
 {
-	int idx = hcv_volelect_index(p->in->rec, store);
-	uint32_t missing;
+	char err[HCV_ERR_SIZE];
 
-	if (p->in->rec->st[idx].state == HCV_RS_INSYNC &&
-	    !vp_removable(p, idx, &missing))
-		return vp_wait(p, 0, "store %s holds the last in-sync copy (extent %u); it must come back",
-			       vp_name(p, store), missing);
+	if (!vp_removable(p, store, err))
+		return vp_wait(p, 0, "%s must come back: %s",
+			       vp_name(p, store), err);
 	if (!vp_do(p, HCV_VP_REMOVE, store))
 		return false;
 	p->out->distrust = distrust;
@@ -302,10 +289,11 @@ static bool vp_behind(struct vp *p)
 /* ------------------------------------------------------------------- taking */
 
 struct vp_claim {
-	bool granted[HCV_REC_STORES];
+	const char *granted[HCV_REC_STORES];
+	const char *local[HCV_REC_STORES];
 	size_t nr_granted;
+	size_t nr_local;
 	bool alive_missing;		/* a live one has not granted yet */
-	int local;			/* granted local store, or -1 */
 	bool local_missing;
 	char missing[HCV_VP_REASON / 2];
 };
@@ -316,24 +304,23 @@ static void vp_claim_look(const struct vp *p, struct vp_claim *c)
 	size_t i, len;
 
 	memset(c, 0, sizeof(*c));
-	c->local = -1;
 	for (i = 0; i < rec->nr; i++) {
-		const struct hcv_vp_store *st = vp_store(p, rec->st[i].store);
+		const char *id = rec->st[i].store;
+		const struct hcv_vp_store *st = vp_store(p, id);
 
 		if (rec->st[i].state != HCV_RS_INSYNC)
 			continue;
-		if (vp_granted(p, st, vp_rows_end(p, rec->st[i].store))) {
-			c->granted[i] = true;
-			c->nr_granted++;
-			if (st->local && c->local < 0)
-				c->local = (int)i;
+		if (vp_granted(p, st, vp_rows_end(p, id))) {
+			c->granted[c->nr_granted++] = id;
+			if (st->local)
+				c->local[c->nr_local++] = id;
 			continue;
 		}
 		c->alive_missing |= vp_live(st);
 		c->local_missing |= vp_live(st) && st->local;
 		len = strlen(c->missing);
 		snprintf(c->missing + len, sizeof(c->missing) - len, "%s%s%s",
-			 len ? ", " : "", vp_name(p, rec->st[i].store),
+			 len ? ", " : "", vp_name(p, id),
 			 !st ? " (unknown)" : !st->live ? " (its node is away)" :
 			 st->bad ? " (failed)" : "");
 	}
@@ -342,15 +329,16 @@ static void vp_claim_look(const struct vp *p, struct vp_claim *c)
 static bool vp_serve(struct vp *p)
 {
 	int64_t until = p->in->mem->taking_ms + HCV_VP_GRANT_WAIT_MS;
-	const struct hcv_record *rec = p->in->rec;
-	bool set[HCV_REC_STORES];
+	struct hcv_record rec = *p->in->rec;
+	struct hcv_rec_ids granted, local;
+	char err[HCV_ERR_SIZE];
 	struct vp_claim c;
-	uint32_t row = 0;
-	bool wait, ok;
+	bool wait;
+	size_t i;
 
 	vp_claim_look(p, &c);
 	/* Unclean: one copy is enough, ours is the best one. */
-	wait = rec->was_clean ? c.alive_missing :
+	wait = rec.was_clean ? c.alive_missing :
 	       c.alive_missing && (!c.nr_granted || c.local_missing);
 	if (wait && p->in->now_ms < until)
 		return vp_wait(p, until, "waits for the grant of %s",
@@ -358,22 +346,16 @@ static bool vp_serve(struct vp *p)
 	if (!c.nr_granted)
 		return vp_wait(p, 0, "no in-sync store is available: waits for %s",
 			       c.missing[0] ? c.missing : "any in-sync store");
-	if (rec->was_clean) {
-		memcpy(set, c.granted, sizeof(set));
-		ok = hcv_volelect_covers(rec, p->in->rows, set, &row);
-	} else {
-		ok = hcv_volelect(rec, p->in->rows, c.granted, c.local, set);
-		if (!ok)
-			hcv_volelect_covers(rec, p->in->rows, c.granted, &row);
-	}
-	if (!ok && c.missing[0])
-		return vp_wait(p, 0, "extent %u has no in-sync copy without %s",
-			       row, c.missing);
-	if (!ok)
-		return vp_wait(p, 0, "after the unclean stop no choice of stores has exactly one copy of every extent");
+	granted = (struct hcv_rec_ids){ c.granted, c.nr_granted };
+	local = (struct hcv_rec_ids){ c.local, c.nr_local };
+	if (hcv_record_serve(&rec, p->in->node, granted, local, p->in->rows,
+			     err))
+		return vp_wait(p, 0, "%s%s%s", err,
+			       c.missing[0] ? "; waits for " : "", c.missing);
 	if (!vp_do(p, HCV_VP_SERVE, NULL))
 		return false;
-	memcpy(p->out->set, set, sizeof(p->out->set));
+	for (i = 0; i < rec.nr; i++)
+		p->out->set[i] = rec.st[i].state == HCV_RS_INSYNC;
 	return true;
 }
 
@@ -421,7 +403,7 @@ static bool vp_new_link(struct vp *p, const char *id)
 	const struct hcv_vp_store *st = vp_store(p, id);
 	const struct hcv_k_link *link = vp_link(p, id);
 	int64_t until = p->in->mem->serving_ms + HCV_VP_LINK_WAIT_MS;
-	uint32_t missing;
+	char err[HCV_ERR_SIZE];
 	bool late;
 
 	if (link && link->state == HCV_LINK_INSYNC)
@@ -432,7 +414,7 @@ static bool vp_new_link(struct vp *p, const char *id)
 		return vp_wait(p, 0, "the link to %s failed before the start; detach by force and attach again",
 			       vp_name(p, id));
 	late = !vp_live(st) || p->in->now_ms >= until;
-	if (late && vp_removable(p, hcv_volelect_index(p->in->rec, id), &missing))
+	if (late && vp_removable(p, id, err))
 		return vp_remove(p, id, false);
 	if (!vp_granted(p, st, vp_rows_end(p, id)))
 		return vp_wait(p, late ? 0 : until,
@@ -490,7 +472,7 @@ static bool vp_failing(struct vp *p)
 
 	for (i = 0; i < p->k->nr_links; i++) {
 		const struct hcv_k_link *link = &p->k->link[i];
-		int idx = hcv_volelect_index(rec, link->store);
+		int idx = vp_rec_index(rec, link->store);
 
 		if (link->state != HCV_LINK_FAILING)
 			continue;
@@ -512,7 +494,7 @@ static bool vp_joining(struct vp *p)
 
 	for (i = 0; i < p->k->nr_links; i++) {
 		const struct hcv_k_link *link = &p->k->link[i];
-		int idx = hcv_volelect_index(rec, link->store);
+		int idx = vp_rec_index(rec, link->store);
 		bool step;
 
 		if (link->state != HCV_LINK_JOINING)
@@ -640,7 +622,7 @@ static bool vp_bring_in(struct vp *p)
 	for (i = 0; i < p->k->nr_links; i++) {
 		const struct hcv_k_link *link = &p->k->link[i];
 
-		if (hcv_volelect_index(rec, link->store) >= 0 ||
+		if (vp_rec_index(rec, link->store) >= 0 ||
 		    link->state != HCV_LINK_OUT)
 			continue;
 		if (vp_do(p, HCV_VP_LINK_DEL, link->store))
@@ -661,7 +643,7 @@ static bool vp_row_ready(struct vp *p, const struct hcv_row *row)
 	for (j = 0; j < row->nr; j++) {
 		const char *id = row->store[j];
 		const struct hcv_k_link *link = vp_link(p, id);
-		int idx = hcv_volelect_index(rec, id);
+		int idx = vp_rec_index(rec, id);
 
 		if (idx < 0 || rec->st[idx].state != HCV_RS_INSYNC)
 			continue;

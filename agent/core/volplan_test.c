@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "volelect.h"
 #include "volplan.h"
 
 #define N1 "00000000-0000-4000-8000-000000000001"
@@ -826,7 +825,7 @@ static const struct plan_case plan_cases[] = {
 	C(taking_late, SERVE, .says = "A"),
 	C(taking_dead, SERVE, .says = "A"),
 	C(taking_all_dead, WAIT, .says = "store0 (its node is away), store1"),
-	C(taking_uncovered, WAIT, .says = "extent 2 has no in-sync copy"),
+	C(taking_uncovered, WAIT, .says = "extent 2 is on no store"),
 	C(taking_detach, STOP, .flags = F(0)),
 	C(taking_detach_absent, DETACH, .flags = F(1)),
 	C(unclean_detach_absent, DETACH, .flags = F(0)),
@@ -854,7 +853,7 @@ static const struct plan_case plan_cases[] = {
 	C(failing_urgent, REMOVE, SB),
 	C(failing_removed, CONFIRM, SB, S(HCV_LINK_OUT)),
 	C(failing_unknown_store, CONFIRM, SB, S(HCV_LINK_OUT)),
-	C(failing_last, WAIT, .says = "last in-sync copy"),
+	C(failing_last, WAIT, .says = "last in-sync store"),
 	C(failing_row_last, WAIT, .says = "extent 2"),
 	C(failing_join_first, JOIN, SA),
 	C(failing_joined, REMOVE, SB),
@@ -1049,80 +1048,6 @@ static void volplan_timers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->mem.epoch, 0ULL);
 }
 
-static void elect_rows(struct fix *f, const char *layout)
-{
-	static const char *const id[] = { SA, SB, SC };
-
-	f->rows.nr = 0;
-	for (; *layout; layout += layout[1] == ' ' || !layout[1] ? 1 : 2) {
-		if (*layout == ' ')
-			layout++;
-		fix_row(f, id[layout[0] - 'A'],
-			layout[1] && layout[1] != ' ' ? id[layout[1] - 'A'] :
-							NULL);
-	}
-}
-
-static void volelect_exact(struct kunit *test)
-{
-	static const struct {
-		const char *rows, *may, *want;
-		int first;
-	} cases[] = {
-		{ "AB AB", "AB", "A", 0 },
-		{ "AB AB", "AB", "B", 1 },
-		{ "AB AC", "BC", "BC", 1 },
-		{ "AB AC", "ABC", "A", 0 },
-		{ "AB AC", "ABC", "BC", 1 },
-		{ "AB BC", "AC", "AC", -1 },
-		{ "AB BC CA", "ABC", "", 0 },
-		{ "AB C", "ABC", "AC", 0 },
-		{ "AB C", "AB", "", 0 },
-		{ "", "AB", "B", 1 },
-		{ "", "BC", "B", -1 },
-		{ "A", "", "", -1 },
-	};
-	struct fix *f = kunit_kzalloc(test, sizeof(*f), 0);
-	size_t i, s, n;
-
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		bool may[HCV_REC_STORES] = { false }, set[HCV_REC_STORES];
-		char got[4] = "";
-		bool ok;
-
-		fix_init(f);
-		f->rec.nr = 3;
-		elect_rows(f, cases[i].rows);
-		for (s = 0; cases[i].may[s]; s++)
-			may[cases[i].may[s] - 'A'] = true;
-		ok = hcv_volelect(&f->rec, &f->rows, may, cases[i].first, set);
-		for (s = n = 0; s < 3; s++)
-			if (set[s])
-				got[n++] = "ABC"[s];
-		KUNIT_EXPECT_STREQ(test, got, cases[i].want);
-		KUNIT_EXPECT_EQ(test, ok, cases[i].want[0] != 0);
-		if (ok)
-			KUNIT_EXPECT_TRUE(test,
-					  hcv_volelect_covers(&f->rec, &f->rows,
-							      set, NULL));
-	}
-}
-
-static void volelect_full_bits(struct kunit *test)
-{
-	struct fix *f = kunit_kzalloc(test, sizeof(*f), 0);
-	bool set[HCV_REC_STORES] = { false, true };
-	uint32_t missing = 99;
-
-	fix_init(f);
-	KUNIT_EXPECT_TRUE(test, hcv_volelect_covers(&f->rec, &f->rows, set,
-						    &missing));
-	f->row[1].full = 1;
-	KUNIT_EXPECT_FALSE(test, hcv_volelect_covers(&f->rec, &f->rows, set,
-						     &missing));
-	KUNIT_EXPECT_EQ(test, missing, 1U);
-}
-
 static void volplan_need_rows(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, hcv_volplan_need(4096, 1), 1U);
@@ -1137,8 +1062,6 @@ static struct kunit_case volplan_test_cases[] = {
 	KUNIT_CASE(volplan_never_empties_the_set),
 	KUNIT_CASE(volplan_retry_backs_off),
 	KUNIT_CASE(volplan_timers),
-	KUNIT_CASE(volelect_exact),
-	KUNIT_CASE(volelect_full_bits),
 	KUNIT_CASE(volplan_need_rows),
 	{}
 };

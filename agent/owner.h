@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The owner side: volumes that this node has, or is to have.
+ *
+ * core/volplan.c decides, owner_step.c acts, owner_view.c reads and changes
+ * the keys of one volume, owner_urgent.c confirms failed replicas on a thread
+ * of its own, owner_reconcile.c has it all done at the right time.
+ *
+ * Two threads may act on one volume at a time: its job and the urgent thread.
+ * Both change the record by transactions that compare its revision, and the
+ * module checks epoch, v and incarnation, so the later one just fails and
+ * looks again.
+ */
+#ifndef HCV_AGENT_OWNER_H
+#define HCV_AGENT_OWNER_H
+
+#include "agent.h"
+#include "core/volplan.h"
+
+#define HCV_OWNER_JOB_MS	60000
+#define HCV_OWNER_STEPS		128	/* of one job */
+#define HCV_OWNER_CONNECT_MS	10000
+
+/* -------------------------------------------------------------- owner_view.c */
+
+/**
+ * struct hcv_owner_view - the keys of one volume, to be changed
+ * @snap: nodes and stores; a reference
+ * @back: what @v points into; a reference
+ * @v: the volume; its record is the view's own, and may be newer than @back
+ * @known: @v is valid
+ * @settled: @v was read by this view, linearizably, and not changed since
+ * @path: devices of remote exports, as connected by this view
+ * @st: hcv_owner_view_stores()
+ */
+struct hcv_owner_view {
+	struct hcv_agent *a;
+	struct hcv_snap *snap;
+	struct hcv_snap *back;
+	struct hcv_snap_vol v;
+	bool known;
+	bool settled;
+	size_t nr_paths;
+	struct hcv_owner_path {
+		char store[HCV_ID_LEN];
+		char dev[64];
+	} path[HCV_REC_STORES];
+	struct hcv_vp_store st[HCV_REC_STORES];
+	size_t nr_st;
+};
+
+/** hcv_owner_view_init() - from a snapshot (reference taken), NULL: unknown */
+void hcv_owner_view_init(struct hcv_owner_view *w, struct hcv_agent *a,
+			 struct hcv_snap *snap, const char *uuid);
+void hcv_owner_view_free(struct hcv_owner_view *w);
+/**
+ * hcv_owner_view_read() - read the volume's keys anew, linearizably
+ *
+ * Settles unknown outcomes.  On failure the view is not known any more.
+ */
+enum hcv_meta_result hcv_owner_view_read(struct hcv_owner_view *w,
+					 unsigned int ms);
+/** hcv_owner_view_stores() - fill @w->st for the planner; @node: this one */
+void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node);
+/** hcv_owner_view_name() - of the volume, for people */
+const char *hcv_owner_view_name(const struct hcv_owner_view *w);
+/** hcv_owner_view_path() - device of a store's export, NULL: not connected */
+const char *hcv_owner_view_path(const struct hcv_owner_view *w,
+				const char *store);
+void hcv_owner_view_set_path(struct hcv_owner_view *w, const char *store,
+			     const char *dev);
+/**
+ * hcv_owner_view_commit() - write a changed record, if nobody else did
+ * @rec: to be written; becomes the view's on success
+ * @with_rows: the decision rests on the rows: compare them as well
+ *
+ * The outcome UNKNOWN leaves the view unknown: read it before anything else.
+ */
+enum hcv_meta_result hcv_owner_view_commit(struct hcv_owner_view *w,
+					   const struct hcv_record *rec,
+					   bool with_rows, unsigned int ms);
+/**
+ * hcv_owner_view_add_row() - append a row, with the record of the same moment
+ * @rec: changed record, or NULL: only compared
+ *
+ * The view has to be read anew afterwards.
+ */
+enum hcv_meta_result hcv_owner_view_add_row(struct hcv_owner_view *w,
+					    const struct hcv_row *row,
+					    const struct hcv_record *rec,
+					    unsigned int ms);
+
+/* -------------------------------------------------------------- owner_step.c */
+
+enum hcv_owner_result {
+	HCV_OWNER_DONE,		/* look again */
+	HCV_OWNER_REREAD,	/* the view is out of date or unknown */
+	HCV_OWNER_FAILED,	/* @err says why; later again */
+};
+
+/**
+ * struct hcv_owner_step - what a step works with
+ * @k: the module's view that the decision rests on, NULL: not there
+ * @readonly, @queue: how the volume is to be attached
+ * @until_ms: limit
+ * @err: out: why it failed; @kernel_err: errno of the netlink call, negative
+ * @stopped: out: VOL_STOP ended in order
+ * @linked_count: out: handles that the link of out->store was given
+ */
+struct hcv_owner_step {
+	struct hcv_agent *a;
+	struct hcv_owner_view *w;
+	struct hcv_klink *kl;
+	const struct hcv_k_vol *k;
+	const struct hcv_vp_out *out;
+	bool readonly;
+	uint32_t queue;
+	int64_t until_ms;
+	char err[HCV_ERR_SIZE];
+	int kernel_err;
+	bool stopped;
+	uint32_t linked_count;
+};
+
+enum hcv_owner_result hcv_owner_step_run(struct hcv_owner_step *s);
+/* the steps that the urgent thread takes as well */
+enum hcv_owner_result hcv_owner_remove(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_join(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_confirm(struct hcv_owner_step *s);
+
+/* ------------------------------------------------------------- owner_place.c */
+
+/** hcv_owner_place() - one more row, or VOL_NOSPACE if nothing is left */
+enum hcv_owner_result hcv_owner_place(struct hcv_owner_step *s);
+
+/* ------------------------------------------------------------ owner_urgent.c */
+
+struct hcv_owner_urgent;
+struct hcv_owner_urgent *hcv_owner_urgent_start(struct hcv_agent *a);
+void hcv_owner_urgent_stop(struct hcv_owner_urgent *u);
+/** hcv_owner_urgent_kick() - look at all volumes of the module now */
+void hcv_owner_urgent_kick(struct hcv_owner_urgent *u);
+
+/* --------------------------------------------------------- owner_reconcile.c */
+
+/**
+ * struct hcv_owner_report - how it stands with a volume on this node
+ * @pass: grows with each look at the volume
+ * @waiting: it waits for @reason, since @since_ms
+ * @in_module, @state, @epoch, @minor: as the module says
+ * @failed: the step that failed last and why; NONE: none since the last wish
+ */
+struct hcv_owner_report {
+	uint64_t pass;
+	bool waiting;
+	int64_t since_ms;
+	char reason[HCV_VP_REASON];
+	bool in_module;
+	uint32_t state;
+	uint64_t epoch;
+	uint32_t minor;
+	enum hcv_vp_act failed;
+	int failed_err;
+	char why[HCV_ERR_SIZE];
+};
+
+/** hcv_owner_kick() - look at the volume now; any thread */
+void hcv_owner_kick(struct hcv_agent *a, const char *uuid);
+/** hcv_owner_get_report() - false: nothing is known here; any thread */
+bool hcv_owner_get_report(struct hcv_agent *a, const char *uuid,
+			  struct hcv_owner_report *out);
+/** hcv_owner_wait() - until some volume was looked at, or the limit */
+void hcv_owner_wait(struct hcv_agent *a, int64_t until_ms);
+/** hcv_owner_wish() - detach, by force or not; false, false: take it back */
+void hcv_owner_wish(struct hcv_agent *a, const char *uuid, bool detach,
+		    bool force);
+/**
+ * hcv_owner_busy() - at most one command attaches a volume at a time
+ * Return: whether the caller got it (or @begin is false)
+ */
+bool hcv_owner_busy(struct hcv_agent *a, const char *uuid, bool begin);
+/**
+ * hcv_owner_options() - how the next epoch is to be attached; durable
+ * Return: 0 or -errno
+ */
+int hcv_owner_options(struct hcv_agent *a, const char *uuid, uint64_t epoch,
+		      bool readonly, uint32_t queue);
+/** hcv_owner_wrote() - a write or a settled read of the volume's keys */
+void hcv_owner_wrote(struct hcv_agent *a, const char *uuid, int64_t rev,
+		     bool unknown);
+
+#endif /* HCV_AGENT_OWNER_H */

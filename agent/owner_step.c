@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The steps that core/volplan.c names, taken.
+ *
+ * Every step may be repeated and has at most one outside effect.  The crash
+ * points lie around each of them; tests kill the agent at every one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/record.h"
+#include "nvme_host.h"
+#include "owner.h"
+
+/* ------------------------------------------------------------------ outcomes */
+
+static enum hcv_owner_result step_kernel(struct hcv_owner_step *s, int ret,
+					 const char *what)
+{
+	const char *why;
+
+	if (!ret)
+		return HCV_OWNER_DONE;
+	s->kernel_err = ret;
+	why = hcv_klink_error(s->kl);
+	snprintf(s->err, sizeof(s->err), "%s: %s", what,
+		 why && why[0] ? why : strerror(-ret));
+	return HCV_OWNER_FAILED;
+}
+
+static enum hcv_owner_result step_meta(struct hcv_owner_step *s,
+				       enum hcv_meta_result res)
+{
+	switch (res) {
+	case HCV_META_OK:
+		return HCV_OWNER_DONE;
+	case HCV_META_CONFLICT:
+	case HCV_META_UNKNOWN:
+		return HCV_OWNER_REREAD;
+	default:
+		snprintf(s->err, sizeof(s->err), "metadata store: %s",
+			 hcv_meta_last_error());
+		return HCV_OWNER_FAILED;
+	}
+}
+
+static unsigned int step_meta_ms(const struct hcv_owner_step *s)
+{
+	int64_t left = s->until_ms - hcv_now_ms();
+
+	if (left < 1)
+		return 1;
+	return left < HCV_META_MS ? (unsigned int)left : HCV_META_MS;
+}
+
+static const char *step_node(const struct hcv_owner_step *s)
+{
+	return hcv_agent_id(s->a)->node;
+}
+
+static void step_object(const struct hcv_owner_step *s, char *out, size_t size)
+{
+	snprintf(out, size, "volume %s", hcv_owner_view_name(s->w));
+}
+
+static const struct hcv_vp_store *step_store(const struct hcv_owner_step *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->w->nr_st; i++)
+		if (!strcmp(s->w->st[i].id, s->out->store))
+			return &s->w->st[i];
+	return NULL;
+}
+
+static const char *step_store_name(const struct hcv_owner_step *s)
+{
+	const struct hcv_vp_store *st = step_store(s);
+
+	return st && st->name[0] ? st->name : s->out->store;
+}
+
+/* A transition that the record refuses: what was read is not what was planned. */
+static enum hcv_owner_result step_refused(struct hcv_owner_step *s,
+					  const char *err)
+{
+	snprintf(s->err, sizeof(s->err), "%s", err);
+	return HCV_OWNER_FAILED;
+}
+
+/* --------------------------------------------------------------- the record */
+
+static enum hcv_owner_result step_commit(struct hcv_owner_step *s,
+					 const struct hcv_record *rec,
+					 bool with_rows)
+{
+	enum hcv_meta_result res;
+
+	res = hcv_owner_view_commit(s->w, rec, with_rows, step_meta_ms(s));
+	return step_meta(s, res);
+}
+
+static enum hcv_owner_result step_serve(struct hcv_owner_step *s)
+{
+	const char *set[HCV_REC_STORES], *local[HCV_REC_STORES];
+	struct hcv_rec_ids confirmed = { .id = set }, own = { .id = local };
+	struct hcv_record rec = s->w->v.rec;
+	enum hcv_owner_result res;
+	char err[HCV_ERR_SIZE];
+	size_t i;
+
+	for (i = 0; i < s->w->v.rec.nr; i++) {
+		const struct hcv_vp_store *st = &s->w->st[i];
+
+		if (s->out->set[i])
+			set[confirmed.nr++] = st->id;
+		if (s->out->set[i] && st->local)
+			local[own.nr++] = st->id;
+	}
+	if (hcv_record_serve(&rec, step_node(s), confirmed, own,
+			     &s->w->v.rows, err))
+		return step_refused(s, err);
+	HCV_CRASH_POINT("owner-serve");
+	res = step_commit(s, &rec, true);
+	HCV_CRASH_POINT("owner-serve-done");
+	return res;
+}
+
+enum hcv_owner_result hcv_owner_remove(struct hcv_owner_step *s)
+{
+	struct hcv_record rec = s->w->v.rec;
+	enum hcv_owner_result res;
+	char object[128], err[HCV_ERR_SIZE];
+	struct hcv_rec_store *rs;
+	bool was_insync;
+
+	was_insync = hcv_record_insync(&rec, s->out->store);
+	if (hcv_record_remove(&rec, s->out->store, NULL, &s->w->v.rows, err))
+		return step_refused(s, err);
+	rs = hcv_record_find(&rec, s->out->store);
+	if (s->out->distrust && rs)
+		rs->v = 0;
+	HCV_CRASH_POINT("owner-remove");
+	res = step_commit(s, &rec, true);
+	HCV_CRASH_POINT("owner-remove-done");
+	if (res == HCV_OWNER_DONE && was_insync) {
+		step_object(s, object, sizeof(object));
+		hcv_event_emit(s->a, HCV_SEV_WARN, object, NULL,
+			       "replica on %s is out of sync as of version %llu",
+			       step_store_name(s), (unsigned long long)rec.v);
+	}
+	return res;
+}
+
+static enum hcv_owner_result step_begin_sync(struct hcv_owner_step *s)
+{
+	struct hcv_record rec = s->w->v.rec;
+	enum hcv_owner_result res;
+	char object[128], err[HCV_ERR_SIZE];
+
+	if (hcv_record_begin_sync(&rec, s->out->store, err))
+		return step_refused(s, err);
+	HCV_CRASH_POINT("owner-begin-sync");
+	res = step_commit(s, &rec, false);
+	HCV_CRASH_POINT("owner-begin-sync-done");
+	if (res == HCV_OWNER_DONE) {
+		step_object(s, object, sizeof(object));
+		hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
+			       "replica on %s is being brought up to date",
+			       step_store_name(s));
+	}
+	return res;
+}
+
+enum hcv_owner_result hcv_owner_join(struct hcv_owner_step *s)
+{
+	struct hcv_record rec = s->w->v.rec;
+	enum hcv_owner_result res;
+	char object[128], err[HCV_ERR_SIZE];
+
+	if (hcv_record_join(&rec, s->out->store, err))
+		return step_refused(s, err);
+	HCV_CRASH_POINT("owner-join");
+	res = step_commit(s, &rec, false);
+	HCV_CRASH_POINT("owner-join-done");
+	if (res == HCV_OWNER_DONE) {
+		step_object(s, object, sizeof(object));
+		hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
+			       "replica on %s is in-sync again",
+			       step_store_name(s));
+	}
+	return res;
+}
+
+static enum hcv_owner_result step_detach(struct hcv_owner_step *s)
+{
+	struct hcv_record rec = s->w->v.rec;
+	enum hcv_owner_result res;
+	char err[HCV_ERR_SIZE];
+
+	if (hcv_record_detach(&rec, step_node(s), s->out->clean, err))
+		return step_refused(s, err);
+	HCV_CRASH_POINT("owner-detach");
+	res = step_commit(s, &rec, false);
+	HCV_CRASH_POINT("owner-detach-done");
+	return res;
+}
+
+/* --------------------------------------------------------------- the module */
+
+static enum hcv_owner_result step_create(struct hcv_owner_step *s)
+{
+	const struct hcv_snap_vol *v = &s->w->v;
+	struct hcv_k_vol_create c = {
+		.uuid = v->uuid, .name = v->i.name, .size = v->i.size,
+		.epoch = v->rec.epoch, .v = v->rec.v,
+		.lineage = v->rec.lineage, .stripe = v->i.stripe,
+		.replicas = v->i.replicas, .queue = s->queue,
+		.policy = v->i.policy, .policy_ms = v->i.policy_ms,
+		.flags = s->readonly ? HCV_VOL_F_READONLY : 0,
+	};
+	int ret;
+
+	if (!v->rev)
+		return step_refused(s, "the volume has no definition");
+	HCV_CRASH_POINT("owner-create");
+	ret = hcv_k_vol_create(s->kl, &c);
+	HCV_CRASH_POINT("owner-create-done");
+	return step_kernel(s, ret, "creating the volume");
+}
+
+static enum hcv_owner_result step_connect(struct hcv_owner_step *s)
+{
+	const struct hcv_snap_store *st = hcv_snap_store(s->w->snap,
+							 s->out->store);
+	int64_t until = hcv_now_ms() + HCV_OWNER_CONNECT_MS;
+	char dev[HCV_NVME_DEV_LEN], err[HCV_ERR_SIZE];
+	struct hcv_nvme_conn c;
+	int ret;
+
+	if (!st)
+		return step_refused(s, "the store is not known");
+	c = (struct hcv_nvme_conn){
+		.client = step_node(s), .store = st->i.uuid,
+		.transport = st->i.transport, .addr = st->i.nqn_addr,
+		.port = st->i.port, .slow = !strcmp(st->i.class, "hdd"),
+	};
+	if (until > s->until_ms)
+		until = s->until_ms;
+	HCV_CRASH_POINT("owner-connect");
+	ret = hcv_nvme_prepare(c.transport, until, err);
+	if (!ret)
+		ret = hcv_nvme_connect(&c, dev, until, err);
+	HCV_CRASH_POINT("owner-connect-done");
+	if (ret) {
+		snprintf(s->err, sizeof(s->err), "connecting to %.60s: %.160s",
+			 step_store_name(s), err);
+		return HCV_OWNER_FAILED;
+	}
+	hcv_owner_view_set_path(s->w, st->i.uuid, dev);
+	return HCV_OWNER_DONE;
+}
+
+static enum hcv_owner_result step_link_add(struct hcv_owner_step *s)
+{
+	const struct hcv_vp_store *st = step_store(s);
+	struct hcv_nl_range range[HCV_GRANT_RANGES];
+	size_t i;
+	int ret;
+
+	if (!st || !st->grant)
+		return step_refused(s, "the store's grant is gone");
+	for (i = 0; i < st->grant->nr; i++) {
+		range[i] = (struct hcv_nl_range){
+			.first = st->grant->range[i].first,
+			.base = st->grant->range[i].base,
+			.count = st->grant->range[i].count,
+		};
+		s->linked_count = range[i].base + range[i].count;
+	}
+	HCV_CRASH_POINT("owner-link-add");
+	ret = hcv_k_vol_link_add(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
+				 st->id, s->out->state, s->out->flags,
+				 s->out->incarnation,
+				 st->local ? NULL : st->path, range,
+				 st->grant->nr);
+	HCV_CRASH_POINT("owner-link-add-done");
+	if (ret)	/* the device may be another one by now */
+		hcv_owner_view_set_path(s->w, st->id, NULL);
+	return step_kernel(s, ret, "linking a store");
+}
+
+/* Whether a volume of this node still uses the connection to the store. */
+static bool step_connection_used(struct hcv_owner_step *s, const char *store)
+{
+	struct hcv_k_vol *vol = NULL;
+	size_t nr = 0, i, j;
+	bool used = true;
+
+	if (!hcv_k_vol_list(s->kl, &vol, &nr)) {
+		used = false;
+		for (i = 0; i < nr; i++)
+			for (j = 0; j < vol[i].nr_links; j++)
+				used |= !strcmp(vol[i].link[j].store, store);
+	}
+	free(vol);
+	return used;
+}
+
+static enum hcv_owner_result step_link_del(struct hcv_owner_step *s)
+{
+	const struct hcv_vp_store *st = step_store(s);
+	int64_t until = hcv_now_ms() + HCV_OWNER_CONNECT_MS;
+	enum hcv_owner_result res;
+	char err[HCV_ERR_SIZE];
+	int ret;
+
+	HCV_CRASH_POINT("owner-link-del");
+	ret = hcv_k_vol_link_del(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
+				 s->out->store);
+	HCV_CRASH_POINT("owner-link-del-done");
+	res = step_kernel(s, ret, "dropping a link");
+	hcv_owner_view_set_path(s->w, s->out->store, NULL);
+	if (res != HCV_OWNER_DONE || (st && st->local) ||
+	    step_connection_used(s, s->out->store))
+		return res;
+	if (until > s->until_ms)
+		until = s->until_ms;
+	/* What the failed connection still holds must not arrive later on. */
+	ret = hcv_nvme_disconnect(s->out->store, step_node(s),
+				  !st || !st->live, until, err);
+	if (ret)
+		hcv_log(HCV_SEV_WARN, "volume %s: dropping the connection to %s: %s",
+			hcv_owner_view_name(s->w), step_store_name(s), err);
+	return res;
+}
+
+static enum hcv_owner_result step_extent_add(struct hcv_owner_step *s)
+{
+	int ret;
+
+	HCV_CRASH_POINT("owner-extent-add");
+	ret = hcv_k_vol_extent_add(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
+				   s->w->v.rows.row + s->out->row,
+				   s->out->row_nr, (uint8_t)s->out->flags);
+	HCV_CRASH_POINT("owner-extent-add-done");
+	return step_kernel(s, ret, "adding extents");
+}
+
+static enum hcv_owner_result step_start(struct hcv_owner_step *s)
+{
+	enum hcv_owner_result res;
+	char object[128];
+	int ret;
+
+	HCV_CRASH_POINT("owner-start");
+	ret = hcv_k_vol_start(s->kl, s->w->v.uuid, s->w->v.rec.epoch, s->out->v,
+			      s->out->store[0] ? s->out->store : NULL);
+	HCV_CRASH_POINT("owner-start-done");
+	res = step_kernel(s, ret, "starting the volume");
+	if (res == HCV_OWNER_DONE) {
+		step_object(s, object, sizeof(object));
+		hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
+			       "attached as /dev/hcivol%u, epoch %llu",
+			       s->k->minor,
+			       (unsigned long long)s->w->v.rec.epoch);
+	}
+	return res;
+}
+
+enum hcv_owner_result hcv_owner_confirm(struct hcv_owner_step *s)
+{
+	int ret;
+
+	HCV_CRASH_POINT("owner-confirm");
+	ret = hcv_k_vol_confirm(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
+				s->out->v, s->out->store, s->out->incarnation,
+				s->out->state);
+	HCV_CRASH_POINT("owner-confirm-done");
+	return step_kernel(s, ret, "confirming a replica's state");
+}
+
+static enum hcv_owner_result step_set(struct hcv_owner_step *s)
+{
+	const struct hcv_vol_info *i = &s->w->v.i;
+	const struct hcv_k_vol *k = s->k;
+	uint32_t flags = (k->flags & ~HCV_VOL_F_READONLY) |
+			 (s->readonly ? HCV_VOL_F_READONLY : 0);
+	uint32_t policy = i->policy, policy_ms = i->policy_ms;
+	struct hcv_k_vol_set set = { 0 };
+	int ret;
+
+	if (i->size > k->size)
+		set.size = &i->size;
+	if (strcmp(i->name, k->name))
+		set.name = i->name;
+	if (policy != k->policy)
+		set.policy = &policy;
+	if (policy == HCV_POLICY_ERROR && policy_ms != k->policy_ms)
+		set.policy_ms = &policy_ms;
+	if (flags != k->flags)
+		set.flags = &flags;
+	HCV_CRASH_POINT("owner-set");
+	ret = hcv_k_vol_set(s->kl, s->w->v.uuid, s->w->v.rec.epoch, &set);
+	HCV_CRASH_POINT("owner-set-done");
+	return step_kernel(s, ret, "changing the volume");
+}
+
+static enum hcv_owner_result step_fence(struct hcv_owner_step *s)
+{
+	char object[128];
+	int ret;
+
+	step_object(s, object, sizeof(object));
+	hcv_event_emit(s->a, HCV_SEV_ERR, object, NULL,
+		       "%s: its I/O fails on this node from now on",
+		       s->out->reason);
+	HCV_CRASH_POINT("owner-fence");
+	ret = hcv_k_vol_fence(s->kl, s->w->v.uuid, s->k->epoch);
+	HCV_CRASH_POINT("owner-fence-done");
+	return step_kernel(s, ret, "fencing the volume");
+}
+
+static enum hcv_owner_result step_stop(struct hcv_owner_step *s)
+{
+	uint32_t minor = s->k->minor;
+	enum hcv_owner_result res;
+	int ret;
+
+	HCV_CRASH_POINT("owner-stop");
+	ret = hcv_k_vol_stop(s->kl, s->w->v.uuid, s->out->force);
+	if (ret == -ENOENT)
+		ret = 0;
+	s->stopped = !ret && !s->out->force;
+	HCV_CRASH_POINT("owner-stop-done");
+	res = step_kernel(s, ret, "stopping the volume");
+	if (res == HCV_OWNER_DONE)
+		hcv_devlink_del(s->w->v.uuid, minor);
+	return res;
+}
+
+static enum hcv_owner_result (*const step_table[HCV_VP_NR])
+	(struct hcv_owner_step *s) = {
+	[HCV_VP_CREATE] = step_create,
+	[HCV_VP_SERVE] = step_serve,
+	[HCV_VP_CONNECT] = step_connect,
+	[HCV_VP_LINK_ADD] = step_link_add,
+	[HCV_VP_LINK_DEL] = step_link_del,
+	[HCV_VP_EXTENT_ADD] = step_extent_add,
+	[HCV_VP_START] = step_start,
+	[HCV_VP_REMOVE] = hcv_owner_remove,
+	[HCV_VP_BEGIN_SYNC] = step_begin_sync,
+	[HCV_VP_JOIN] = hcv_owner_join,
+	[HCV_VP_CONFIRM] = hcv_owner_confirm,
+	[HCV_VP_PLACE] = hcv_owner_place,
+	[HCV_VP_SET] = step_set,
+	[HCV_VP_FENCE] = step_fence,
+	[HCV_VP_STOP] = step_stop,
+	[HCV_VP_DETACH] = step_detach,
+};
+
+enum hcv_owner_result hcv_owner_step_run(struct hcv_owner_step *s)
+{
+	s->err[0] = 0;
+	s->kernel_err = 0;
+	s->stopped = false;
+	s->linked_count = 0;
+	return step_table[s->out->act](s);
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The keys of one volume, as the owner reads and changes them.
+ *
+ * A view starts from a snapshot and is read anew only when it may be behind:
+ * after a conflict, an unknown outcome, or when the module knows more.  Every
+ * change compares the revision of the record, so a view that is behind costs a
+ * refused transaction and nothing else.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "owner.h"
+#include "snap.h"
+
+static void view_set(struct hcv_owner_view *w, struct hcv_snap *back)
+{
+	const struct hcv_snap_vol *v;
+	char uuid[HCV_ID_LEN];
+
+	memcpy(uuid, w->v.uuid, sizeof(uuid));
+	hcv_snap_put(w->back);
+	w->back = back;
+	v = back ? hcv_snap_vol(back, uuid) : NULL;
+	if (v)
+		w->v = *v;
+	else
+		memset(&w->v, 0, sizeof(w->v));
+	memcpy(w->v.uuid, uuid, sizeof(uuid));
+	w->known = back && !w->v.bad;
+}
+
+void hcv_owner_view_init(struct hcv_owner_view *w, struct hcv_agent *a,
+			 struct hcv_snap *snap, const char *uuid)
+{
+	memset(w, 0, sizeof(*w));
+	w->a = a;
+	w->snap = hcv_snap_ref(snap);
+	snprintf(w->v.uuid, sizeof(w->v.uuid), "%s", uuid);
+	view_set(w, hcv_snap_ref(snap));
+}
+
+void hcv_owner_view_free(struct hcv_owner_view *w)
+{
+	hcv_snap_put(w->back);
+	hcv_snap_put(w->snap);
+	memset(w, 0, sizeof(*w));
+}
+
+/* Append a list to another; the keys move. */
+static int kvs_append(struct hcv_kvs *to, struct hcv_kvs *from)
+{
+	struct hcv_kv *kv;
+
+	if (!from->nr)
+		return 0;
+	kv = realloc(to->kv, (to->nr + from->nr) * sizeof(*kv));
+	if (!kv)
+		return -ENOMEM;
+	memcpy(kv + to->nr, from->kv, from->nr * sizeof(*kv));
+	to->kv = kv;
+	to->nr += from->nr;
+	from->nr = 0;
+	return 0;
+}
+
+enum hcv_meta_result hcv_owner_view_read(struct hcv_owner_view *w,
+					 unsigned int ms)
+{
+	/* in the order of the keys, as a list of everything would be */
+	static const char *const prefix[] = { "grant/", "rec/", "rows/", "vol/" };
+	enum hcv_meta_result res = HCV_META_OK;
+	struct hcv_kvs all = { 0 }, part;
+	int64_t until = hcv_now_ms() + ms, left;
+	struct hcv_snap *back = NULL;
+	char key[64];
+	size_t i;
+	int ret = 0;
+
+	w->settled = false;
+	w->known = false;
+	for (i = 0; i < 4 && res == HCV_META_OK && !ret; i++) {
+		left = until - hcv_now_ms();
+		snprintf(key, sizeof(key), "%s%s", prefix[i], w->v.uuid);
+		memset(&part, 0, sizeof(part));
+		res = hcv_meta_list(hcv_agent_meta(w->a), key, &part,
+				    left < 1 ? 1 : left);
+		if (res != HCV_META_OK)
+			break;
+		if (!i)
+			all.rev = part.rev;
+		ret = kvs_append(&all, &part);
+		hcv_kvs_free(&part);
+	}
+	if (res == HCV_META_OK && !ret)
+		back = hcv_snap_build(w->a, &all);
+	hcv_kvs_free(&all);
+	if (res != HCV_META_OK)
+		return res;
+	if (!back)
+		return HCV_META_UNREACHABLE;	/* no memory: later */
+	hcv_owner_wrote(w->a, w->v.uuid, back->rev, false);
+	view_set(w, back);
+	w->settled = w->known;
+	return w->known ? HCV_META_OK : HCV_META_INVALID;
+}
+
+const char *hcv_owner_view_name(const struct hcv_owner_view *w)
+{
+	return w->v.rev ? w->v.i.name : w->v.uuid;
+}
+
+const char *hcv_owner_view_path(const struct hcv_owner_view *w,
+				const char *store)
+{
+	size_t i;
+
+	for (i = 0; i < w->nr_paths; i++)
+		if (!strcmp(w->path[i].store, store) && w->path[i].dev[0])
+			return w->path[i].dev;
+	return NULL;
+}
+
+void hcv_owner_view_set_path(struct hcv_owner_view *w, const char *store,
+			     const char *dev)
+{
+	size_t i;
+
+	for (i = 0; i < w->nr_paths; i++)
+		if (!strcmp(w->path[i].store, store))
+			break;
+	if (i == HCV_REC_STORES)
+		return;
+	if (i == w->nr_paths)
+		w->nr_paths++;
+	snprintf(w->path[i].store, sizeof(w->path[i].store), "%s", store);
+	snprintf(w->path[i].dev, sizeof(w->path[i].dev), "%s", dev ? dev : "");
+}
+
+void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
+{
+	size_t i;
+
+	w->nr_st = 0;
+	for (i = 0; i < w->v.rec.nr && w->v.rec_rev; i++) {
+		const char *id = w->v.rec.st[i].store;
+		const struct hcv_snap_store *s = hcv_snap_store(w->snap, id);
+		const struct hcv_snap_grant *g = hcv_snap_grant(&w->v, id);
+		struct hcv_vp_store *st = &w->st[w->nr_st++];
+		const struct hcv_snap_node *n;
+
+		memset(st, 0, sizeof(*st));
+		snprintf(st->id, sizeof(st->id), "%s", id);
+		st->has_grant = g;
+		st->grant = g ? &g->g : NULL;
+		st->path = hcv_owner_view_path(w, id);
+		if (!s)
+			continue;
+		n = hcv_snap_node(w->snap, s->i.node);
+		snprintf(st->name, sizeof(st->name), "%s:%s",
+			 n ? n->i.name : "?", s->i.name);
+		st->local = !strcmp(s->i.node, node);
+		st->live = s->i.live && n && n->i.live;
+		st->bad = s->i.failed || s->i.state == HCV_ST_REMOVED;
+		st->incarnation = s->i.incarnation;
+	}
+}
+
+/* -------------------------------------------------------------- transactions */
+
+#define VIEW_KEY 64
+
+/*
+ * The record and the last chunk of rows are compared, and that no chunk
+ * follows: rows are only ever appended, so that covers all of them.
+ */
+struct view_txn {
+	struct hcv_cmp cmp[3];
+	size_t nr_cmp;
+	struct hcv_op op[2];
+	size_t nr_op;
+	char key[2][VIEW_KEY];
+	char rec_key[VIEW_KEY];
+};
+
+static void txn_rows_key(char *key, const char *uuid, size_t chunk)
+{
+	if (chunk)
+		snprintf(key, VIEW_KEY, "rows/%s/%zu", uuid, chunk);
+	else
+		snprintf(key, VIEW_KEY, "rows/%s", uuid);
+}
+
+static void txn_compare(struct view_txn *t, const struct hcv_owner_view *w,
+			bool with_rows)
+{
+	size_t nr = w->v.nr_row_keys;
+
+	memset(t, 0, sizeof(*t));
+	snprintf(t->rec_key, sizeof(t->rec_key), "rec/%s", w->v.uuid);
+	t->cmp[t->nr_cmp++] = (struct hcv_cmp){ t->rec_key, w->v.rec_rev };
+	if (!with_rows)
+		return;
+	txn_rows_key(t->key[0], w->v.uuid, nr);
+	t->cmp[t->nr_cmp++] = (struct hcv_cmp){ t->key[0], 0 };
+	if (!nr)
+		return;
+	txn_rows_key(t->key[1], w->v.uuid, nr - 1);
+	t->cmp[t->nr_cmp++] = (struct hcv_cmp){
+		t->key[1], w->v.row_key[nr - 1].rev
+	};
+}
+
+static enum hcv_meta_result txn_run(struct view_txn *t,
+				    struct hcv_owner_view *w,
+				    const struct hcv_record *rec, char *json,
+				    unsigned int ms)
+{
+	enum hcv_meta_result res;
+	int64_t rev = 0;
+
+	res = hcv_meta_txn(hcv_agent_meta(w->a), t->cmp, t->nr_cmp, t->op,
+			   t->nr_op, &rev, ms);
+	free(json);
+	w->settled = false;
+	if (res == HCV_META_OK) {
+		hcv_owner_wrote(w->a, w->v.uuid, rev, false);
+		if (rec) {
+			w->v.rec = *rec;
+			w->v.rec_rev = rev;
+		}
+	} else if (res == HCV_META_UNKNOWN) {
+		hcv_owner_wrote(w->a, w->v.uuid, 0, true);
+		w->known = false;
+	}
+	return res;
+}
+
+enum hcv_meta_result hcv_owner_view_commit(struct hcv_owner_view *w,
+					   const struct hcv_record *rec,
+					   bool with_rows, unsigned int ms)
+{
+	struct view_txn t;
+	char *json = hcv_model_record_encode(rec);
+
+	if (!json)
+		return HCV_META_UNREACHABLE;
+	txn_compare(&t, w, with_rows);
+	t.op[t.nr_op++] = (struct hcv_op){ .key = t.rec_key, .value = json };
+	return txn_run(&t, w, rec, json, ms);
+}
+
+/* The chunk that the next row goes to, encoded with it. */
+static char *view_rows_encode(const struct hcv_owner_view *w,
+			      const struct hcv_row *row, size_t *chunk)
+{
+	const struct hcv_snap_vol *v = &w->v;
+	size_t first = 0, nr = 0;
+	struct hcv_rows rows;
+	char *json;
+
+	*chunk = v->nr_row_keys ? v->nr_row_keys - 1 : 0;
+	if (v->nr_row_keys) {
+		first = v->row_key[*chunk].first;
+		nr = v->row_key[*chunk].nr;
+	}
+	if (nr >= HCV_ROWS_PER_KEY) {
+		(*chunk)++;
+		nr = 0;
+	}
+	rows.next = row->index + 1;
+	rows.nr = nr + 1;
+	rows.row = calloc(rows.nr, sizeof(*rows.row));
+	if (!rows.row)
+		return NULL;
+	if (nr)
+		memcpy(rows.row, v->rows.row + first, nr * sizeof(*rows.row));
+	rows.row[nr] = *row;
+	json = hcv_model_rows_encode(&rows, 0, rows.nr);
+	free(rows.row);
+	return json;
+}
+
+enum hcv_meta_result hcv_owner_view_add_row(struct hcv_owner_view *w,
+					    const struct hcv_row *row,
+					    const struct hcv_record *rec,
+					    unsigned int ms)
+{
+	char *rec_json = rec ? hcv_model_record_encode(rec) : NULL;
+	enum hcv_meta_result res = HCV_META_UNREACHABLE;
+	struct view_txn t;
+	char key[VIEW_KEY];
+	size_t chunk;
+	char *json;
+
+	json = view_rows_encode(w, row, &chunk);
+	if (json && (rec_json || !rec)) {
+		txn_compare(&t, w, true);
+		txn_rows_key(key, w->v.uuid, chunk);
+		t.op[t.nr_op++] = (struct hcv_op){ .key = key, .value = json };
+		if (rec)
+			t.op[t.nr_op++] = (struct hcv_op){
+				.key = t.rec_key, .value = rec_json,
+			};
+		res = txn_run(&t, w, NULL, NULL, ms);
+		w->known = false;	/* its rows are the old ones */
+	}
+	free(json);
+	free(rec_json);
+	return res;
+}
