@@ -10,7 +10,8 @@
  * Leases: each answer to a client's beacon, at the time its read arrived,
  * extends the lease of all of the client's grants that the answer does not
  * list as revoked, to arrival + HCV_LEASE_MS on CLOCK_BOOTTIME.  The local gate
- * gives the lease with hcv_gate_beacon_local().  Fenced means: no I/O in flight
+ * gives the lease with hcv_gate_beacon_local().  An I/O that an export lets in
+ * extends the lease of its own grant likewise.  Fenced means: no I/O in flight
  * and every lease given to an epoch <= e has ended.  After an open that does
  * not find HCV_SB_CLEAN | HCV_SB_NO_LEASE, no revocation counts as done before
  * one full lease has passed since the open.
@@ -29,6 +30,9 @@
 #define HCV_PATIENCE_MS		3000
 #define HCV_LEASE_MS		4500
 
+struct hcv_chunks;
+struct hcv_seat;
+
 /**
  * struct hcv_grant - handles of one (volume, epoch, client) at a store
  * @ref: I/O in flight; killed by the revocation
@@ -42,14 +46,38 @@ struct hcv_grant {
 	u64 epoch;
 	uuid_t client;
 	/* private: gate.c */
-	struct list_head node;
+	struct list_head node;		/* gate->lock, by serial */
+	struct list_head vol_node;	/* gate->lock */
+	u64 serial;
+	struct hcv_seat *seat;
 	struct kref kref;
 	struct completion drained;
-	bool revoked;
-	s64 lease_end_ns;
-	struct hcv_nl_range *range;
+	bool revoked;			/* gate->spin */
+	u64 lease_end_ns;		/* gate->spin; valid once revoked */
+	u64 io_ns;			/* newest I/O let in, by READ_ONCE */
+	struct hcv_nl_range *range;	/* gate->lock */
 	u32 nr_ranges;
-	void *chunk;
+	struct hcv_chunks __rcu *chunks;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct hcv_grant_info - a grant as hcv_gate_each() shows it
+ * @grant: ids
+ * @serial: number of the grant, grows
+ * @range: its handles
+ * @inflight: I/Os, exact once revoked
+ * @lease_ms: until the lease ends
+ * @flags: HCV_GRANT_F_*
+ */
+struct hcv_grant_info {
+	const struct hcv_grant *grant;
+	u64 serial;
+	const struct hcv_nl_range *range;
+	u32 nr_ranges;
+	u32 inflight;
+	u32 lease_ms;
+	u32 flags;
 };
 
 /**
@@ -63,8 +91,45 @@ struct hcv_where {
 struct hcv_gate *hcv_gate_create(struct hcv_store *store, bool silent);
 /** hcv_gate_destroy() - no grants are left, or all are revoked and drained */
 void hcv_gate_destroy(struct hcv_gate *gate);
-/** hcv_gate_busy() - whether any unrevoked grant exists */
+/** hcv_gate_busy() - whether a grant is not revoked or not drained */
 bool hcv_gate_busy(struct hcv_gate *gate);
+/** hcv_gate_vol_busy() - same for the grants of one volume */
+bool hcv_gate_vol_busy(struct hcv_gate *gate, const uuid_t *vol);
+/** hcv_gate_client_busy() - same for the grants of one client */
+bool hcv_gate_client_busy(struct hcv_gate *gate, const uuid_t *client);
+/**
+ * hcv_gate_client_add() - know a client, before its first beacon can come
+ *
+ * Context: process. Return: 0 or -ENOMEM.
+ */
+int hcv_gate_client_add(struct hcv_gate *gate, const uuid_t *client);
+/**
+ * hcv_gate_lease_ms() - until no other node can hold a lease of this store
+ *
+ * Counts the silence after an unclean open, too.
+ */
+u32 hcv_gate_lease_ms(struct hcv_gate *gate);
+/**
+ * hcv_gate_refresh() - grants of @vol see object @phys at @grant_index
+ *
+ * Context: process, store->lock held.
+ */
+void hcv_gate_refresh(struct hcv_gate *gate, const uuid_t *vol, u32 grant_index,
+		      u32 phys);
+/**
+ * hcv_gate_each() - call @fn for each grant with a serial above @after
+ *
+ * In the order of serials, until @fn returns non-zero; @fn must not call the
+ * gate.
+ * Return: what the last @fn returned, or 0.
+ */
+int hcv_gate_each(struct hcv_gate *gate, u64 after,
+		  int (*fn)(const struct hcv_grant_info *info, void *arg),
+		  void *arg);
+/** hcv_gate_show() - hcv_gate_each() for one grant */
+int hcv_gate_show(struct hcv_grant *grant,
+		  int (*fn)(const struct hcv_grant_info *info, void *arg),
+		  void *arg);
 
 /**
  * hcv_gate_grant() - hand out handles
@@ -110,7 +175,7 @@ struct hcv_grant *hcv_gate_lookup(struct hcv_store *store,
  * hcv_grant_map() - position of grant index @index, offset @off
  *
  * For the local gate; the caller holds the grant's @ref or a reference.
- * Return: 0, -ENOENT no such object here, -ERANGE.
+ * Return: 0, -ENOENT no such object here, -ERANGE, -EIO the store failed.
  */
 int hcv_grant_map(struct hcv_grant *grant, u32 index, u32 off, u32 len,
 		  struct hcv_where *where);

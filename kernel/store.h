@@ -11,12 +11,26 @@
 
 #include <linux/blkdev.h>
 #include <linux/kref.h>
+#include <linux/mutex.h>
 #include <linux/netlink.h>
 #include <linux/uuid.h>
 
 #include "core/format.h"
 
 struct hcv_gate;
+struct hcv_store_priv;
+
+/**
+ * struct hcv_store_stats - what a processor has sent to a store's device
+ */
+struct hcv_store_stats {
+	u64 read_ios;
+	u64 write_ios;
+	u64 flush_ios;
+	u64 read_bytes;
+	u64 write_bytes;
+	u64 errors;
+};
 
 /**
  * struct hcv_store - an open store
@@ -30,6 +44,7 @@ struct hcv_gate;
  * @incarnation: drawn at open
  * @gate: handles, leases (gate.h)
  * @failed: an I/O error latched the store: errno, positive (WRITE_ONCE)
+ * @stats: counters of all users, hcv_store_count()
  * @priv: of store.c
  */
 struct hcv_store {
@@ -43,8 +58,36 @@ struct hcv_store {
 	u64 incarnation;
 	struct hcv_gate *gate;
 	int failed;
+	struct hcv_store_stats __percpu *stats;
 	struct hcv_store_priv *priv;
 };
+
+/**
+ * hcv_stats_count() - count an I/O that ended
+ * @stats: per-CPU counters
+ * @op: REQ_OP_READ, REQ_OP_WRITE or REQ_OP_FLUSH
+ *
+ * Context: any.
+ */
+static inline void hcv_stats_count(struct hcv_store_stats __percpu *stats,
+				   enum req_op op, u32 bytes, bool error)
+{
+	if (error) {
+		this_cpu_inc(stats->errors);
+	} else if (op == REQ_OP_READ) {
+		this_cpu_inc(stats->read_ios);
+		this_cpu_add(stats->read_bytes, bytes);
+	} else if (op == REQ_OP_FLUSH || !bytes) {
+		this_cpu_inc(stats->flush_ios);
+	} else {
+		this_cpu_inc(stats->write_ios);
+		this_cpu_add(stats->write_bytes, bytes);
+	}
+}
+
+/** hcv_stats_sum() - add up all processors' counters */
+void hcv_stats_sum(struct hcv_store_stats __percpu *stats,
+		   struct hcv_store_stats *sum);
 
 /**
  * hcv_store_open() - open a formatted device
@@ -68,12 +111,48 @@ int hcv_store_close(const uuid_t *uuid, struct netlink_ext_ack *extack);
 /** hcv_store_get() - find an open store and take a reference, or NULL */
 struct hcv_store *hcv_store_get(const uuid_t *uuid);
 void hcv_store_put(struct hcv_store *store);
-/** hcv_store_fail() - latch an I/O error, send the event; any context */
+/**
+ * hcv_store_next() - the open store after the one with serial @after
+ *
+ * For resumable dumps: serials start at 1 and grow with each open.
+ * Return: the store with a reference, or NULL at the end.
+ */
+struct hcv_store *hcv_store_next(u64 after);
+/** hcv_store_serial() - number of this open since the module was loaded */
+u64 hcv_store_serial(const struct hcv_store *store);
+/** hcv_store_any() - whether any store is open */
+bool hcv_store_any(void);
+/** hcv_store_flags() - HCV_STORE_F_* */
+u32 hcv_store_flags(const struct hcv_store *store);
+/**
+ * hcv_store_fail() - latch an I/O error, send the event; any context
+ * @err: positive errno
+ * @what: what failed, for the log and the event
+ *
+ * From then on the store's gate lets nothing in until it is opened anew.
+ */
 void hcv_store_fail(struct hcv_store *store, int err, const char *what);
 
+/**
+ * hcv_store_extents_add() - allocate and format extents of a volume
+ * @index: extent indexes in the volume; those that it has are skipped
+ * @nr: how many
+ *
+ * The volume's area comes with its first extent.  Durable on return.
+ * Context: process; takes @store->lock.
+ * Return: 0; -ENOSPC: nothing was allocated; -EROFS; -EIO: the store failed.
+ */
 int hcv_store_extents_add(struct hcv_store *store, const uuid_t *vol,
 			  const u32 *index, u32 nr,
 			  struct netlink_ext_ack *extack);
+/**
+ * hcv_store_extents_del() - free extents of a volume
+ * @nr: 0: all of them, and the volume's area
+ *
+ * Extents that the volume does not have are skipped.  Durable on return.
+ * Context: process; takes @store->lock.
+ * Return: 0; -EBUSY: the volume has a grant or I/O in flight; -EROFS; -EIO.
+ */
 int hcv_store_extents_del(struct hcv_store *store, const uuid_t *vol,
 			  const u32 *index, u32 nr,
 			  struct netlink_ext_ack *extack);
@@ -118,7 +197,6 @@ static inline sector_t hcv_store_area_sector(const struct hcv_store *store,
 		SECTOR_SHIFT;
 }
 
-int hcv_store_init(void);
 /** hcv_store_exit() - closes what is open; nothing uses them any more */
 void hcv_store_exit(void);
 
