@@ -125,17 +125,22 @@ static int load(const char *words, int64_t until_ms, char *err)
  * does. Where the driver is loaded already with it, fast_io_fail_tmo=0 does
  * the same a little later.
  */
+int hcv_nvme_load_core(int64_t until_ms, char *err)
+{
+	err[0] = '\0';
+	return loaded("nvme_core") ?
+		       0 : load("nvme_core multipath=N", until_ms, err);
+}
+
 int hcv_nvme_prepare(const char *transport, int64_t until_ms, char *err)
 {
 	bool tcp = !strcmp(transport, "tcp");
-	int ret = 0;
+	int ret;
 
-	err[0] = '\0';
 	if (!tcp && strcmp(transport, "rdma"))
 		return fail(err, -EINVAL, "unknown NVMe transport '%s'",
 			    transport);
-	if (!loaded("nvme_core"))
-		ret = load("nvme_core multipath=N", until_ms, err);
+	ret = hcv_nvme_load_core(until_ms, err);
 	if (!ret && !loaded(tcp ? "nvme_tcp" : "nvme_rdma"))
 		ret = load(tcp ? "nvme-tcp" : "nvme-rdma", until_ms, err);
 	return ret;

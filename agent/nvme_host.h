@@ -55,6 +55,13 @@ struct hcv_nvme_ctrl {
 
 #define HCV_NVME_DEV_LEN	64
 
+/**
+ * hcv_nvme_load_core() - load nvme_core as we want it, unless it is there
+ *
+ * The target side needs it first too: from 6.12 on nvmet pulls it in.
+ */
+int hcv_nvme_load_core(int64_t until_ms, char *err);
+
 /** hcv_nvme_prepare() - load the host's modules */
 int hcv_nvme_prepare(const char *transport, int64_t until_ms, char *err);
 

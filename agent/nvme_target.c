@@ -26,6 +26,7 @@
 
 #include "agent.h"
 #include "core/nvme_names.h"
+#include "nvme_host.h"
 #include "nvme_target.h"
 #include "slow.h"
 
@@ -215,6 +216,8 @@ int hcv_nvmet_prepare(const char *transport, int64_t until_ms, char *err)
 	if (!ret)
 		ret = mount_configfs(err);
 	if (!ret)
+		ret = hcv_nvme_load_core(until_ms, err);
+	if (!ret)
 		ret = load("nvmet", until_ms, err);
 	snprintf(module, sizeof(module), "nvmet-%s", transport);
 	if (!ret)
@@ -308,6 +311,22 @@ static int port_ensure(const struct hcv_nvmet_addr *at, char dir[PATH_LEN],
 	return ret;
 }
 
+/* A port of our numbers that serves nobody any more. */
+static int port_drop(struct pair *p, const char *dir, const char *name)
+{
+	unsigned long id = strtoul(name, NULL, 10);
+	int ret;
+
+	if (id < HCV_NVME_PORT || id >= HCV_NVME_PORT + PORT_TRIES)
+		return 0;
+	ret = hcv_slow_run(p->nqn, HCV_SLOW_RMDIR, dir, NULL, p->until_ms,
+			   NULL, 0);
+	/* others use it, or removed it */
+	if (ret == -ENOTEMPTY || ret == -EBUSY || ret == -ENOENT)
+		return 0;
+	return ret ? fail(p->err, ret, "%s", dir) : 0;
+}
+
 /* Links to the subsystem from all ports but @keep (NULL: from all). */
 static int port_unlink_all(struct pair *p, const char *keep)
 {
@@ -328,8 +347,12 @@ static int port_unlink_all(struct pair *p, const char *keep)
 		if (keep && !strcmp(port, keep))
 			continue;
 		path_set(link, "%.200s/subsystems/%s", port, p->nqn);
-		if (exists(link))
-			ret = slow(p, HCV_SLOW_UNLINK, link, NULL);
+		if (!exists(link))
+			continue;
+		ret = slow(p, HCV_SLOW_UNLINK, link, NULL);
+		HCV_CRASH_POINT("target.port-unlinked");
+		if (!ret)
+			ret = port_drop(p, port, e->d_name);
 	}
 	closedir(d);
 	return ret;
