@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# hcivol-inspect; included by the top Makefile, run from the top of the tree.
+# Needs libblkid-dev, libjson-c-dev, uuid-dev.
+
+INSPECT_CFLAGS	:= -std=gnu11 -O2 -g -Wall -Wextra -Wno-sign-compare \
+		   -Wno-unused-parameter -D_GNU_SOURCE -MMD -MP \
+		   -Iuapi -Ikernel/core -Iselftests/unit/shim -Itools/lib \
+		   $(if $(VERSION),-DHCV_VERSION='"$(VERSION)"')
+INSPECT_LIBS	:= -ljson-c -lblkid -luuid
+# What the agent links too, to format a store.
+MKFS_SRC	:= kernel/core/format.c tools/lib/hcv_crc32c.c \
+		   tools/lib/hcv_dev.c tools/lib/hcv_mkfs.c
+INSPECT_SRC	:= $(MKFS_SRC) \
+		   tools/hcivol-inspect/check.c \
+		   tools/hcivol-inspect/main.c \
+		   tools/hcivol-inspect/mkfs.c \
+		   tools/hcivol-inspect/out.c \
+		   tools/hcivol-inspect/read.c \
+		   tools/hcivol-inspect/show.c \
+		   tools/hcivol-inspect/store.c \
+		   tools/hcivol-inspect/volume.c \
+		   tools/lib/hcv_dump.c
+INSPECT_OBJ	:= $(patsubst %.c,build/inspect/%.o,$(INSPECT_SRC))
+
+.PHONY: inspect
+inspect: build/bin/hcivol-inspect
+
+build/bin/hcivol-inspect: $(INSPECT_OBJ)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $^ $(INSPECT_LIBS)
+
+build/inspect/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC      $<";) $(CC) $(CFLAGS) $(INSPECT_CFLAGS) -c $< -o $@
+
+-include $(INSPECT_OBJ:.o=.d)
