@@ -17,10 +17,11 @@
 
 #include "meta-int.h"
 
-static _Thread_local char last_error[1024];
+static __thread char last_error[1024];
 
 static const struct hcv_meta_ops *const back_ends[] = {
 	&hcv_meta_sqlite_ops,
+	&hcv_meta_etcd_ops,
 	&hcv_meta_mem_ops,
 };
 
