@@ -14,13 +14,13 @@
 #include <net/genetlink.h>
 
 #if !defined(HCV_ANY_KERNEL) && \
-	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || \
-	 LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0))
+	(KERNEL_VERSION(6, 1, 0) > LINUX_VERSION_CODE || \
+	 KERNEL_VERSION(6, 13, 0) <= LINUX_VERSION_CODE)
 #error "hcivol supports kernels 6.1 to 6.12; HCV_ANY_KERNEL=1 tries others"
 #endif
 
 /* v6.9 f3a608827d1f bdev: open block devices as files */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+#if KERNEL_VERSION(6, 9, 0) > LINUX_VERSION_CODE
 #define HCV_COMPAT_BDEV_PUT
 #endif
 
@@ -68,38 +68,42 @@ static inline void hcv_compat_bdev_close(struct hcv_compat_bdev *dev)
 
 /*
  * v6.5 d32e2bf83791, ae220766d87c: ->open(disk, mode), ->release(disk).
- * HCV_COMPAT_BLK_OPEN(name, fn) defines the operation @name that calls
- * int fn(struct gendisk *, bool write); HCV_COMPAT_BLK_RELEASE likewise
- * for void fn(struct gendisk *).
+ *
+ *	static int x_open(struct hcv_compat_opened *from, hcv_compat_mode_t m)
+ *	{
+ *		struct gendisk *disk = hcv_compat_disk(from);
+ *		bool write = m & HCV_COMPAT_MODE_WRITE;
+ *	...
+ *	static void x_release(HCV_COMPAT_RELEASE_ARGS)
+ *
+ * the latter with an argument "disk".
  */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-#define HCV_COMPAT_BLK_OPEN(name, fn)					\
-static int name(struct block_device *bdev, fmode_t mode)		\
-{									\
-	return fn(bdev->bd_disk, mode & FMODE_WRITE);			\
-}
-#define HCV_COMPAT_BLK_RELEASE(name, fn)				\
-static void name(struct gendisk *disk, fmode_t mode)			\
-{									\
-	fn(disk);							\
+#if KERNEL_VERSION(6, 5, 0) > LINUX_VERSION_CODE
+#define hcv_compat_opened	block_device
+#define hcv_compat_mode_t	fmode_t
+#define HCV_COMPAT_MODE_WRITE	FMODE_WRITE
+#define HCV_COMPAT_RELEASE_ARGS	struct gendisk *disk, fmode_t mode
+
+static inline struct gendisk *hcv_compat_disk(struct block_device *from)
+{
+	return from->bd_disk;
 }
 #else
-#define HCV_COMPAT_BLK_OPEN(name, fn)					\
-static int name(struct gendisk *disk, blk_mode_t mode)			\
-{									\
-	return fn(disk, mode & BLK_OPEN_WRITE);				\
-}
-#define HCV_COMPAT_BLK_RELEASE(name, fn)				\
-static void name(struct gendisk *disk)					\
-{									\
-	fn(disk);							\
+#define hcv_compat_opened	gendisk
+#define hcv_compat_mode_t	blk_mode_t
+#define HCV_COMPAT_MODE_WRITE	BLK_OPEN_WRITE
+#define HCV_COMPAT_RELEASE_ARGS	struct gendisk *disk
+
+static inline struct gendisk *hcv_compat_disk(struct gendisk *from)
+{
+	return from;
 }
 #endif
 
-#define HCV_DISK_WRITE_CACHE	(1U << 0)
-#define HCV_DISK_FUA		(1U << 1)
-#define HCV_DISK_STABLE_WRITES	(1U << 2)
-#define HCV_DISK_NOWAIT		(1U << 3)
+#define HCV_DISK_WRITE_CACHE	BIT(0)
+#define HCV_DISK_FUA		BIT(1)
+#define HCV_DISK_STABLE_WRITES	BIT(2)
+#define HCV_DISK_NOWAIT		BIT(3)
 
 /**
  * struct hcv_disk_limits - what a disk of ours says of itself
@@ -126,7 +130,7 @@ struct hcv_disk_limits {
 };
 
 /* v6.9 74fa8f9c553f: blk_alloc_disk takes limits; v6.11 1122c0c1cc71: features */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#if KERNEL_VERSION(6, 11, 0) > LINUX_VERSION_CODE
 static inline void hcv_compat_set_limits(struct request_queue *q,
 					 const struct hcv_disk_limits *l)
 {
@@ -223,7 +227,7 @@ hcv_compat_mq_alloc_disk(struct blk_mq_tag_set *set,
 #endif
 
 /* v6.2 20b0b53aca43: pre_doit and post_doit take genl_split_ops */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#if KERNEL_VERSION(6, 2, 0) > LINUX_VERSION_CODE
 #define hcv_compat_genl_ops genl_ops
 #else
 #define hcv_compat_genl_ops genl_split_ops
@@ -232,7 +236,7 @@ hcv_compat_mq_alloc_disk(struct blk_mq_tag_set *set,
 /* v6.6 9272af109fe6: genl_dumpit_info holds a genl_info */
 static inline struct nlattr **hcv_compat_dump_attrs(struct netlink_callback *cb)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#if KERNEL_VERSION(6, 6, 0) > LINUX_VERSION_CODE
 	return genl_dumpit_info(cb)->attrs;
 #else
 	return genl_dumpit_info(cb)->info.attrs;

@@ -51,7 +51,7 @@ struct hcv_export {
 	u32 openers;
 	bool live;
 	bool dying;
-	struct mutex beacon_lock;
+	struct mutex beacon_lock;	/* @beacon */
 	void *beacon;
 	struct hcv_store_stats __percpu *stats;
 };
@@ -227,9 +227,10 @@ static void hcv_export_submit_bio(struct bio *bio)
 
 /* The disk */
 
-static int hcv_export_open(struct gendisk *disk, bool write)
+static int hcv_export_open(struct hcv_compat_opened *from,
+			   hcv_compat_mode_t mode)
 {
-	struct hcv_export *exp = disk->private_data;
+	struct hcv_export *exp = hcv_compat_disk(from)->private_data;
 	int ret = 0;
 
 	mutex_lock(&hcv_export_lock);
@@ -241,7 +242,7 @@ static int hcv_export_open(struct gendisk *disk, bool write)
 	return ret;
 }
 
-static void hcv_export_release(struct gendisk *disk)
+static void hcv_export_release(HCV_COMPAT_RELEASE_ARGS)
 {
 	struct hcv_export *exp = disk->private_data;
 
@@ -250,14 +251,11 @@ static void hcv_export_release(struct gendisk *disk)
 	mutex_unlock(&hcv_export_lock);
 }
 
-HCV_COMPAT_BLK_OPEN(hcv_export_op_open, hcv_export_open)
-HCV_COMPAT_BLK_RELEASE(hcv_export_op_release, hcv_export_release)
-
 static const struct block_device_operations hcv_export_ops = {
 	.owner = THIS_MODULE,
 	.submit_bio = hcv_export_submit_bio,
-	.open = hcv_export_op_open,
-	.release = hcv_export_op_release,
+	.open = hcv_export_open,
+	.release = hcv_export_release,
 };
 
 static struct hcv_export *hcv_export_find(const struct hcv_store *store,

@@ -124,8 +124,8 @@ struct hcv_gate_vol {
  */
 struct hcv_gate {
 	struct hcv_store *store;
-	struct mutex lock;
-	spinlock_t spin;
+	struct mutex lock;	/* grants, volumes, seats */
+	spinlock_t spin;	/* leases, marks */
 	struct xarray chunks;
 	struct list_head grants;
 	u64 serials;
@@ -579,25 +579,30 @@ struct hcv_grant *hcv_gate_grant(struct hcv_store *store, const uuid_t *vol,
 	return grant;
 }
 
+static void hcv_grant_set_phys(struct hcv_gate *gate, struct hcv_grant *grant,
+			       u32 grant_index, u32 phys)
+{
+	u32 i = grant_index % HCV_HANDLE_CHUNK;
+	struct hcv_chunks *chunks;
+
+	grant_index /= HCV_HANDLE_CHUNK;
+	chunks = rcu_dereference_protected(grant->chunks,
+					   lockdep_is_held(&gate->lock));
+	if (grant_index < chunks->nr)
+		WRITE_ONCE(chunks->chunk[grant_index]->phys[i], phys);
+}
+
 void hcv_gate_refresh(struct hcv_gate *gate, const uuid_t *vol, u32 grant_index,
 		      u32 phys)
 {
 	struct hcv_gate_vol *gv;
-	struct hcv_chunks *chunks;
 	struct hcv_grant *grant;
-	u32 i = grant_index / HCV_HANDLE_CHUNK;
 
 	mutex_lock(&gate->lock);
 	gv = hcv_gate_vol(gate, vol);
-	if (gv) {
-		list_for_each_entry(grant, &gv->grants, vol_node) {
-			chunks = rcu_dereference_protected(grant->chunks,
-						lockdep_is_held(&gate->lock));
-			if (i < chunks->nr)
-				WRITE_ONCE(chunks->chunk[i]->phys[grant_index %
-					   HCV_HANDLE_CHUNK], phys);
-		}
-	}
+	if (gv)
+		list_for_each_entry(grant, &gv->grants, vol_node)
+			hcv_grant_set_phys(gate, grant, grant_index, phys);
 	mutex_unlock(&gate->lock);
 }
 

@@ -9,7 +9,7 @@
  *
  * Events may come from interrupts and are sent by a work item, in the order of
  * their sequence numbers.  The work queue can run under memory pressure: an
- * acknowledgement to a guest may wait for the agent that the event wakes.
+ * answer to a guest may wait for the agent that the event wakes.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -68,18 +68,33 @@ const struct nla_policy hcv_nl_policy[HCV_A_MAX + 1] = {
 	[HCV_A_SYNC_KIBPS]	= { .type = NLA_U32 },
 };
 
-#define HCV_NL_NAME(x)	[HCV_A_##x] = #x
-
+/* For the texts: attributes that some command takes. */
 static const char * const hcv_nl_names[HCV_A_MAX + 1] = {
-	HCV_NL_NAME(NODE), HCV_NL_NAME(CLUSTER), HCV_NL_NAME(STORE),
-	HCV_NL_NAME(PATH), HCV_NL_NAME(INCARNATION), HCV_NL_NAME(VOL),
-	HCV_NL_NAME(INDEXES), HCV_NL_NAME(EPOCH), HCV_NL_NAME(COUNT),
-	HCV_NL_NAME(RANGES), HCV_NL_NAME(NAME), HCV_NL_NAME(SIZE),
-	HCV_NL_NAME(STRIPE), HCV_NL_NAME(REPLICAS), HCV_NL_NAME(V),
-	HCV_NL_NAME(LINEAGE), HCV_NL_NAME(QUEUE), HCV_NL_NAME(VOL_FLAGS),
-	HCV_NL_NAME(POLICY), HCV_NL_NAME(POLICY_MS), HCV_NL_NAME(LINK_STATE),
-	HCV_NL_NAME(LINK_FLAGS), HCV_NL_NAME(EXTENTS), HCV_NL_NAME(COLUMN),
-	HCV_NL_NAME(SYNC_KIBPS),
+	[HCV_A_NODE]		= "NODE",
+	[HCV_A_CLUSTER]		= "CLUSTER",
+	[HCV_A_STORE]		= "STORE",
+	[HCV_A_PATH]		= "PATH",
+	[HCV_A_INCARNATION]	= "INCARNATION",
+	[HCV_A_VOL]		= "VOL",
+	[HCV_A_INDEXES]		= "INDEXES",
+	[HCV_A_EPOCH]		= "EPOCH",
+	[HCV_A_COUNT]		= "COUNT",
+	[HCV_A_RANGES]		= "RANGES",
+	[HCV_A_NAME]		= "NAME",
+	[HCV_A_SIZE]		= "SIZE",
+	[HCV_A_STRIPE]		= "STRIPE",
+	[HCV_A_REPLICAS]	= "REPLICAS",
+	[HCV_A_V]		= "V",
+	[HCV_A_LINEAGE]		= "LINEAGE",
+	[HCV_A_QUEUE]		= "QUEUE",
+	[HCV_A_VOL_FLAGS]	= "VOL_FLAGS",
+	[HCV_A_POLICY]		= "POLICY",
+	[HCV_A_POLICY_MS]	= "POLICY_MS",
+	[HCV_A_LINK_STATE]	= "LINK_STATE",
+	[HCV_A_LINK_FLAGS]	= "LINK_FLAGS",
+	[HCV_A_EXTENTS]		= "EXTENTS",
+	[HCV_A_COLUMN]		= "COLUMN",
+	[HCV_A_SYNC_KIBPS]	= "SYNC_KIBPS",
 };
 
 /**

@@ -53,7 +53,7 @@ struct hcv_store {
 	uuid_t uuid;
 	struct block_device *bdev;
 	char *path;
-	struct mutex lock;
+	struct mutex lock;	/* table, superblock */
 	struct hcv_super sb;
 	u64 incarnation;
 	struct hcv_gate *gate;
