@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "loop.h"
+#include "lowerdev.h"
 
 #define HCV_LEASE_KEEP_MS	2000
 #define HCV_LEASE_CALL_MS	1500
@@ -425,12 +426,22 @@ static int hcv_member_open(struct hcv_klink *kl,
 			   const struct hcv_store_info *st,
 			   struct hcv_k_store *k, char *why)
 {
+	char path[256];
 	int ret;
 
 	ret = hcv_k_store_get(kl, st->uuid, k);
 	if (ret != -ENOENT)
 		goto out;
-	ret = hcv_k_store_open(kl, st->path, st->uuid, k);
+	snprintf(path, sizeof(path), "%s", st->path);
+	hcv_lowerdev_tune(path, st->class);
+	ret = hcv_k_store_open(kl, path, st->uuid, k);
+	/* Gone, or another device now: disks change names. */
+	if ((ret == -ENOENT || ret == -ENXIO || ret == -ENODEV ||
+	     ret == -EUCLEAN || ret == -ESTALE) &&
+	    !hcv_lowerdev_find(st->uuid, path) && strcmp(path, st->path)) {
+		hcv_lowerdev_tune(path, st->class);
+		ret = hcv_k_store_open(kl, path, st->uuid, k);
+	}
 	HCV_CRASH_POINT("member-store-open");
 out:
 	if (ret)

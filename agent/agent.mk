@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# hcivold and agentctl; included by the top Makefile, run from the top of the
+# tree.
+#
+#   make agent     build/bin/hcivold
+#   make tools     build/bin/agentctl (and what else the tools' makefiles add)
+
+BUILD		?= build
+AGENT_CC	?= gcc
+AGENT_OBJ	:= $(BUILD)/agent-obj
+AGENT_PKGS	:= blkid json-c libcurl libmnl libuv sqlite3 uuid
+AGENT_WARN	:= -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes
+AGENT_CFLAGS	?= -O2 -g
+AGENT_FLAGS	= -std=gnu11 $(AGENT_WARN) -D_GNU_SOURCE -MMD -MP \
+		  -Iagent -Iuapi -Itools/lib $(AGENT_PKG_CFLAGS)
+AGENT_PKG_CFLAGS := $(shell pkg-config --cflags $(AGENT_PKGS) 2>/dev/null)
+AGENT_PKG_LIBS	:= $(shell pkg-config --libs $(AGENT_PKGS) 2>/dev/null)
+# The media format is the module's own code; the shim gives it a surrounding.
+AGENT_FMT_FLAGS	:= -Ikernel/core -Iselftests/unit/shim
+
+AGENT_SRC := \
+	agent/api.c \
+	agent/cluster_status.c \
+	agent/cmd_cluster.c \
+	agent/cmd_misc.c \
+	agent/cmd_node.c \
+	agent/cmd_store.c \
+	agent/cmd_volume.c \
+	agent/core/json.c \
+	agent/core/model.c \
+	agent/core/model_rows.c \
+	agent/core/nvme_names.c \
+	agent/core/placement.c \
+	agent/core/record.c \
+	agent/core/request.c \
+	agent/core/storeplan.c \
+	agent/core/volelect.c \
+	agent/core/volplan.c \
+	agent/crash.c \
+	agent/devlinks.c \
+	agent/events.c \
+	agent/identity.c \
+	agent/jobs.c \
+	agent/klink.c \
+	agent/klink_store.c \
+	agent/klink_vol.c \
+	agent/loop.c \
+	agent/lowerdev.c \
+	agent/main.c \
+	agent/member.c \
+	agent/place.c \
+	agent/slow.c \
+	agent/snap.c \
+	agent/state.c \
+	agent/util.c \
+	kernel/core/format.c \
+	tools/lib/hcv_crc32c.c \
+	tools/lib/hcv_dev.c \
+	tools/lib/hcv_mkfs.c
+
+# Rooms of several files: the metadata store, NVMe, both reconcilers.
+AGENT_SRC += $(sort $(wildcard agent/meta*.c agent/owner_*.c agent/target_*.c))
+AGENT_SRC += agent/nvme_host.c agent/nvme_target.c
+
+AGENTCTL_SRC := \
+	agent/core/request.c \
+	agent/core/model.c
+
+AGENT_O		= $(patsubst %.c,$(AGENT_OBJ)/%.o,$(1))
+
+.PHONY: agent agentctl
+
+agent: $(BUILD)/bin/hcivold
+
+agentctl: $(BUILD)/bin/agentctl
+
+$(BUILD)/bin/hcivold: $(call AGENT_O,$(AGENT_SRC))
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
+		$(AGENT_LDFLAGS) -o $@ $^ $(AGENT_PKG_LIBS) -lpthread
+
+$(AGENT_OBJ)/agent/lowerdev.o $(AGENT_OBJ)/kernel/core/format.o \
+	$(AGENT_OBJ)/tools/lib/%.o: AGENT_FLAGS += $(AGENT_FMT_FLAGS)
+
+$(AGENT_OBJ)/%.o: %.c | agent-packages
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC      $<";) $(AGENT_CC) $(AGENT_CFLAGS) \
+		$(AGENT_FLAGS) -c $< -o $@
+
+# One sentence instead of a hundred missing headers.
+.PHONY: agent-packages
+agent-packages:
+	@pkg-config --exists $(AGENT_PKGS) || { \
+		echo "hcivold needs libraries: run tools/dev/deps build" >&2; \
+		exit 1; }
+
+-include $(shell find $(AGENT_OBJ) -name '*.d' 2>/dev/null)
