@@ -24,6 +24,7 @@
 #include "jobs.h"
 #include "loop.h"
 #include "member.h"
+#include "owner.h"
 #include "state.h"
 
 #ifndef PR_SET_IO_FLUSHER
@@ -249,6 +250,7 @@ static void hcv_main_end(struct hcv_agent *a)
 	struct hcv_meta *meta = hcv_agent_meta(a);
 
 	hcv_api_exit(a);
+	hcv_owner_exit(a);
 	hcv_state_stop(a);
 	hcv_member_exit(a);
 	hcv_loop_exit(a);

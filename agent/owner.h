@@ -189,4 +189,9 @@ int hcv_owner_options(struct hcv_agent *a, const char *uuid, uint64_t epoch,
 void hcv_owner_wrote(struct hcv_agent *a, const char *uuid, int64_t rev,
 		     bool unknown);
 
+/** hcv_owner_current() - whether a read as of @rev shows all own writes */
+bool hcv_owner_current(struct hcv_agent *a, const char *uuid, int64_t rev);
+/** hcv_owner_exit() - end the urgent thread; after the loop */
+void hcv_owner_exit(struct hcv_agent *a);
+
 #endif /* HCV_AGENT_OWNER_H */

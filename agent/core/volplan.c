@@ -631,29 +631,43 @@ static bool vp_bring_in(struct vp *p)
 	return false;
 }
 
+static bool vp_row_copy_ready(struct vp *p, const struct hcv_row *row,
+			      const char *id, bool insync)
+{
+	const struct hcv_k_link *link = vp_link(p, id);
+
+	if (insync && (!link || link->state != HCV_LINK_INSYNC))
+		return vp_wait(p, 0, "extent %u waits for the link to %s",
+			       row->index, vp_name(p, id));
+	if (!insync && (!link || (link->state != HCV_LINK_SYNCING &&
+				  link->state != HCV_LINK_JOINING)))
+		return true;	/* it gets no writes */
+	if (!vp_granted(p, vp_store(p, id), row->index + 1))
+		return vp_wait(p, 0, "extent %u waits for %s to format it",
+			       row->index, vp_name(p, id));
+	return true;
+}
+
 /*
  * Whether the module may be given the row: every store that the record calls
- * in-sync is in-sync there too and has formatted it.
+ * in-sync is in-sync there too, and all that get writes have formatted it.
  */
 static bool vp_row_ready(struct vp *p, const struct hcv_row *row)
 {
 	const struct hcv_record *rec = p->in->rec;
 	size_t j, nr = 0;
+	int idx;
 
 	for (j = 0; j < row->nr; j++) {
-		const char *id = row->store[j];
-		const struct hcv_k_link *link = vp_link(p, id);
-		int idx = vp_rec_index(rec, id);
+		bool insync;
 
-		if (idx < 0 || rec->st[idx].state != HCV_RS_INSYNC)
+		idx = vp_rec_index(rec, row->store[j]);
+		if (idx < 0)
 			continue;
-		if (!link || link->state != HCV_LINK_INSYNC)
-			return vp_wait(p, 0, "extent %u waits for the link to %s",
-				       row->index, vp_name(p, id));
-		if (!vp_granted(p, vp_store(p, id), row->index + 1))
-			return vp_wait(p, 0, "extent %u waits for %s to format it",
-				       row->index, vp_name(p, id));
-		nr++;
+		insync = rec->st[idx].state == HCV_RS_INSYNC;
+		if (!vp_row_copy_ready(p, row, row->store[j], insync))
+			return false;
+		nr += insync;
 	}
 	if (!nr)
 		return vp_wait(p, 0, "extent %u has no in-sync store",

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Another row for a volume that is running out of free extents.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/placement.h"
+#include "core/record.h"
+#include "owner.h"
+#include "place.h"
+
+/*
+ * A store of the record that is not in-sync counts as one that is not live:
+ * it lacks the writes to a new row until it was brought up to date.
+ */
+static void place_restrict(const struct hcv_owner_step *s,
+			   struct hcv_place_store *st, size_t nr,
+			   bool degraded)
+{
+	const struct hcv_rec_store *rs;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		rs = hcv_snap_rec_store(&s->w->v.rec, st[i].uuid);
+		if (rs && rs->state != HCV_RS_INSYNC)
+			st[i].live = false;
+		else if (rs && !st[i].live)
+			st[i].ready = false;	/* about to leave the set */
+		if (!st[i].live && !degraded)
+			st[i].ready = false;
+	}
+}
+
+static enum hcv_owner_result place_none(struct hcv_owner_step *s,
+					const char *why)
+{
+	char object[128];
+	int ret = 0;
+
+	snprintf(object, sizeof(object), "volume %s",
+		 hcv_owner_view_name(s->w));
+	if (s->out->urgent) {
+		hcv_event_emit(s->a, HCV_SEV_ERR, object, NULL,
+			       "no space for writes: %s", why);
+		HCV_CRASH_POINT("owner-nospace");
+		ret = hcv_k_vol_nospace(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
+					s->out->column);
+		HCV_CRASH_POINT("owner-nospace-done");
+	}
+	if (ret)
+		snprintf(s->err, sizeof(s->err), "%.160s; telling the module: %s",
+			 why, strerror(-ret));
+	else
+		snprintf(s->err, sizeof(s->err), "no place: %s", why);
+	return HCV_OWNER_FAILED;
+}
+
+static enum hcv_owner_result place_commit(struct hcv_owner_step *s,
+					  const struct hcv_place_store *st,
+					  const struct hcv_place_row *choice)
+{
+	struct hcv_record rec = s->w->v.rec;
+	enum hcv_meta_result res;
+	struct hcv_row row = {
+		.index = s->w->v.rows.next, .column = s->out->column,
+		.nr = choice->nr, .full = (1U << choice->nr) - 1,
+	};
+	bool changed = false;
+	size_t i;
+
+	for (i = 0; i < choice->nr; i++) {
+		const char *id = st[choice->store[i]].uuid;
+
+		memcpy(row.store[i], id, HCV_ID_LEN);
+		if (hcv_snap_rec_store(&rec, id))
+			continue;
+		/* All that the volume has there is this row: empty, so equal. */
+		if (hcv_record_add(&rec, id, choice->live & (1U << i), s->err))
+			return HCV_OWNER_FAILED;
+		changed = true;
+	}
+	HCV_CRASH_POINT("owner-place");
+	res = hcv_owner_view_add_row(s->w, &row, changed ? &rec : NULL,
+				     HCV_META_MS);
+	HCV_CRASH_POINT("owner-place-done");
+	if (res == HCV_META_OK || res == HCV_META_CONFLICT ||
+	    res == HCV_META_UNKNOWN)
+		return HCV_OWNER_REREAD;
+	snprintf(s->err, sizeof(s->err), "metadata store: %s",
+		 hcv_meta_last_error());
+	return HCV_OWNER_FAILED;
+}
+
+static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
+				       char *why)
+{
+	const struct hcv_vol_info *vol = &s->w->v.i;
+	struct hcv_place_want want = {
+		.replicas = vol->replicas, .stripe = vol->stripe,
+		.domain = vol->domain, .owner = hcv_agent_id(s->a)->node,
+		.column = s->out->column, .rows = &s->w->v.rows,
+		.degraded = degraded,
+	};
+	enum hcv_owner_result res = HCV_OWNER_FAILED;
+	struct hcv_place_row choice = { 0 };
+	struct hcv_place_store *st;
+	size_t nr = s->w->snap->nr_stores;
+
+	if (hcv_place_collect(s->w->snap, &st)) {
+		snprintf(why, HCV_ERR_SIZE, "out of memory");
+		return HCV_OWNER_FAILED;
+	}
+	place_restrict(s, st, nr, degraded);
+	if (hcv_place(st, nr, &want, &choice))
+		snprintf(why, HCV_ERR_SIZE, "%s", choice.why[0] ? choice.why :
+			 "the volume's definition is damaged");
+	else
+		res = place_commit(s, st, &choice);
+	free(st);
+	return res;
+}
+
+enum hcv_owner_result hcv_owner_place(struct hcv_owner_step *s)
+{
+	enum hcv_owner_result res;
+	char why[HCV_ERR_SIZE] = "";
+
+	res = place_try(s, false, why);
+	/* Rather a row that lacks a replica for now than a failed write. */
+	if (res == HCV_OWNER_FAILED && why[0] && s->out->urgent)
+		res = place_try(s, true, why);
+	if (res == HCV_OWNER_FAILED && why[0])
+		res = place_none(s, why);
+	return res;
+}
