@@ -368,12 +368,10 @@ def sector_size(fd):
         return 512
 
 
-def mkfs(args):
-    store = parse_uuid(option(args, "--uuid", str(uuid.uuid4())))
-    cluster = parse_uuid(option(args, "--cluster", "@cluster"))
-    label = option(args, "--label", "")
-    fd = os.open(args[0], os.O_RDWR)
-    lba = int(option(args, "--lba", 0)) or sector_size(fd)
+def format_store(path, store, cluster, label="", lba=0):
+    """Write an empty store to a device; returns its layout."""
+    fd = os.open(path, os.O_RDWR)
+    lba = lba or sector_size(fd)
     dev_bytes = os.lseek(fd, 0, os.SEEK_END) & ~4095
     nr, vols, pages, vol_off, meta_off, data_off = layout(dev_bytes)
     for page in range(pages):
@@ -389,9 +387,17 @@ def mkfs(args):
         os.pwrite(fd, seal(buf.ljust(4096, b"\0"), 8), off)
         os.fsync(fd)
     os.close(fd)
+    return {"NR_EXTENTS": nr, "NR_VOLS": vols, "LBA_BYTES": lba}
+
+
+def mkfs(args):
+    store = parse_uuid(option(args, "--uuid", str(uuid.uuid4())))
+    cluster = parse_uuid(option(args, "--cluster", "@cluster"))
+    label = option(args, "--label", "")
+    lba = int(option(args, "--lba", 0))
     show({"STORE": str(uuid.UUID(bytes=store)),
           "CLUSTER": str(uuid.UUID(bytes=cluster)),
-          "NR_EXTENTS": nr, "NR_VOLS": vols, "LBA_BYTES": lba})
+          **format_store(args[0], store, cluster, label, lba)})
 
 
 def super_show(dev):
@@ -439,22 +445,40 @@ def match_value(name, text):
     return str(uuid.UUID(bytes=parse_uuid(text))) if name in UUID else text
 
 
-def command(args, codec):
-    cmd, dump = args.pop(0), "--dump" in args
+class Client:
+    """The family, for programs: call() returns a list of dictionaries."""
+
+    def __init__(self):
+        self.codec = Codec(Uapi(UAPI))
+        self.genl = Genl()
+        self.family, self.groups = self.genl.family("hcivol")
+
+    def raw(self, cmd, payload, dump=False):
+        """Send attributes as they are."""
+        num = self.codec.uapi.cmd[cmd] if isinstance(cmd, str) else cmd
+        flags = NLM_F_DUMP if dump else NLM_F_ACK
+        return [self.codec.decode(data) for data in
+                self.genl.call(self.family, num, 1, payload, flags)]
+
+    def call(self, cmd, dump=None, **attrs):
+        """Send a command with attributes given as text or numbers."""
+        if dump is None:
+            dump = cmd in ALWAYS_DUMP or (cmd in DUMP_WITHOUT and
+                                          DUMP_WITHOUT[cmd] not in attrs)
+        payload = b"".join(self.codec.encode(k, str(v))
+                           for k, v in attrs.items())
+        return self.raw(cmd, payload, dump)
+
+
+def command(args):
+    client, cmd = Client(), args.pop(0)
     pairs = [a.split("=", 1) for a in args if a != "--dump"]
-    if cmd not in codec.uapi.cmd or any(len(p) != 2 or p[0] not in codec.uapi.attr
-                                        for p in pairs):
+    uapi = client.codec.uapi
+    if cmd not in uapi.cmd or any(len(p) != 2 or p[0] not in uapi.attr
+                                  for p in pairs):
         raise Fail(errno.EINVAL, "no such command or attribute; see --help")
-    given = [p[0] for p in pairs]
-    if cmd in ALWAYS_DUMP or (cmd in DUMP_WITHOUT and
-                              DUMP_WITHOUT[cmd] not in given):
-        dump = True
-    payload = b"".join(codec.encode(k, v) for k, v in pairs)
-    genl = Genl()
-    fam, _ = genl.family("hcivol")
-    flags = NLM_F_DUMP if dump else NLM_F_ACK
-    for data in genl.call(fam, codec.uapi.cmd[cmd], 1, payload, flags):
-        show(codec.decode(data))
+    for answer in client.call(cmd, "--dump" in args or None, **dict(pairs)):
+        show(answer)
 
 
 def main(args):
@@ -473,7 +497,7 @@ def main(args):
         elif what == "--events":
             events(args[1:], Codec(Uapi(UAPI)))
         else:
-            command(list(args), Codec(Uapi(UAPI)))
+            command(list(args))
     except Fail as e:
         show({"ERROR": errno.errorcode.get(e.code, str(e.code)),
               "ERRNO": e.code, "TEXT": e.text})
