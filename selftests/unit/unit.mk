@@ -52,6 +52,7 @@ ifneq ($(UNIT),)
 UNIT_PROGS	:= $(filter %/$(UNIT)_test,$(UNIT_PROGS))
 endif
 
+.SECONDARY:
 .PHONY: unit unit-build fuzz fuzz-build golden
 
 unit: unit-build
@@ -110,4 +111,46 @@ $(UNIT_PROG_H): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
 		$(UNIT_OUT)/libkcore.a
 	$(UNIT_LINK) -lpthread -lblkid
 
--include $(shell find $(UNIT_OUT)/obj -name '*.d' 2>/dev/null)
+# Missing golden images are written, those that exist never change.
+golden: $(UNIT_OUT)/$(UNIT_DIR)/golden_test
+	@HCV_GOLDEN_WRITE=1 $<
+
+# Fuzzers: fuzz/fuzz_X.c with everything pure, instrumented.
+FUZZ_OUT	:= $(UNIT_OUT)/fuzz
+FUZZ_SAN	:= -fsanitize=address,undefined,fuzzer-no-link \
+		   -fno-sanitize-recover=undefined
+FUZZ_SRC	:= $(sort $(wildcard $(UNIT_DIR)/fuzz/fuzz_*.c))
+FUZZ_PROGS	:= $(patsubst $(UNIT_DIR)/fuzz/%.c,$(FUZZ_OUT)/%,$(FUZZ_SRC))
+ifneq ($(FUZZ),)
+FUZZ_PROGS	:= $(filter %/fuzz_$(FUZZ),$(FUZZ_PROGS))
+endif
+FUZZ_O		= $(patsubst %.c,$(FUZZ_OUT)/obj/%.o,$(1))
+FUZZ_OBJ	:= $(call FUZZ_O,$(UNIT_K_SRC) $(UNIT_A_SRC) \
+		   $(UNIT_DIR)/shim/hcv_shim.c tools/lib/hcv_crc32c.c)
+
+fuzz: fuzz-build
+	@FUZZ_TIME=$(FUZZ_TIME) $(UNIT_DIR)/fuzz/run $(FUZZ_OUT) $(FUZZ_PROGS)
+
+fuzz-build: $(FUZZ_PROGS)
+
+$(FUZZ_OUT)/libcore.a: $(FUZZ_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(if $(V),,@echo "  AR      $@";) ar rcs $@ $^
+
+$(FUZZ_OUT)/obj/kernel/%.o $(FUZZ_OUT)/obj/$(UNIT_DIR)/shim/%.o: \
+		FUZZ_INC = $(UNIT_INC_KERNEL)
+$(FUZZ_OUT)/obj/agent/%.o: FUZZ_INC = $(UNIT_INC_AGENT)
+$(FUZZ_OUT)/obj/%.o: FUZZ_INC = $(UNIT_INC_AGENT) -Itools/lib
+
+$(FUZZ_OUT)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  FUZZCC  $<";) $(FUZZ_CC) $(UNIT_CFLAGS) $(FUZZ_SAN) \
+		$(UNIT_CFLAGS_$(*F)) $(FUZZ_INC) -c $< -o $@
+
+$(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/obj/$(UNIT_DIR)/fuzz/fuzz_%.o \
+		$(FUZZ_OUT)/libcore.a
+	$(if $(V),,@echo "  FUZZLD  $@";) $(FUZZ_CC) -fsanitize=address,undefined,fuzzer \
+		-o $@ $^ -lpthread $(UNIT_LIBS_AGENT) $(UNIT_LIBS_fuzz_$*)
+
+-include $(shell find $(UNIT_OUT)/obj $(UNIT_OUT)/fuzz/obj -name '*.d' 2>/dev/null)
