@@ -280,8 +280,8 @@ class Node(vm.Guest):
         """Set up the guest's own traffic control, again after a boot."""
         lines = []
         if clear:
-            lines.append("tc qdisc del dev eth0 root 2>/dev/null;"
-                         "tc qdisc del dev eth0 clsact 2>/dev/null; true")
+            lines.append("tc qdisc del dev eth0 root 2>/dev/null || true\n"
+                         "tc qdisc del dev eth0 clsact 2>/dev/null || true")
         if self._delay:
             ms, jitter, loss = self._delay
             lines.append(f"tc qdisc add dev eth0 root netem limit 100000 "

@@ -96,15 +96,26 @@ class Console:
         self.path = Path(path)
         self.path.touch()
         self._checked = 0
+        self._saved = None
 
     def text(self, start=0):
         """What was printed since byte start."""
-        with open(self.path, "rb") as log:
-            log.seek(start)
-            return log.read().decode("utf-8", "replace").replace("\r", "")
+        if self._saved is not None:
+            data = self._saved[start:]
+        else:
+            with open(self.path, "rb") as log:
+                log.seek(start)
+                data = log.read()
+        return data.decode("utf-8", "replace").replace("\r", "")
+
+    def detach(self):
+        """Keep the text: the file is about to be removed."""
+        self._saved = self.path.read_bytes()
 
     def size(self):
         """Bytes printed so far."""
+        if self._saved is not None:
+            return len(self._saved)
         return self.path.stat().st_size
 
     def tail(self, lines=40):

@@ -587,7 +587,8 @@ class Guest:
     def close(self):
         """Kill the guest and remove its temporary files."""
         self.kill()
-        if self._own_rundir:
+        if self._own_rundir and self.rundir.exists():
+            self.console.detach()
             shutil.rmtree(self.rundir, ignore_errors=True)
 
 
