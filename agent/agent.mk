@@ -26,7 +26,6 @@ AGENT_SRC := \
 	agent/cmd_misc.c \
 	agent/cmd_node.c \
 	agent/cmd_store.c \
-	agent/cmd_volume.c \
 	agent/core/json.c \
 	agent/core/model.c \
 	agent/core/model_rows.c \
@@ -35,8 +34,7 @@ AGENT_SRC := \
 	agent/core/record.c \
 	agent/core/request.c \
 	agent/core/storeplan.c \
-	agent/core/volelect.c \
-	agent/core/volplan.c \
+	$(filter-out %_test.c,$(sort $(wildcard agent/core/vol*.c))) \
 	agent/crash.c \
 	agent/devlinks.c \
 	agent/events.c \
@@ -60,12 +58,26 @@ AGENT_SRC := \
 	tools/lib/hcv_mkfs.c
 
 # Rooms of several files: the metadata store, NVMe, both reconcilers.
-AGENT_SRC += $(sort $(wildcard agent/meta*.c agent/owner_*.c agent/target_*.c))
+AGENT_SRC += $(filter-out %_test.c,$(sort $(wildcard agent/meta*.c \
+		       agent/owner_*.c agent/target_*.c agent/cmd_volume*.c)))
 AGENT_SRC += agent/nvme_host.c agent/nvme_target.c
 
 AGENTCTL_SRC := \
 	agent/core/request.c \
-	agent/core/model.c
+	agent/core/json.c \
+	agent/core/model.c \
+	tools/agentctl/args.c \
+	tools/agentctl/client.c \
+	tools/agentctl/cluster.c \
+	tools/agentctl/events.c \
+	tools/agentctl/help.c \
+	tools/agentctl/main.c \
+	tools/agentctl/node.c \
+	tools/agentctl/out.c \
+	tools/agentctl/size.c \
+	tools/agentctl/store.c \
+	tools/agentctl/version.c \
+	tools/agentctl/volume.c
 
 AGENT_O		= $(patsubst %.c,$(AGENT_OBJ)/%.o,$(1))
 
@@ -79,6 +91,11 @@ $(BUILD)/bin/hcivold: $(call AGENT_O,$(AGENT_SRC))
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
 		$(AGENT_LDFLAGS) -o $@ $^ $(AGENT_PKG_LIBS) -lpthread
+
+$(BUILD)/bin/agentctl: $(call AGENT_O,$(AGENTCTL_SRC))
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
+		$(AGENT_LDFLAGS) -o $@ $^ $(shell pkg-config --libs json-c)
 
 $(AGENT_OBJ)/agent/lowerdev.o $(AGENT_OBJ)/kernel/core/format.o \
 	$(AGENT_OBJ)/tools/lib/%.o: AGENT_FLAGS += $(AGENT_FMT_FLAGS)

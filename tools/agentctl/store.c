@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * agentctl store ...
+ */
+#include "agentctl.h"
+
+#include <stdio.h>
+
+static const char *hcv_store_state(struct json_object *s)
+{
+	if (hcv_out_bool(s, "failed"))
+		return "FAILED";
+	if (!hcv_out_bool(s, "live"))
+		return "NOT OPEN";
+	return hcv_out_str(s, "state");
+}
+
+static const char *hcv_store_used(struct json_object *s)
+{
+	uint64_t all = hcv_out_u64(s, "extents");
+
+	return hcv_out_fmt("%llu %%", all ? (unsigned long long)
+			   hcv_out_u64(s, "used_extents") * 100 / all : 0ULL);
+}
+
+static void hcv_store_show_list(struct json_object *r)
+{
+	struct json_object *array = hcv_out_get(r, "stores");
+	struct hcv_table t;
+	size_t i;
+
+	hcv_table_init(&t, "STORE|NODE|STATE|CLASS|>SIZE|>EXTENTS|>USED|DEVICE");
+	for (i = 0; array && i < json_object_array_length(array); i++) {
+		struct json_object *s = json_object_array_get_idx(array, i);
+
+		hcv_table_row(&t, hcv_out_str(s, "name"),
+			      hcv_out_str(s, "node"), hcv_store_state(s),
+			      hcv_out_str(s, "class"),
+			      hcv_out_size(hcv_out_u64(s, "bytes")),
+			      hcv_out_fmt("%llu", (unsigned long long)
+					  hcv_out_u64(s, "extents")),
+			      hcv_store_used(s), hcv_out_str(s, "path"));
+	}
+	hcv_table_print(&t);
+}
+
+static void hcv_store_show(struct json_object *r)
+{
+	struct json_object *array = hcv_out_get(r, "volumes");
+	struct hcv_table t;
+	size_t i;
+
+	hcv_out_field("Store", "%s (%s)", hcv_out_str(r, "name"),
+		      hcv_out_str(r, "uuid"));
+	hcv_out_field("Node", "%s", hcv_out_str(r, "node"));
+	hcv_out_field("Device", "%s (%s)", hcv_out_str(r, "path"),
+		      hcv_out_str(r, "class"));
+	hcv_out_field("State", "%s", hcv_store_state(r));
+	if (*hcv_out_str(r, "error"))
+		hcv_out_field("Error", "%s", hcv_out_str(r, "error"));
+	hcv_out_field("Size", "%s, %llu of %llu extents used",
+		      hcv_out_size(hcv_out_u64(r, "bytes")),
+		      (unsigned long long)hcv_out_u64(r, "used_extents"),
+		      (unsigned long long)hcv_out_u64(r, "extents"));
+	if (!array || !json_object_array_length(array))
+		return;
+	putchar('\n');
+	hcv_table_init(&t, "VOLUME|STATE|>EXTENTS");
+	for (i = 0; i < json_object_array_length(array); i++) {
+		struct json_object *v = json_object_array_get_idx(array, i);
+
+		hcv_table_row(&t, hcv_out_str(v, "name"),
+			      hcv_out_str(v, "state"),
+			      hcv_out_fmt("%llu", (unsigned long long)
+					  hcv_out_u64(v, "extents")));
+	}
+	hcv_table_print(&t);
+}
+
+static void hcv_store_show_add(struct json_object *r)
+{
+	printf("store %s is open: %s, %llu extents\n", hcv_out_str(r, "name"),
+	       hcv_out_size(hcv_out_u64(r, "bytes")),
+	       (unsigned long long)hcv_out_u64(r, "extents"));
+}
+
+static void hcv_store_show_remove(struct json_object *r)
+{
+	printf("store %s is removed, its device is free\n",
+	       hcv_out_str(r, "name"));
+}
+
+static const struct hcv_ctl_opt hcv_store_add_opts[] = {
+	{ "--name", "NAME", "name", HCV_CTL_STRING, NULL,
+	  "its name on this node (the device's)" },
+	{ "--class", "CLASS", "class", HCV_CTL_STRING, "ssd|hdd",
+	  "kind of disk (what the kernel says)" },
+	{ "--force", NULL, "force", HCV_CTL_FLAG, NULL,
+	  "destroy what the device holds" },
+	{ NULL }
+};
+
+const struct hcv_ctl_cmd hcv_ctl_store[] = {
+	{
+		.noun = "store", .verb = "add", .api = "store.add",
+		.summary = "Format a block device of this node and use it",
+		.details = "Refused when the device holds something, unless --force is given, and always\n"
+			   "when it is mounted, in use, or a store of this cluster.",
+		.timeout_ms = 60000, .pos = {
+			{ "DEVICE", "path", HCV_CTL_PATH, false },
+		},
+		.opts = hcv_store_add_opts, .show = hcv_store_show_add,
+	}, {
+		.noun = "store", .verb = "list", .api = "store.list",
+		.summary = "List the stores of the cluster",
+		.timeout_ms = 10000, .show = hcv_store_show_list,
+	}, {
+		.noun = "store", .verb = "show", .api = "store.show",
+		.summary = "Show a store and the volumes on it",
+		.timeout_ms = 10000, .pos = {
+			{ "STORE", "name", HCV_CTL_STRING, false },
+		},
+		.show = hcv_store_show,
+	}, {
+		.noun = "store", .verb = "remove", .api = "store.remove",
+		.summary = "Stop using an empty store of this node",
+		.details = "Refused while it holds extents.  STORE is NAME, NODE:NAME or a UUID.",
+		.timeout_ms = 30000, .pos = {
+			{ "STORE", "name", HCV_CTL_STRING, false },
+		},
+		.show = hcv_store_show_remove,
+	},
+	{ 0 }
+};
