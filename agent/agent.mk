@@ -63,9 +63,10 @@ AGENT_SRC += $(filter-out %_test.c,$(sort $(wildcard agent/meta*.c \
 AGENT_SRC += agent/nvme_host.c agent/nvme_target.c
 
 AGENTCTL_SRC := \
-	agent/core/request.c \
 	agent/core/json.c \
 	agent/core/model.c \
+	agent/core/record.c \
+	agent/core/request.c \
 	tools/agentctl/args.c \
 	tools/agentctl/client.c \
 	tools/agentctl/cluster.c \
