@@ -148,6 +148,7 @@ void hcv_owner_urgent_kick(struct hcv_owner_urgent *u);
  * @pass: grows with each look at the volume
  * @waiting: it waits for @reason, since @since_ms
  * @in_module, @state, @epoch, @minor: as the module says
+ * @wished: a wish (hcv_owner_wish()) is pending
  * @failed: the step that failed last and why; NONE: none since the last wish
  */
 struct hcv_owner_report {
@@ -159,6 +160,7 @@ struct hcv_owner_report {
 	uint32_t state;
 	uint64_t epoch;
 	uint32_t minor;
+	bool wished;
 	enum hcv_vp_act failed;
 	int failed_err;
 	char why[HCV_ERR_SIZE];

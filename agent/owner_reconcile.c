@@ -71,7 +71,7 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 		.want_force = r->vol.force,
 		.stopped = v->rec.epoch &&
 			   r->vol.stopped_epoch == v->rec.epoch,
-		.readonly = opt ? r->vol.opt_readonly : v->i.readonly,
+		.readonly = v->i.readonly || (opt && r->vol.opt_readonly),
 		.rec = v->rec_rev ? &v->rec : NULL,
 		.vol = v->rev ? &v->i : NULL, .rows = &v->rows,
 		.k = r->present ? &r->k : NULL, .mem = &r->vol.mem,

@@ -139,10 +139,11 @@ bool hcv_owner_get_report(struct hcv_agent *a, const char *uuid,
 	bool known = v && v->report.pass;
 
 	(void)a;
+	memset(out, 0, sizeof(*out));
 	if (known)
 		*out = v->report;
-	else
-		memset(out, 0, sizeof(*out));
+	if (v)
+		out->wished = v->detach || v->force;
 	hcv_owner_vols_unlock(false);
 	return known;
 }

@@ -791,7 +791,8 @@ static bool vp_run(struct vp *p)
 static bool vp_serving(struct vp *p)
 {
 	if (!p->k) {
-		if (p->in->want_detach || p->in->want_force)
+		/* What this agent stopped in order it also gives up. */
+		if (p->in->want_detach || p->in->want_force || p->in->stopped)
 			return vp_detach(p, p->in->stopped);
 		vp_wait(p, 0, "not attached since the node or its module was restarted; attach it again");
 		return false;

@@ -751,6 +751,12 @@ static void detach_stopped(struct fix *f)
 	f->in.stopped = true;
 }
 
+static void detach_forgotten(struct fix *f)
+{
+	absent(f);
+	f->in.stopped = true;
+}
+
 static void detach_restarted(struct fix *f)
 {
 	detach(f);
@@ -906,6 +912,7 @@ static const struct plan_case plan_cases[] = {
 	C(detach, STOP, .flags = F(0)),
 	C(detach_failing, REMOVE, SB),
 	C(detach_stopped, DETACH, .flags = F(1)),
+	C(detach_forgotten, DETACH, .flags = F(1)),
 	C(detach_restarted, DETACH, .flags = F(0)),
 	C(force, STOP, .flags = F(1)),
 	C(force_stopping, WAIT, .says = "being stopped"),

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * volume.list and volume.show: the metadata store's view of a volume, and on
+ * the node that owns it the module's.
+ */
+#include "cmd_volume.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster_status.h"
+#include "jout.h"
+#include "owner.h"
+
+static const char *const show_phases[] = { "none", "taking", "serving" };
+static const char *const show_sstates[] = { "insync", "stale", "syncing" };
+static const char *const show_domains[] = { "disk", "node", "rack" };
+
+static const char *show_name(const char *const *names, size_t nr, uint32_t i)
+{
+	return i < nr ? names[i] : "unknown";
+}
+
+static const char *show_state(uint32_t state)
+{
+	static const char *const names[] = {
+		"new", "loading", "active", "suspended", "stopping", "fenced",
+		"zombie",
+	};
+
+	return show_name(names, sizeof(names) / sizeof(*names), state);
+}
+
+static const char *show_link(uint32_t state)
+{
+	static const char *const names[] = {
+		"out", "insync", "failing", "lost", "syncing", "joining",
+	};
+
+	return show_name(names, sizeof(names) / sizeof(*names), state);
+}
+
+static const char *show_wait(uint32_t wait)
+{
+	static const char *const names[] = {
+		"", "confirm", "extent", "replica", "lease", "suspend", "busy",
+		"flush", "io",
+	};
+
+	return show_name(names, sizeof(names) / sizeof(*names), wait);
+}
+
+/* What both commands tell. */
+static void show_common(const struct hcv_snap *s, const struct hcv_snap_vol *v,
+			struct json_object *o)
+{
+	uint64_t insync = 0;
+	size_t i;
+
+	for (i = 0; i < v->rec.nr; i++)
+		insync += v->rec.st[i].state == HCV_RS_INSYNC;
+	hcv_jo_str(o, "name", v->i.name);
+	hcv_jo_str(o, "uuid", v->uuid);
+	hcv_jo_u64(o, "size", v->i.size);
+	hcv_jo_u64(o, "replicas", v->i.replicas);
+	hcv_jo_u64(o, "stripe", v->i.stripe);
+	hcv_jo_str(o, "state", v->i.deleting ? "deleting" : "ready");
+	hcv_jo_str(o, "health", hcv_vol_health_name(hcv_vol_health(s, v)));
+	hcv_jo_str(o, "owner", hcv_volcmd_owner(s, v));
+	hcv_jo_str(o, "phase", v->rec_rev ? show_phases[v->rec.phase] : "none");
+	hcv_jo_u64(o, "stores", v->rec.nr);
+	hcv_jo_u64(o, "stores_insync", insync);
+	hcv_jo_u64(o, "extents", v->rows.nr);
+}
+
+int hcv_cmd_volume_list(struct hcv_api_req *req)
+{
+	struct json_object *array = hcv_jo_array(req->result, "volumes"), *o;
+	struct hcv_klink *kl = hcv_job_klink(req->job);
+	struct hcv_snap *s = hcv_snap_get(req->agent);
+	struct hcv_k_vol *vol = NULL;
+	char device[32];
+	size_t nr = 0, i, j;
+
+	if (kl && hcv_k_vol_list(kl, &vol, &nr))
+		nr = 0;		/* no module: no devices */
+	for (i = 0; i < s->nr_vols; i++) {
+		if (!s->vol[i].rev)
+			continue;
+		o = hcv_jo_push(array);
+		show_common(s, &s->vol[i], o);
+		device[0] = 0;
+		for (j = 0; j < nr; j++)
+			if (!strcmp(vol[j].uuid, s->vol[i].uuid) &&
+			    vol[j].state != HCV_VOL_ZOMBIE)
+				snprintf(device, sizeof(device),
+					 "/dev/hcivol%u", vol[j].minor);
+		hcv_jo_str(o, "device", device);
+	}
+	free(vol);
+	hcv_snap_put(s);
+	return 0;
+}
+
+/* ---------------------------------------------------------------------- show */
+
+static const struct hcv_k_link *show_klink(const struct hcv_k_vol *k,
+					   const char *store)
+{
+	size_t i;
+
+	for (i = 0; k && i < k->nr_links; i++)
+		if (!strcmp(k->link[i].store, store))
+			return &k->link[i];
+	return NULL;
+}
+
+static void show_link_module(const struct hcv_k_link *l, struct json_object *o)
+{
+	hcv_jo_str(o, "link", show_link(l->state));
+	hcv_jo_str(o, "path", l->path);
+	hcv_jo_u64(o, "lease_ms", l->lease_ms);
+	hcv_jo_u64(o, "read_ios", l->read_ios);
+	hcv_jo_u64(o, "write_ios", l->write_ios);
+	hcv_jo_u64(o, "errors", l->errors);
+	if (l->err)
+		hcv_jo_str(o, "error", strerror((int)l->err));
+	if (l->state != HCV_LINK_SYNCING && l->state != HCV_LINK_JOINING)
+		return;
+	hcv_jo_u64(o, "sync_total", l->sync_total);
+	hcv_jo_u64(o, "sync_done", l->sync_done);
+	hcv_jo_u64(o, "sync_copied", l->sync_copied);
+}
+
+static void show_replicas(const struct hcv_snap *s,
+			  const struct hcv_snap_vol *v,
+			  const struct hcv_k_vol *k, struct json_object *out)
+{
+	struct json_object *array = hcv_jo_array(out, "replica_list"), *o;
+	size_t i;
+
+	for (i = 0; i < v->rec.nr; i++) {
+		const struct hcv_rec_store *rs = &v->rec.st[i];
+		const struct hcv_snap_store *st = hcv_snap_store(s, rs->store);
+		const struct hcv_k_link *l = show_klink(k, rs->store);
+		const struct hcv_snap_node *n;
+
+		o = hcv_jo_push(array);
+		hcv_jo_str(o, "store", rs->store);
+		hcv_jo_str(o, "state", show_sstates[rs->state]);
+		hcv_jo_u64(o, "v", rs->v);
+		n = st ? hcv_snap_node(s, st->i.node) : NULL;
+		hcv_jo_str(o, "store_name", st ? st->i.name : "");
+		hcv_jo_str(o, "node", n ? n->i.name : "");
+		hcv_jo_bool(o, "live", st && st->i.live && n && n->i.live);
+		if (l)
+			show_link_module(l, o);
+	}
+}
+
+/* The upper end of the bucket in which the @permille-th I/O lies, in us. */
+static uint64_t show_percentile(const uint64_t *hist, unsigned int permille)
+{
+	uint64_t total = 0, seen = 0, want;
+	unsigned int i;
+
+	for (i = 0; i < HCV_HIST_BUCKETS; i++)
+		total += hist[i];
+	want = (total * permille + 999) / 1000;
+	for (i = 0; i < HCV_HIST_BUCKETS && total; i++) {
+		seen += hist[i];
+		if (seen >= want)
+			return 2ULL << i;
+	}
+	return 0;
+}
+
+static void show_latency(const uint64_t *hist, const char *name,
+			 struct json_object *out)
+{
+	struct json_object *o = hcv_jo_obj(out, name);
+
+	hcv_jo_u64(o, "p50_us", show_percentile(hist, 500));
+	hcv_jo_u64(o, "p90_us", show_percentile(hist, 900));
+	hcv_jo_u64(o, "p99_us", show_percentile(hist, 990));
+	hcv_jo_u64(o, "p999_us", show_percentile(hist, 999));
+}
+
+static void show_stats(struct hcv_klink *kl, const char *uuid,
+		       struct json_object *out)
+{
+	struct json_object *o = hcv_jo_obj(out, "latency");
+	struct hcv_k_stats *st = NULL;
+	size_t nr = 0, i;
+
+	if (hcv_k_stats_list(kl, &st, &nr))
+		return;
+	for (i = 0; i < nr; i++) {
+		if (strcmp(st[i].vol, uuid))
+			continue;
+		show_latency(st[i].read, "read", o);
+		show_latency(st[i].write, "write", o);
+		show_latency(st[i].flush, "flush", o);
+	}
+	free(st);
+}
+
+static void show_module(const struct hcv_k_vol *k, struct json_object *out)
+{
+	struct json_object *o = hcv_jo_obj(out, "module"), *array;
+	char device[32];
+	uint32_t i;
+
+	snprintf(device, sizeof(device), "/dev/hcivol%u", k->minor);
+	hcv_jo_str(o, "device", device);
+	hcv_jo_str(o, "state", show_state(k->state));
+	hcv_jo_u64(o, "epoch", k->epoch);
+	hcv_jo_u64(o, "v", k->v);
+	hcv_jo_u64(o, "size", k->size);
+	hcv_jo_str(o, "queue", k->queue == HCV_QUEUE_BIO ? "bio" : "mq");
+	hcv_jo_bool(o, "readonly", k->flags & HCV_VOL_F_READONLY);
+	hcv_jo_u64(o, "openers", k->openers);
+	hcv_jo_str(o, "wait", show_wait(k->wait));
+	hcv_jo_u64(o, "wait_ms", k->wait_ms);
+	hcv_jo_u64(o, "wait_count", k->wait_count);
+	hcv_jo_u64(o, "extents", k->nr_extents);
+	array = hcv_jo_array(o, "free_extents");
+	for (i = 0; i < k->nr_col && i < 4; i++)
+		json_object_array_add(array,
+				      json_object_new_int64(k->col_ready[i]));
+	hcv_jo_u64(o, "used_bytes", k->used_slots << 20);
+	hcv_jo_u64(o, "meta_bytes", k->meta_bytes);
+	hcv_jo_u64(o, "missed_bytes", (uint64_t)k->missed_mibs << 20);
+	hcv_jo_u64(o, "unflushed_bytes", (uint64_t)k->unflushed_mibs << 20);
+	hcv_jo_u64(o, "read_ios", k->read_ios);
+	hcv_jo_u64(o, "write_ios", k->write_ios);
+	hcv_jo_u64(o, "flush_ios", k->flush_ios);
+	hcv_jo_u64(o, "discard_ios", k->discard_ios);
+	hcv_jo_u64(o, "read_bytes", k->read_bytes);
+	hcv_jo_u64(o, "write_bytes", k->write_bytes);
+	hcv_jo_u64(o, "discard_bytes", k->discard_bytes);
+	hcv_jo_u64(o, "errors", k->errors);
+}
+
+static void show_definition(const struct hcv_snap_vol *v,
+			    struct json_object *o)
+{
+	hcv_jo_str(o, "queue", v->i.queue == HCV_QUEUE_BIO ? "bio" : "mq");
+	hcv_jo_str(o, "policy", v->i.policy == HCV_POLICY_ERROR ? "error" :
+								  "suspend");
+	hcv_jo_u64(o, "policy_ms", v->i.policy_ms);
+	hcv_jo_bool(o, "readonly", v->i.readonly);
+	hcv_jo_str(o, "domain", show_domains[v->i.domain]);
+	hcv_jo_u64(o, "created", (uint64_t)v->i.created);
+	hcv_jo_u64(o, "epoch", v->rec.epoch);
+	hcv_jo_u64(o, "v", v->rec.v);
+	hcv_jo_bool(o, "clean", v->rec.clean);
+	if (v->bad)
+		hcv_jo_str(o, "damaged", v->why);
+}
+
+/* What the agent waits for on behalf of the volume. */
+static void show_waits(struct hcv_agent *a, const char *uuid,
+		       struct json_object *o)
+{
+	struct hcv_owner_report rep;
+
+	if (!hcv_owner_get_report(a, uuid, &rep))
+		return;
+	if (rep.waiting) {
+		hcv_jo_str(o, "waits_for", rep.reason);
+		hcv_jo_u64(o, "waits_ms",
+			   (uint64_t)(hcv_now_ms() - rep.since_ms));
+	}
+	if (rep.failed != HCV_VP_NONE)
+		hcv_jo_str(o, "last_failure", rep.why);
+}
+
+int hcv_cmd_volume_show(struct hcv_api_req *req)
+{
+	const char *ref = hcv_api_str(req, "name", "");
+	struct hcv_klink *kl = hcv_job_klink(req->job);
+	struct hcv_snap *s = hcv_snap_get(req->agent);
+	const struct hcv_snap_vol *v = hcv_snap_vol_by_name(s, ref);
+	struct hcv_k_vol *k = NULL;
+	char object[128];
+
+	if (!v)
+		v = hcv_snap_vol(s, ref);
+	if (!v || !v->rev) {
+		hcv_snap_put(s);
+		snprintf(object, sizeof(object), "volume %.100s", ref);
+		return hcv_error_set(&req->err, HCV_E_NOTFOUND, object,
+				     "agentctl volume list",
+				     "there is none of this name");
+	}
+	if (kl)
+		k = calloc(1, sizeof(*k));
+	if (k && hcv_k_vol_get(kl, v->uuid, k)) {
+		free(k);
+		k = NULL;
+	}
+	show_common(s, v, req->result);
+	show_definition(v, req->result);
+	show_replicas(s, v, k, req->result);
+	show_waits(req->agent, v->uuid, req->result);
+	if (k) {
+		show_module(k, req->result);
+		show_stats(kl, v->uuid, req->result);
+	}
+	free(k);
+	hcv_snap_put(s);
+	return 0;
+}
