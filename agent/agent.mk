@@ -58,7 +58,7 @@ AGENT_SRC := \
 	tools/lib/hcv_mkfs.c
 
 # Rooms of several files: the metadata store, NVMe, both reconcilers.
-AGENT_SRC += $(filter-out %_test.c,$(sort $(wildcard agent/meta*.c \
+AGENT_SRC += $(filter-out %_test.c agent/meta_test%,$(sort $(wildcard agent/meta*.c \
 		       agent/owner_*.c agent/target_*.c agent/cmd_volume*.c)))
 AGENT_SRC += agent/nvme_host.c agent/nvme_target.c
 
