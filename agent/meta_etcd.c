@@ -230,9 +230,9 @@ static char *range_body(const struct hcv_etcd *e, const char *from,
 	return finish_body(f, &body);
 }
 
-static enum hcv_meta_result range(struct hcv_etcd *e, char *body,
-				  int64_t deadline,
-				  struct hcv_etcd_reply *reply)
+static enum hcv_meta_result ask_range(struct hcv_etcd *e, char *body,
+				      int64_t deadline,
+				      struct hcv_etcd_reply *reply)
 {
 	enum hcv_meta_result res = HCV_META_UNREACHABLE;
 	struct hcv_etcd_conn *c;
@@ -258,8 +258,8 @@ static enum hcv_meta_result etcd_get(struct hcv_meta *m, const char *key,
 	enum hcv_meta_result res;
 	struct json_object *kvs, *item;
 
-	res = range(e, range_body(e, key, strlen(key), NULL, 0, 0), deadline,
-		    &reply);
+	res = ask_range(e, range_body(e, key, strlen(key), NULL, 0, 0),
+			deadline, &reply);
 	if (res != HCV_META_OK)
 		return res;
 	if (reply.code)
@@ -358,8 +358,8 @@ static enum hcv_meta_result list_once(struct hcv_etcd *e, const char *prefix,
 	while (more && res == HCV_META_OK) {
 		/* After the first page: the key and its NUL, one further. */
 		len = strlen(last) + (kvs->rev ? 1 : 0);
-		res = range(e, range_body(e, last, len, prefix, *limit,
-					  kvs->rev), deadline, &reply);
+		res = ask_range(e, range_body(e, last, len, prefix, *limit,
+					      kvs->rev), deadline, &reply);
 		if (res != HCV_META_OK)
 			break;
 		if (reply.code) {

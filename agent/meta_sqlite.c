@@ -52,13 +52,16 @@ static const char *const stmt_sql[NR_STMTS] = {
 	[ST_VERSION] = "PRAGMA data_version",
 };
 
-static const char schema_sql[] =
-	"CREATE TABLE kv(key TEXT PRIMARY KEY, value TEXT NOT NULL,"
-	" rev INTEGER NOT NULL, lease INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE INDEX kv_lease ON kv(lease) WHERE lease <> 0;"
-	"CREATE TABLE counter(one INTEGER PRIMARY KEY CHECK(one = 1),"
-	" rev INTEGER NOT NULL);"
-	"INSERT INTO counter(one, rev) VALUES(1, 1);";
+static const char *const schema_sql[] = {
+	"BEGIN IMMEDIATE",
+	"CREATE TABLE kv(key TEXT PRIMARY KEY, value TEXT NOT NULL, rev INTEGER NOT NULL, lease INTEGER NOT NULL) WITHOUT ROWID",
+	"CREATE INDEX kv_lease ON kv(lease) WHERE lease <> 0",
+	"CREATE TABLE counter(one INTEGER PRIMARY KEY CHECK(one = 1), rev INTEGER NOT NULL)",
+	"INSERT INTO counter(one, rev) VALUES(1, 1)",
+};
+
+static const char count_leased_sql[] =
+	"UPDATE counter SET rev = rev + 1 WHERE EXISTS (SELECT 1 FROM kv WHERE lease <> 0)";
 
 struct sqlite_file {
 	struct hcv_local local;		/* first: see drop_lease() */
@@ -283,12 +286,15 @@ static int pragma_int(struct sqlite_file *f, const char *sql, int64_t *value)
 static bool create_schema(struct sqlite_file *f)
 {
 	char sql[128];
+	bool ok = true;
+	size_t i;
 
+	for (i = 0; i < sizeof(schema_sql) / sizeof(schema_sql[0]); i++)
+		ok = ok && exec(f, schema_sql[i]);
 	snprintf(sql, sizeof(sql),
-		 "PRAGMA application_id=%d; PRAGMA user_version=%d",
+		 "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
 		 APPLICATION_ID, SCHEMA_VERSION);
-	if (exec(f, "BEGIN IMMEDIATE") && exec(f, schema_sql) &&
-	    exec(f, sql) && exec(f, "COMMIT"))
+	if (ok && exec(f, sql))
 		return true;
 	fail_db(f, HCV_META_INVALID);
 	sqlite3_exec(f->db, "ROLLBACK", NULL, NULL, NULL);
@@ -374,10 +380,8 @@ static bool open_db(struct sqlite_file *f)
 			return false;
 		}
 	}
-	if (!exec(f, "BEGIN IMMEDIATE; "
-		     "UPDATE counter SET rev = rev + 1 WHERE EXISTS"
-		     " (SELECT 1 FROM kv WHERE lease <> 0); "
-		     "DELETE FROM kv WHERE lease <> 0; COMMIT") ||
+	if (!exec(f, "BEGIN IMMEDIATE") || !exec(f, count_leased_sql) ||
+	    !exec(f, "DELETE FROM kv WHERE lease <> 0; COMMIT") ||
 	    read_int(f, ST_REV, &f->local.rev) ||
 	    read_int(f, ST_VERSION, &f->data_version)) {
 		fail_db(f, HCV_META_INVALID);

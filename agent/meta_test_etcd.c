@@ -69,7 +69,9 @@ static void exit_any(struct kunit *test)
 	hcv_meta_close(direct);
 	hcv_meta_close(bent);
 	hcv_meta_close(lost);
-	direct = bent = lost = NULL;
+	direct = NULL;
+	bent = NULL;
+	lost = NULL;
 	t_proxy_stop(proxy);
 	proxy = NULL;
 	t_etcd_stop(&etcd);

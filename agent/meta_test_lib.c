@@ -207,8 +207,8 @@ void t_etcd_stop(struct t_etcd *s)
 }
 
 /* One request to one member. */
-static bool ask(unsigned int port, const char *path, const char *body,
-		struct hcv_etcd_reply *reply)
+static bool ask_one(unsigned int port, const char *path, const char *body,
+		    struct hcv_etcd_reply *reply)
 {
 	enum hcv_meta_result res = HCV_META_UNREACHABLE;
 	struct hcv_etcd_conn *c;
@@ -240,8 +240,9 @@ int t_etcd_leader(const struct t_etcd *s)
 	unsigned int i;
 
 	for (i = 0; i < s->nr; i++) {
-		if (!s->pid[i] || !ask(s->client_port[i],
-				       "/v3/maintenance/status", "{}", &reply))
+		if (!s->pid[i] ||
+		    !ask_one(s->client_port[i], "/v3/maintenance/status", "{}",
+			     &reply))
 			continue;
 		leader = hcv_etcd_num(reply.o, "leader");
 		id = hcv_etcd_num(hcv_etcd_member(reply.o, "header"),
@@ -261,7 +262,7 @@ bool t_etcd_compact(const struct t_etcd *s, int64_t rev)
 
 	snprintf(body, sizeof(body), "{\"revision\":\"%lld\"}",
 		 (long long)rev);
-	ok = ask(s->client_port[0], "/v3/kv/compaction", body, &reply);
+	ok = ask_one(s->client_port[0], "/v3/kv/compaction", body, &reply);
 	hcv_etcd_reply_free(&reply);
 	return ok;
 }

@@ -138,15 +138,17 @@ static int check_store(const struct hcv_record *r, size_t i, char *err)
 
 int hcv_record_check(const struct hcv_record *r, char *err)
 {
+	bool idle = r->phase == HCV_PH_NONE;
+	bool owned = *r->owner;
 	size_t i;
 
-	if (!*r->owner ^ (r->phase == HCV_PH_NONE))
+	if (owned == idle)
 		return fail(err, -EINVAL,
 			    "\"owner\" and \"phase\" contradict each other");
-	if (*r->owner && (!hcv_model_uuid_ok(r->owner) || !r->epoch))
+	if (owned && (!hcv_model_uuid_ok(r->owner) || !r->epoch))
 		return fail(err, -EINVAL,
 			    "\"owner\" is no node, or has no epoch");
-	if (r->clean && r->phase != HCV_PH_NONE)
+	if (r->clean && !idle)
 		return fail(err, -EINVAL, "\"clean\" is set with an owner");
 	if (r->was_clean && r->phase != HCV_PH_TAKING)
 		return fail(err, -EINVAL,
