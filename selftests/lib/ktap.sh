@@ -172,6 +172,19 @@ need_cmd() {
 	done
 }
 
+# load_hcivol [PARAMETER=VALUE...]: load this tree's module and what it needs.
+load_hcivol() {
+	local depends
+
+	[ -e "$HCV_KO" ] || fatal "no $HCV_KO; run 'make KVER=$HCV_KVER modules'"
+	depends=$(modinfo -F depends "$HCV_KO")
+	if [ -n "$depends" ]; then
+		IFS=, read -ra depends <<< "$depends"
+		modprobe -a "${depends[@]}"
+	fi
+	insmod "$HCV_KO" "$@"
+}
+
 # disk_by_serial NAME: the device of one of the test's own disks.
 disk_by_serial() {
 	local file

@@ -289,7 +289,7 @@ class GuestLane:
         except vm.TestbedError as error:
             outcome = Outcome("FAIL", str(error),
                               b"".join(output).decode("utf-8", "replace"))
-        if self.shell:
+        if self.shell and guest.alive:
             self.shell(guest)
         return outcome
 
