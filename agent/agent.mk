@@ -10,7 +10,9 @@ BUILD		?= build
 AGENT_CC	?= gcc
 AGENT_OBJ	:= $(BUILD)/agent-obj
 AGENT_PKGS	:= blkid json-c libcurl libmnl libuv sqlite3 uuid
-AGENT_WARN	:= -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes
+# Texts for people are cut to their buffers on purpose.
+AGENT_WARN	:= -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes \
+		   -Wno-format-truncation
 AGENT_CFLAGS	?= -O2 -g
 AGENT_FLAGS	= -std=gnu11 $(AGENT_WARN) -D_GNU_SOURCE -MMD -MP \
 		  -Iagent -Iuapi -Itools/lib $(AGENT_PKG_CFLAGS)

@@ -254,6 +254,7 @@ static void hcv_main_end(struct hcv_agent *a)
 	hcv_state_stop(a);
 	hcv_member_exit(a);
 	hcv_loop_exit(a);
+	hcv_owner_exit(a);
 	hcv_state_exit(a);
 	hcv_events_exit(a);
 	hcv_api_free(a);

@@ -80,11 +80,16 @@ static int hcv_ctl_keyval(struct hcv_ctl_parse *p, const char *what,
 			  const char *value)
 {
 	const char *eq = strchr(value, '=');
+	char key[64], *dash;
 
-	if (!eq || eq == value)
+	if (!eq || eq == value || (size_t)(eq - value) >= sizeof(key))
 		return hcv_ctl_bad(p, what, "KEY=VALUE is wanted");
-	json_object_object_add(p->args, "key",
-			       json_object_new_string_len(value, eq - value));
+	memcpy(key, value, eq - value);
+	key[eq - value] = '\0';
+	/* policy-ms for people is policy_ms in the API, as with options */
+	while ((dash = strchr(key, '-')))
+		*dash = '_';
+	json_object_object_add(p->args, "key", json_object_new_string(key));
 	json_object_object_add(p->args, "value",
 			       json_object_new_string(eq + 1));
 	return 0;

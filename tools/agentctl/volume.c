@@ -52,35 +52,67 @@ static void hcv_volume_show_stores(struct json_object *array)
 	if (!array || !json_object_array_length(array))
 		return;
 	putchar('\n');
-	hcv_table_init(&t, "STORE|NODE|LIVE|STATE|LINK|>EXTENTS|SYNC|ERROR");
+	hcv_table_init(&t, "STORE|NODE|LIVE|STATE|LINK|>I/Os|>ERRORS|SYNC|ERROR");
 	for (i = 0; i < json_object_array_length(array); i++) {
 		struct json_object *s = json_object_array_get_idx(array, i);
 
-		hcv_table_row(&t, hcv_out_str(s, "store"),
+		hcv_table_row(&t, *hcv_out_str(s, "store_name") ?
+			      hcv_out_str(s, "store_name") :
+			      hcv_out_str(s, "store"),
 			      hcv_out_str(s, "node"),
 			      hcv_out_bool(s, "live") ? "yes" : "NO",
 			      hcv_out_str(s, "state"), hcv_out_str(s, "link"),
 			      hcv_out_fmt("%llu", (unsigned long long)
-					  hcv_out_u64(s, "extents")),
+					  (hcv_out_u64(s, "read_ios") +
+					   hcv_out_u64(s, "write_ios"))),
+			      hcv_out_fmt("%llu", (unsigned long long)
+					  hcv_out_u64(s, "errors")),
 			      hcv_volume_sync(s), hcv_out_str(s, "error"));
 	}
 	hcv_table_print(&t);
 }
 
-static void hcv_volume_show_wait(struct json_object *r)
+/* What I/O in the module waits for, in words. */
+static const char *hcv_volume_wait_text(const char *wait)
 {
-	struct json_object *w = hcv_out_get(r, "wait");
+	static const struct {
+		const char *wait, *text;
+	} map[] = {
+		{ "confirm", "the agent to take a failed replica out of the record" },
+		{ "extent", "the agent to place another extent" },
+		{ "replica", "a usable replica" },
+		{ "lease", "its lease to be renewed" },
+		{ "suspend", "the agent to resume it" },
+		{ "busy", "an earlier write of the same block" },
+		{ "flush", "a flush round" },
+		{ "io", "a disk" },
+	};
+	size_t i;
 
-	if (w && *hcv_out_str(w, "text"))
-		hcv_out_field("Waiting", "%s (%llu I/Os, longest for %s)",
-			      hcv_out_str(w, "text"),
-			      (unsigned long long)hcv_out_u64(w, "count"),
-			      hcv_out_ms(hcv_out_u64(w, "ms")));
-	if (*hcv_out_str(r, "waiting"))
-		hcv_out_field("Agent", "%s", hcv_out_str(r, "waiting"));
+	for (i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (!strcmp(map[i].wait, wait))
+			return map[i].text;
+	return wait;
 }
 
-static void hcv_volume_show_stats(struct json_object *r)
+static void hcv_volume_show_wait(struct json_object *r, struct json_object *m)
+{
+	if (*hcv_out_str(m, "wait"))
+		hcv_out_field("I/O waits", "for %s: %llu, the longest for %s",
+			      hcv_volume_wait_text(hcv_out_str(m, "wait")),
+			      (unsigned long long)hcv_out_u64(m, "wait_count"),
+			      hcv_out_ms(hcv_out_u64(m, "wait_ms")));
+	if (*hcv_out_str(r, "waits_for"))
+		hcv_out_field("Agent waits", "for %s, since %s",
+			      hcv_out_str(r, "waits_for"),
+			      hcv_out_ms(hcv_out_u64(r, "waits_ms")));
+	if (*hcv_out_str(r, "last_failure"))
+		hcv_out_field("Last failure", "%s",
+			      hcv_out_str(r, "last_failure"));
+}
+
+static void hcv_volume_show_stats(struct json_object *m,
+				  struct json_object *lat)
 {
 	static const struct {
 		const char *title, *hist, *ios, *bytes;
@@ -90,52 +122,51 @@ static void hcv_volume_show_stats(struct json_object *r)
 		{ "flush", "flush", "flush_ios", "" },
 		{ "discard", "", "discard_ios", "discard_bytes" },
 	};
-	struct json_object *c = hcv_out_get(r, "counters");
-	struct json_object *lat = hcv_out_get(r, "latency_us");
 	struct hcv_table t;
 	size_t i;
 
-	if (!c)
+	if (!m)
 		return;
 	putchar('\n');
-	hcv_table_init(&t, "I/O|>COUNT|>BYTES|>P50 us|>P95 us|>P99 us|>MAX us");
+	hcv_table_init(&t, "I/O|>COUNT|>BYTES|>P50 us|>P90 us|>P99 us|>P99.9 us");
 	for (i = 0; i < sizeof(op) / sizeof(op[0]); i++) {
 		struct json_object *h = hcv_out_get(lat, op[i].hist);
-		bool any = h && hcv_out_u64(c, op[i].ios);
+		bool any = h && hcv_out_u64(m, op[i].ios);
 
-#define HCV_US(m) (any ? hcv_out_fmt("%llu", \
-			(unsigned long long)hcv_out_u64(h, m)) : "")
+#define HCV_US(p) (any ? hcv_out_fmt("%llu", \
+			(unsigned long long)hcv_out_u64(h, p)) : "")
 		hcv_table_row(&t, op[i].title,
 			      hcv_out_fmt("%llu", (unsigned long long)
-					  hcv_out_u64(c, op[i].ios)),
+					  hcv_out_u64(m, op[i].ios)),
 			      *op[i].bytes ?
-			      hcv_out_size(hcv_out_u64(c, op[i].bytes)) : "",
-			      HCV_US("p50"), HCV_US("p95"), HCV_US("p99"),
-			      HCV_US("max"));
+			      hcv_out_size(hcv_out_u64(m, op[i].bytes)) : "",
+			      HCV_US("p50_us"), HCV_US("p90_us"),
+			      HCV_US("p99_us"), HCV_US("p999_us"));
 #undef HCV_US
 	}
 	hcv_table_print(&t);
-	if (hcv_out_u64(c, "errors"))
+	if (hcv_out_u64(m, "errors"))
 		printf("errors: %llu\n",
-		       (unsigned long long)hcv_out_u64(c, "errors"));
+		       (unsigned long long)hcv_out_u64(m, "errors"));
 }
 
-static void hcv_volume_show_owner(struct json_object *r)
+static void hcv_volume_show_module(struct json_object *m)
 {
-	const char *owner = hcv_out_str(r, "owner");
-
-	if (!*owner) {
-		hcv_out_field("Owner", "none");
+	if (!m)
 		return;
-	}
-	hcv_out_field("Owner", "%s (%s, epoch %llu)%s%s", owner,
-		      hcv_out_str(r, "phase"),
-		      (unsigned long long)hcv_out_u64(r, "epoch"),
-		      *hcv_out_str(r, "device") ? ", here " : "",
-		      hcv_out_str(r, "device"));
+	hcv_out_field("Device", "%s, %s%s, %llu openers",
+		      hcv_out_str(m, "device"), hcv_out_str(m, "state"),
+		      hcv_out_bool(m, "readonly") ? ", read-only" : "",
+		      (unsigned long long)hcv_out_u64(m, "openers"));
+	hcv_out_field("Used", "%s, %s of memory for the map",
+		      hcv_out_size(hcv_out_u64(m, "used_bytes")),
+		      hcv_out_size(hcv_out_u64(m, "meta_bytes")));
+	hcv_out_field("Behind", "%s not flushed, %s missed by a replica",
+		      hcv_out_size(hcv_out_u64(m, "unflushed_bytes")),
+		      hcv_out_size(hcv_out_u64(m, "missed_bytes")));
 }
 
-static void hcv_volume_show(struct json_object *r)
+static void hcv_volume_show_layout(struct json_object *r)
 {
 	hcv_out_field("Volume", "%s (%s)", hcv_out_str(r, "name"),
 		      hcv_out_str(r, "uuid"));
@@ -143,37 +174,55 @@ static void hcv_volume_show(struct json_object *r)
 		      hcv_out_size(hcv_out_u64(r, "size")),
 		      (unsigned long long)hcv_out_u64(r, "extents"),
 		      hcv_out_bool(r, "readonly") ? ", read-only" : "");
-	if (hcv_out_has(r, "used_bytes"))
-		hcv_out_field("Used", "%s",
-			      hcv_out_size(hcv_out_u64(r, "used_bytes")));
-	hcv_out_field("Layout", "%llu replicas on different %ss, stripe %llu",
-		      (unsigned long long)hcv_out_u64(r, "replicas"),
-		      hcv_out_str(r, "domain"),
-		      (unsigned long long)hcv_out_u64(r, "stripe"));
+	if (hcv_out_u64(r, "replicas") > 1)
+		hcv_out_field("Layout", "%llu replicas on different %ss, stripe %llu",
+			      (unsigned long long)hcv_out_u64(r, "replicas"),
+			      hcv_out_str(r, "domain"),
+			      (unsigned long long)hcv_out_u64(r, "stripe"));
+	else
+		hcv_out_field("Layout", "1 replica, stripe %llu",
+			      (unsigned long long)hcv_out_u64(r, "stripe"));
 	if (!strcmp(hcv_out_str(r, "policy"), "error"))
-		hcv_out_field("Policy", "errors after %s without a replica",
+		hcv_out_field("Policy", "I/O without a usable replica fails after %s",
 			      hcv_out_ms(hcv_out_u64(r, "policy_ms")));
 	else
-		hcv_out_field("Policy", "I/O waits while there is no replica");
+		hcv_out_field("Policy", "I/O without a usable replica waits");
+}
+
+static void hcv_volume_show(struct json_object *r)
+{
+	struct json_object *m = hcv_out_get(r, "module");
+
+	hcv_volume_show_layout(r);
 	hcv_out_field("Health", "%s%s", hcv_out_str(r, "health"),
 		      strcmp(hcv_out_str(r, "state"), "deleting") ? "" :
 		      ", being deleted");
-	hcv_volume_show_owner(r);
-	if (*hcv_out_str(r, "device_state"))
-		hcv_out_field("Device", "%s, %llu openers",
-			      hcv_out_str(r, "device_state"),
-			      (unsigned long long)hcv_out_u64(r, "openers"));
-	hcv_volume_show_wait(r);
-	hcv_volume_show_stores(hcv_out_get(r, "stores"));
-	hcv_volume_show_stats(r);
+	if (*hcv_out_str(r, "damaged"))
+		hcv_out_field("Damaged", "%s", hcv_out_str(r, "damaged"));
+	if (*hcv_out_str(r, "owner"))
+		hcv_out_field("Owner", "%s (%s, epoch %llu, v %llu)",
+			      hcv_out_str(r, "owner"),
+			      hcv_out_str(r, "phase"),
+			      (unsigned long long)hcv_out_u64(r, "epoch"),
+			      (unsigned long long)hcv_out_u64(r, "v"));
+	else
+		hcv_out_field("Owner", "none");
+	hcv_volume_show_module(m);
+	hcv_volume_show_wait(r, m);
+	hcv_volume_show_stores(hcv_out_get(r, "replica_list"));
+	hcv_volume_show_stats(m, hcv_out_get(r, "latency"));
 }
 
 static void hcv_volume_show_create(struct json_object *r)
 {
-	printf("volume %s: %s, %llu replicas on different %ss\n",
-	       hcv_out_str(r, "name"), hcv_out_size(hcv_out_u64(r, "size")),
-	       (unsigned long long)hcv_out_u64(r, "replicas"),
-	       hcv_out_str(r, "domain"));
+	unsigned long long replicas = hcv_out_u64(r, "replicas");
+
+	printf("volume %s: %s, %llu replica%s", hcv_out_str(r, "name"),
+	       hcv_out_size(hcv_out_u64(r, "size")), replicas,
+	       replicas == 1 ? "" : "s");
+	if (replicas > 1)
+		printf(" on different %ss", hcv_out_str(r, "domain"));
+	putchar('\n');
 }
 
 static void hcv_volume_show_attach(struct json_object *r)
@@ -194,6 +243,8 @@ static const struct hcv_ctl_opt hcv_volume_create_opts[] = {
 	  "after how long it fails" },
 	{ "--domain", "DOMAIN", "domain", HCV_CTL_STRING, "disk|node|rack",
 	  "what replicas never share (as the cluster allows)" },
+	{ "--readonly", NULL, "readonly", HCV_CTL_FLAG, NULL,
+	  "refuse writes" },
 	{ NULL }
 };
 
@@ -275,8 +326,8 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 			HCV_POS_VOLUME,
 			{ "KEY=VALUE", "key", HCV_CTL_KEYVAL, false },
 		},
-		.details = "Keys: policy (suspend, error), policy-ms, readonly (on, off), queue (mq, bio),\n"
-			   "copy-writes (on, off), sync-kibps (0: no limit).",
+		.details = "Keys: policy (suspend, error), policy-ms, readonly (on, off), queue (mq, bio;\n"
+			   "from the next attach on).",
 	}, {
 		.noun = "volume", .verb = "delete", .api = "volume.delete",
 		.summary = "Delete a detached volume and its data",
