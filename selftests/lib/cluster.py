@@ -98,16 +98,20 @@ class VolatileDisk:
         self.server = vm.spawn_process(
             [boot.helper("hcv-nbd"), self.socket, path, sector],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        wait_for(self.socket.exists, 10, f"disk server for {path}")
+        self._answer("start")
 
     def ask(self, command):
         """Send one command to the server; returns the words of its answer."""
         with self._lock:
             self.server.stdin.write(command + "\n")
             self.server.stdin.flush()
-            answer = self.server.stdout.readline().split()
+            return self._answer(command)
+
+    def _answer(self, command):
+        answer = self.server.stdout.readline().split()
         if answer[:1] != ["ok"]:
-            raise TestbedError(f"{self.path}: {command}: {' '.join(answer)}")
+            raise TestbedError(f"{self.path}: {command}: "
+                               + (" ".join(answer) or "the server ended"))
         return answer[1:]
 
     def close(self):

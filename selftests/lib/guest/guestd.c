@@ -233,10 +233,11 @@ static pid_t hcv_cmd_fork(struct hcv_cmd *cmd, const char *script, bool input)
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 };
 	pid_t pid = -1;
 
-	if (input ? pipe2(in, O_CLOEXEC) :
-	    (in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+	if (!input)
+		in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	else if (pipe2(in, O_CLOEXEC))
 		goto err_close;
-	if (pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
+	if (in[0] < 0 || pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
 		goto err_close;
 	pid = fork();
 	if (pid < 0)
@@ -284,7 +285,9 @@ static void hcv_cmd_start(uint32_t id, uint16_t flags, char *script)
 	if (!cmd)
 		hcv_die("out of memory");
 	cmd->id = id;
-	cmd->in = cmd->out = cmd->err = -1;
+	cmd->in = -1;
+	cmd->out = -1;
+	cmd->err = -1;
 	if (flags & HCV_F_PTY)
 		cmd->pid = hcv_cmd_fork_pty(cmd, script);
 	else

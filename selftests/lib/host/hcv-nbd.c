@@ -15,7 +15,8 @@
  * the log exceeds HCV_LOG_MAX, the oldest entries have reached the medium.
  *
  * Commands come on standard input, one line each, answered by "ok ..." or
- * "error ..."; its end ends the server (nothing is lost then):
+ * "error ..."; its end ends the server (nothing is lost then). A first "ok" says
+ * that the server can be connected to.
  *
  *   cut drop           lose all that was not flushed, close the connection
  *   cut random SEED    lose some of it
@@ -167,7 +168,7 @@ static void hcv_disconnect(void)
 	client = -1;
 }
 
-/* Return: 0, or the errno of a failed access to the file. */
+/* Return: 0, or the negative errno of a failed access to the file. */
 static int hcv_pread(char *data, size_t len, uint64_t offset)
 {
 	ssize_t n;
@@ -175,9 +176,9 @@ static int hcv_pread(char *data, size_t len, uint64_t offset)
 	for (; len; len -= n, data += n, offset += n) {
 		n = pread(disk, data, len, offset);
 		if (n < 0)
-			return errno;
+			return -errno;
 		if (!n)
-			return EIO;
+			return -EIO;
 	}
 	return 0;
 }
@@ -188,11 +189,11 @@ static int hcv_pwrite(const char *data, size_t len, uint64_t offset)
 
 	if (!data)
 		return fallocate(disk, FALLOC_FL_PUNCH_HOLE |
-				 FALLOC_FL_KEEP_SIZE, offset, len) ? errno : 0;
+				 FALLOC_FL_KEEP_SIZE, offset, len) ? -errno : 0;
 	for (; len; len -= n, data += n, offset += n) {
 		n = pwrite(disk, data, len, offset);
 		if (n < 0)
-			return errno;
+			return -errno;
 	}
 	return 0;
 }
@@ -223,7 +224,7 @@ static void hcv_log_drop_oldest(void)
 
 /*
  * Note a change before it is made; data NULL = zeroes.
- * Return: 0 or the errno of reading what is there.
+ * Return: 0 or the negative errno of reading what is there.
  */
 static int hcv_log_add(const char *data, size_t len, uint64_t offset, bool fua)
 {
@@ -291,8 +292,8 @@ static void hcv_redo(const struct hcv_entry *entry, bool torn)
 			part = entry->len - at;
 		if (torn && lrand48() & 1)
 			continue;
-		errno = hcv_pwrite(entry->new ? entry->new + at : NULL, part,
-				   entry->offset + at);
+		errno = -hcv_pwrite(entry->new ? entry->new + at : NULL, part,
+				    entry->offset + at);
 		if (errno)
 			hcv_die("cannot apply a write");
 	}
@@ -309,7 +310,7 @@ static unsigned long hcv_cut(bool random, bool prefix)
 	if (prefix)
 		keep = lrand48() % (log_entries + 1);
 	for (entry = newest; entry; entry = entry->prev) {
-		errno = hcv_pwrite(entry->old, entry->len, entry->offset);
+		errno = -hcv_pwrite(entry->old, entry->len, entry->offset);
 		if (errno)
 			hcv_die("cannot undo a write");
 	}
@@ -378,7 +379,7 @@ static bool hcv_negotiate(void)
 	return false;
 }
 
-/* Return: an errno for the reply. */
+/* Return: 0 or a negative errno for the reply. */
 static int hcv_execute(const struct nbd_request *req)
 {
 	uint64_t offset = be64toh(req->offset);
@@ -388,9 +389,9 @@ static int hcv_execute(const struct nbd_request *req)
 
 	if (type != NBD_CMD_FLUSH &&
 	    (offset > disk_size || len > disk_size - offset))
-		return EINVAL;
+		return -EINVAL;
 	if (type == NBD_CMD_READ ? fail_reads : fail_writes)
-		return EIO;
+		return -EIO;
 	switch (type) {
 	case NBD_CMD_READ:
 		return hcv_pread(buffer, len, offset);
@@ -403,7 +404,7 @@ static int hcv_execute(const struct nbd_request *req)
 		hcv_flush();
 		return 0;
 	default:
-		return EINVAL;
+		return -EINVAL;
 	}
 }
 
@@ -428,7 +429,7 @@ static void hcv_serve(void)
 			goto out;
 	}
 	err = hcv_execute(&req);
-	reply.error = htobe32(err);
+	reply.error = htobe32(-err);
 	reply.handle = req.handle;
 	if (!hcv_send(&reply, sizeof(reply), read && !err) ||
 	    (read && !err && !hcv_send(buffer, len, false)))
@@ -520,8 +521,10 @@ static void hcv_loop(int listener)
 int main(int argc, char **argv)
 {
 	struct stat st;
+	int listener;
 
-	if (argc != 4 || !(sector = atol(argv[3]))) {
+	sector = argc == 4 ? atol(argv[3]) : 0;
+	if (!sector) {
 		fprintf(stderr, "usage: hcv-nbd SOCKET FILE SECTOR-BYTES\n");
 		return 2;
 	}
@@ -531,7 +534,10 @@ int main(int argc, char **argv)
 	disk_size = st.st_size;
 	buffer = hcv_alloc(HCV_REQ_MAX);
 	setvbuf(stdin, NULL, _IONBF, 0);
-	hcv_loop(hcv_listen(argv[1]));
+	listener = hcv_listen(argv[1]);
+	printf("ok\n");
+	fflush(stdout);
+	hcv_loop(listener);
 	unlink(argv[1]);
 	return 0;
 }
