@@ -485,9 +485,17 @@ static void hcv_ins_compare_volume(struct hcv_ins_check *chk,
 	bool fresh[HCV_INS_STORES_MAX];
 	u32 ext, c, copy[2];
 
-	if (!vol || hcv_ins_vol_open(vol, stores, nr, uuid)) {
-		hcv_ins_report(chk, !vol, stores[0].dev.path,
-			       "volume %s cannot be compared",
+	if (!vol) {
+		hcv_ins_report(chk, true, stores[0].dev.path,
+			       "out of memory: volume %s is not compared",
+			       hcv_dump_uuid(uuid));
+		return;
+	}
+	/* What is wrong with a single store was said before. */
+	vol->quiet = true;
+	if (hcv_ins_vol_open(vol, stores, nr, uuid)) {
+		hcv_ins_report(chk, false, stores[0].dev.path,
+			       "volume %s has no valid volume page on any store: not compared",
 			       hcv_dump_uuid(uuid));
 		goto out_close;
 	}
@@ -507,8 +515,7 @@ static void hcv_ins_compare_volume(struct hcv_ins_check *chk,
 		}
 	}
 out_close:
-	if (vol)
-		hcv_ins_vol_close(vol);
+	hcv_ins_vol_close(vol);
 	free(vol);
 }
 

@@ -23,8 +23,16 @@ INSPECT_SRC	:= $(MKFS_SRC) \
 		   tools/lib/hcv_dump.c
 INSPECT_OBJ	:= $(patsubst %.c,build/inspect/%.o,$(INSPECT_SRC))
 
+# Test images for selftests/cli/inspect.sh.
+HCV_IMAGE_OBJ	:= $(patsubst %.c,build/inspect/%.o,selftests/cli/image.c \
+		   kernel/core/format.c tools/lib/hcv_crc32c.c \
+		   tools/lib/hcv_dev.c tools/lib/hcv_dump.c)
+
 .PHONY: inspect
-inspect: build/bin/hcivol-inspect
+inspect: build/bin/hcivol-inspect build/inspect/hcv-image
+
+build/inspect/hcv-image: $(HCV_IMAGE_OBJ)
+	$(if $(V),,@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $^
 
 build/bin/hcivol-inspect: $(INSPECT_OBJ)
 	@mkdir -p $(@D)
@@ -34,4 +42,4 @@ build/inspect/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC      $<";) $(CC) $(CFLAGS) $(INSPECT_CFLAGS) -c $< -o $@
 
--include $(INSPECT_OBJ:.o=.d)
+-include $(INSPECT_OBJ:.o=.d) $(HCV_IMAGE_OBJ:.o=.d)

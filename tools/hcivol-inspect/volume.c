@@ -17,6 +17,15 @@ static bool hcv_ins_vp_newer(const struct hcv_volpage *a,
 	return a->seq > b->seq;
 }
 
+/* Has @a missed a change of owner or replicas that @b knows of? */
+static bool hcv_ins_copy_behind(const struct hcv_ins_copy *a,
+				const struct hcv_ins_copy *b)
+{
+	const struct hcv_volpage *va = &a->vp.vp, *vb = &b->vp.vp;
+
+	return va->epoch != vb->epoch ? va->epoch < vb->epoch : va->v < vb->v;
+}
+
 static int hcv_ins_copy_cmp(const void *pa, const void *pb)
 {
 	const struct hcv_ins_copy *a = pa, *b = pb;
@@ -40,6 +49,11 @@ static bool hcv_ins_ent_of(const struct hcv_entry *ent, const u8 *uuid)
 		!memcmp(ent->volume, uuid, HCV_UUID_SIZE);
 }
 
+#define hcv_ins_vol_say(vol, ...) do {		\
+	if (!(vol)->quiet)			\
+		hcv_ins_error(__VA_ARGS__);	\
+} while (0)
+
 static void hcv_ins_vol_add(struct hcv_ins_vol *vol, struct hcv_ins_store *store)
 {
 	struct hcv_ins_copy *copy = &vol->copy[vol->nr_copies];
@@ -53,12 +67,12 @@ static void hcv_ins_vol_add(struct hcv_ins_vol *vol, struct hcv_ins_store *store
 	copy->store = store;
 	copy->vp.place = -1;
 	if (area == HCV_INS_NONE) {
-		hcv_ins_error("%s: has %u extents of the volume but no volume area: left out",
+		hcv_ins_vol_say(vol, "%s: has %u extents of the volume but no volume area: left out",
 			      store->dev.path, n);
 		return;
 	}
 	if (hcv_ins_volpage_read(store, area, vol->uuid, &copy->vp))
-		hcv_ins_error("%s: no valid volume page (place 0: %s; place 1: %s): left out",
+		hcv_ins_vol_say(vol, "%s: no valid volume page (place 0: %s; place 1: %s): left out",
 			      store->dev.path, hcv_dump_error(copy->vp.err[0]),
 			      hcv_dump_error(copy->vp.err[1]));
 }
@@ -71,7 +85,7 @@ static int hcv_ins_vol_choose(struct hcv_ins_vol *vol)
 	qsort(vol->copy, vol->nr_copies, sizeof(vol->copy[0]),
 	      hcv_ins_copy_cmp);
 	if (!vol->nr_copies || vol->copy[0].vp.place < 0) {
-		hcv_ins_error("no valid volume page of volume %s on these stores: name others, see hcivol-inspect volumes",
+		hcv_ins_vol_say(vol, "no valid volume page of volume %s on these stores: name others, see hcivol-inspect volumes",
 			      hcv_dump_uuid(vol->uuid));
 		return -ENOENT;
 	}
@@ -83,7 +97,11 @@ static int hcv_ins_vol_choose(struct hcv_ins_vol *vol)
 			continue;
 		copy->used = copy->vp.vp.lineage == vol->main->vp.vp.lineage;
 		if (!copy->used)
-			hcv_ins_error("%s: is of another lineage than %s: left out",
+			hcv_ins_vol_say(vol, "%s: is of another lineage than %s: left out",
+				      copy->store->dev.path,
+				      vol->main->store->dev.path);
+		else if (hcv_ins_copy_behind(copy, vol->main))
+			hcv_ins_vol_say(vol, "note: %s: is behind %s: used only for pages that are no older there",
 				      copy->store->dev.path,
 				      vol->main->store->dev.path);
 	}
@@ -142,7 +160,7 @@ static void hcv_ins_vol_gaps(const struct hcv_ins_vol *vol)
 		return;
 	for (i = 0; i < vol->nr_exts && vol->ext[i] == i; i++)
 		;
-	hcv_ins_error("note: %u extents of the volume (the first is %u) are not on these stores; if they exist, name their stores too",
+	hcv_ins_vol_say(vol, "note: %u extents of the volume (the first is %u) are not on these stores; if they exist, name their stores too",
 		      missing, i);
 }
 
@@ -264,23 +282,38 @@ static int hcv_ins_slot_add(struct hcv_ins_vol *vol, const struct hcv_rec *rec,
 	return 0;
 }
 
-/* What copies other than @best say of a record that has blocks elsewhere. */
+/* Is page @a newer than @b? */
+static bool hcv_ins_page_newer(const struct hcv_ins_page *a,
+			       const struct hcv_ins_page *b)
+{
+	return hcv_fmt_page_newer(a->epoch[a->place], a->seq[a->place],
+				  b->epoch[b->place], b->seq[b->place]);
+}
+
+/*
+ * What copies other than @best say of a record that has blocks elsewhere: the
+ * newest first, and only those that were written last at the same v.
+ */
 static int hcv_ins_slot_others(struct hcv_ins_vol *vol,
 			       const struct hcv_ins_page *pg, u32 best, u32 ext,
 			       u32 page, u32 i, const struct hcv_rec *rec)
 {
 	struct hcv_rec other;
-	u32 c, prio = 1;
+	u32 c, k, prio;
 	int ret = 0;
 
 	for (c = 0; !ret && c < vol->nr_copies; c++) {
 		if (c == best || pg[c].place < 0 ||
 		    hcv_fmt_page_get(pg[c].img, page, i, &other) ||
 		    other.state == HCV_REC_FREE || other.mib != rec->mib ||
-		    other.gen != rec->gen || other.seq != rec->seq)
+		    other.gen != rec->gen || other.seq != rec->seq ||
+		    other.stamp != rec->stamp)
 			continue;
+		for (k = 0, prio = 1; k < vol->nr_copies; k++)
+			prio += pg[k].place >= 0 &&
+				hcv_ins_page_newer(&pg[k], &pg[c]);
 		ret = hcv_ins_slot_add(vol, &other, ext,
-				       page * HCV_PAGE_RECORDS + i, prio++,
+				       page * HCV_PAGE_RECORDS + i, prio,
 				       1ULL << c);
 	}
 	return ret;
@@ -310,6 +343,7 @@ static int hcv_ins_page_load(struct hcv_ins_vol *vol,
 		copies = 1ULL << best;
 		for (c = 0; c < vol->nr_copies; c++)
 			if (pg[c].place >= 0 &&
+			    !hcv_ins_page_newer(&pg[best], &pg[c]) &&
 			    !hcv_fmt_page_get(pg[c].img, page, i, &other) &&
 			    !memcmp(&rec, &other, sizeof(rec)))
 				copies |= 1ULL << c;
@@ -331,21 +365,34 @@ static u32 hcv_ins_page_best(const struct hcv_ins_vol *vol,
 	u32 c, best = HCV_INS_NONE;
 
 	for (c = 0; c < vol->nr_copies; c++) {
-		int p = pg[c].place, q;
-
-		if (p < 0)
+		if (pg[c].place < 0)
 			continue;
-		q = best == HCV_INS_NONE ? 0 : pg[best].place;
 		if (best == HCV_INS_NONE ||
-		    hcv_fmt_page_newer(pg[c].epoch[p], pg[c].seq[p],
-				       pg[best].epoch[q], pg[best].seq[q]))
+		    hcv_ins_page_newer(&pg[c], &pg[best]))
 			best = c;
 	}
 	return best;
 }
 
+/*
+ * A damaged page of a store that is not behind may have been the newest: an
+ * older one of a store that is behind must not be taken for it.
+ */
+static bool hcv_ins_page_stale(const struct hcv_ins_vol *vol, u32 best,
+			       u64 lost)
+{
+	u32 c;
+
+	for (c = 0; c < vol->nr_copies; c++)
+		if (lost >> c & 1 &&
+		    hcv_ins_copy_behind(&vol->copy[best], &vol->copy[c]))
+			return true;
+	return false;
+}
+
+/* @lost: copies whose metadata of this extent cannot be read. */
 static int hcv_ins_extent_page(struct hcv_ins_vol *vol, u8 *meta, u32 ext,
-			       u32 page)
+			       u32 page, u64 lost)
 {
 	struct hcv_ins_page pg[HCV_INS_STORES_MAX];
 	const struct hcv_ins_copy *copy;
@@ -354,32 +401,34 @@ static int hcv_ins_extent_page(struct hcv_ins_vol *vol, u8 *meta, u32 ext,
 	for (c = 0; c < vol->nr_copies; c++) {
 		copy = &vol->copy[c];
 		pg[c].place = -1;
-		if (copy->phys[ext] == HCV_INS_NONE)
+		if (copy->phys[ext] == HCV_INS_NONE || lost >> c & 1)
 			continue;
 		hcv_ins_page_pick(meta + (size_t)c * HCV_EXTENT_META_SIZE,
 				  vol->uuid, vol->ext[ext], page, &pg[c]);
 		blank += pg[c].blank;
-		if (pg[c].place < 0 && !pg[c].blank)
-			hcv_ins_error("%s: extent %u page %u: place 0: %s; place 1: %s",
-				      copy->store->dev.path, vol->ext[ext],
-				      page, hcv_dump_error(pg[c].err[0]),
-				      hcv_dump_error(pg[c].err[1]));
+		if (pg[c].place >= 0 || pg[c].blank)
+			continue;
+		lost |= 1ULL << c;
+		hcv_ins_error("%s: extent %u page %u: place 0: %s; place 1: %s",
+			      copy->store->dev.path, vol->ext[ext], page,
+			      hcv_dump_error(pg[c].err[0]),
+			      hcv_dump_error(pg[c].err[1]));
 	}
 	best = hcv_ins_page_best(vol, pg);
-	if (best != HCV_INS_NONE)
+	if (best != HCV_INS_NONE && !hcv_ins_page_stale(vol, best, lost))
 		return hcv_ins_page_load(vol, pg, best, ext, page);
-	if (blank)
+	if (best == HCV_INS_NONE && blank)
 		return 0;
-	hcv_ins_error("extent %u page %u is valid on none of these stores: name others that hold it",
+	hcv_ins_error("extent %u page %u is valid on none of these stores that are up to date: name others that hold it",
 		      vol->ext[ext], page);
 	return -EUCLEAN;
 }
 
-/* Copies whose metadata cannot be read lose the extent. */
 static int hcv_ins_extent_load(struct hcv_ins_vol *vol, u8 *meta, u32 ext)
 {
-	u32 c, page, have = 0;
-	int ret = -EIO;
+	u64 lost = 0;
+	u32 c, page;
+	int ret;
 
 	for (c = 0; c < vol->nr_copies; c++) {
 		struct hcv_ins_copy *copy = &vol->copy[c];
@@ -388,19 +437,15 @@ static int hcv_ins_extent_load(struct hcv_ins_vol *vol, u8 *meta, u32 ext)
 			continue;
 		ret = hcv_ins_meta_read(copy->store, copy->phys[ext], meta +
 					(size_t)c * HCV_EXTENT_META_SIZE);
-		if (!ret) {
-			have++;
+		if (!ret)
 			continue;
-		}
+		lost |= 1ULL << c;
 		hcv_ins_error("%s: cannot read the metadata of extent %u: %s",
 			      copy->store->dev.path, vol->ext[ext],
 			      strerror(-ret));
-		copy->phys[ext] = HCV_INS_NONE;
 	}
-	if (!have)
-		return ret;
 	for (page = 0, ret = 0; !ret && page < HCV_EXTENT_PAGES; page++)
-		ret = hcv_ins_extent_page(vol, meta, ext, page);
+		ret = hcv_ins_extent_page(vol, meta, ext, page, lost);
 	return ret;
 }
 

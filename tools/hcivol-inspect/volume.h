@@ -33,7 +33,7 @@ struct hcv_ins_copy {
  * @prio: 0: from the newest page; else only for blocks that it has elsewhere
  * @ext: position in hcv_ins_vol.ext
  * @rec: number of the record in the extent
- * @copies: bit i: copy i has this very record
+ * @copies: bit i: copy i has this very record, and its page is as new
  */
 struct hcv_ins_slot {
 	u32 mib;
@@ -49,6 +49,7 @@ struct hcv_ins_slot {
 
 /**
  * struct hcv_ins_vol - the volume
+ * @quiet: set by the caller: hcv_ins_vol_open() says nothing
  * @main: the copy whose volume page counts
  * @chain: generations from the one that is read to the root
  * @ext: indexes of all extents found, ascending
@@ -57,6 +58,7 @@ struct hcv_ins_slot {
  */
 struct hcv_ins_vol {
 	u8 uuid[HCV_UUID_SIZE];
+	bool quiet;
 	struct hcv_ins_copy copy[HCV_INS_STORES_MAX];
 	u32 nr_copies;
 	struct hcv_ins_copy *main;
@@ -73,9 +75,9 @@ struct hcv_ins_vol {
 /**
  * hcv_ins_vol_open() - find a volume on stores
  * @stores: open stores with their tables
- * @vol: zeroed; free with hcv_ins_vol_close(), also after an error
+ * @vol: zeroed but for @quiet; free with hcv_ins_vol_close(), also after an error
  *
- * Says what is wrong on stderr.  Return: 0 or a negative errno.
+ * Says on stderr what is wrong.  Return: 0 or a negative errno.
  */
 int hcv_ins_vol_open(struct hcv_ins_vol *vol, struct hcv_ins_store *stores,
 		     u32 nr, const u8 *uuid);
