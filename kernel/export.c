@@ -109,8 +109,9 @@ static void hcv_export_end_io(struct bio *clone)
 
 	if (unlikely(status))
 		hcv_export_error(exp, io, status);
-	hcv_stats_count(exp->stats, bio_op(clone), io->bytes, status);
-	hcv_stats_count(exp->store->stats, bio_op(clone), io->bytes, status);
+	hcv_store_stats_count(exp->stats, bio_op(clone), io->bytes, status);
+	hcv_store_stats_count(exp->store->stats, bio_op(clone), io->bytes,
+			      status);
 	if (io->grant)
 		hcv_grant_exit(io->grant);
 	bio_uninit(clone);
@@ -429,7 +430,7 @@ int hcv_export_each(int from,
 		info.client = &exp->client;
 		info.minor = minor;
 		info.openers = exp->openers;
-		hcv_stats_sum(exp->stats, &info.stats);
+		hcv_store_stats_sum(exp->stats, &info.stats);
 		ret = fn(&info, arg);
 		if (ret)
 			break;

@@ -181,7 +181,7 @@ static int hcv_nl_put_store(struct sk_buff *skb, struct hcv_store *store)
 			READ_ONCE(tab->nr_vols_used)) ||
 	    nla_put_u32(skb, HCV_A_STORE_FLAGS, hcv_store_flags(store)))
 		return -EMSGSIZE;
-	hcv_stats_sum(store->stats, &stats);
+	hcv_store_stats_sum(store->stats, &stats);
 	return hcv_nl_put_stats(skb, &stats);
 }
 

@@ -30,8 +30,8 @@ static DEFINE_MUTEX(hcv_store_lock);
 static LIST_HEAD(hcv_stores);		/* by serial; hcv_store_lock */
 static u64 hcv_store_serials;		/* hcv_store_lock */
 
-void hcv_stats_sum(struct hcv_store_stats __percpu *stats,
-		   struct hcv_store_stats *sum)
+void hcv_store_stats_sum(struct hcv_store_stats __percpu *stats,
+			 struct hcv_store_stats *sum)
 {
 	const struct hcv_store_stats *one;
 	int cpu;
@@ -89,7 +89,7 @@ int hcv_store_rw(struct hcv_store *store, enum req_op op, u64 off, void *buf,
 		part = min_t(size_t, len - done, BIO_MAX_VECS * PAGE_SIZE);
 		ret = hcv_store_rw_bio(store, opf, off + done, buf + done,
 				       part);
-		hcv_stats_count(store->stats, op, part, ret);
+		hcv_store_stats_count(store->stats, op, part, ret);
 		if (ret)
 			return ret;
 	}
@@ -102,7 +102,7 @@ int hcv_store_flush(struct hcv_store *store)
 {
 	int ret = blkdev_issue_flush(store->bdev);
 
-	hcv_stats_count(store->stats, REQ_OP_FLUSH, 0, ret);
+	hcv_store_stats_count(store->stats, REQ_OP_FLUSH, 0, ret);
 	return ret;
 }
 

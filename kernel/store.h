@@ -44,7 +44,7 @@ struct hcv_store_stats {
  * @incarnation: drawn at open
  * @gate: handles, leases (gate.h)
  * @failed: an I/O error latched the store: errno, positive (WRITE_ONCE)
- * @stats: counters of all users, hcv_store_count()
+ * @stats: counters of all users, hcv_store_stats_count()
  * @priv: of store.c
  */
 struct hcv_store {
@@ -63,14 +63,14 @@ struct hcv_store {
 };
 
 /**
- * hcv_stats_count() - count an I/O that ended
+ * hcv_store_stats_count() - count an I/O that ended
  * @stats: per-CPU counters
  * @op: REQ_OP_READ, REQ_OP_WRITE or REQ_OP_FLUSH
  *
  * Context: any.
  */
-static inline void hcv_stats_count(struct hcv_store_stats __percpu *stats,
-				   enum req_op op, u32 bytes, bool error)
+static inline void hcv_store_stats_count(struct hcv_store_stats __percpu *stats,
+					 enum req_op op, u32 bytes, bool error)
 {
 	if (error) {
 		this_cpu_inc(stats->errors);
@@ -85,9 +85,9 @@ static inline void hcv_stats_count(struct hcv_store_stats __percpu *stats,
 	}
 }
 
-/** hcv_stats_sum() - add up all processors' counters */
-void hcv_stats_sum(struct hcv_store_stats __percpu *stats,
-		   struct hcv_store_stats *sum);
+/** hcv_store_stats_sum() - add up all processors' counters */
+void hcv_store_stats_sum(struct hcv_store_stats __percpu *stats,
+			 struct hcv_store_stats *sum);
 
 /**
  * hcv_store_open() - open a formatted device

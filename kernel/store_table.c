@@ -204,8 +204,8 @@ static int hcv_table_load_entry(struct hcv_store *store, u32 obj,
 	tab->alloc_seq = max(tab->alloc_seq, ent->seq);
 	if (ret == -EUCLEAN || ret == -EBUSY) {
 		hcv_compat_err(extack,
-			       "extent table entry %u: volume %pUb, index %u is wrong or double",
-			       obj, &uuid, ent->index);
+			       "table entry %u: %pUb[%u] wrong or double", obj,
+			       &uuid, ent->index);
 		return -EUCLEAN;
 	}
 	return ret;
@@ -227,7 +227,7 @@ static int hcv_table_load_entries(struct hcv_store *store, u32 page,
 			ret = -EUCLEAN;
 		if (ret) {
 			hcv_compat_err(extack,
-				       "extent table entry %u is damaged",
+				       "table entry %u is damaged",
 				       first + slot);
 			return -EUCLEAN;
 		}

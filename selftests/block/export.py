@@ -1,0 +1,548 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# HCV-TEST: guest
+# TIMEOUT: 300
+# TAGS: fast smoke
+# DISK: 2G:serial=a
+# DISK: 2G:serial=b,lbs=4096
+"""Gate and exports: what a handle reaches and what not, beacons and leases,
+revocation with I/O in flight, handles that never come back, media errors."""
+
+import contextlib
+import errno
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+import hcvnl
+import hcvtest
+import ktap
+from hcvtest import BLOCK, EXTENT, HANDLE, META_OFF, META_SIZE, uuid_text
+
+A = hcvtest.disk_by_serial("a")
+B = hcvtest.disk_by_serial("b")
+LEASE_MS = 4500
+CONTROL = META_OFF		# of handle 0
+END = 1 << 62
+node = hcvtest.Node()
+
+
+def grant(vol="@v1", epoch=1, client="@n2", count=3):
+    return node.do("GRANT", STORE="@s1", VOL=vol, EPOCH=epoch, NODE=client,
+                   COUNT=count)
+
+
+@contextlib.contextmanager
+def exported(path=A, client="@n2", indexes="0-2", fmt=True):
+    """An export of a store with volume v1; yields the opened device."""
+    node.open(path, fmt=fmt)
+    try:
+        node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v1", INDEXES=indexes)
+        name = node.do("EXPORT_ADD", STORE="@s1", NODE=client)["DEVNAME"]
+        with hcvtest.Device(f"/dev/{name}") as dev:
+            yield dev
+    finally:
+        node.shut()
+
+
+def fails_io(what, action):
+    try:
+        action()
+    except OSError as e:
+        ktap.check_eq(what, errno.EIO, e.errno)
+    else:
+        ktap.check(f"{what} fails", False)
+
+
+def addr(handle, off=0):
+    return handle * HANDLE + off
+
+
+def objects(path):
+    """Offsets on the device: area 0, data and metadata of extents 0..2."""
+    sb = hcvtest.read_super(path)
+    return sb["vol_off"], [sb["data_off"] + i * EXTENT for i in range(3)], \
+        [sb["meta_off"] + i * META_SIZE for i in range(3)]
+
+
+def check_reach(path):
+    with exported(path) as dev:
+        first = grant()["FIRST"]
+        area, data, meta = objects(path)
+        where = [(addr(first), area), (addr(first, (256 << 10) - BLOCK),
+                                       area + (256 << 10) - BLOCK)]
+        for i in range(3):
+            for off in (0, EXTENT - BLOCK):
+                where.append((addr(first + 1 + i, off), data[i] + off))
+            for off in (0, META_SIZE - BLOCK):
+                where.append((addr(first + 1 + i, META_OFF + off),
+                              meta[i] + off))
+        for export_off, off in where:
+            want = os.urandom(BLOCK)
+            dev.write(export_off, want)
+            dev.flush()
+            ktap.check(f"on the media at {off:#x}",
+                       hcvtest.device_read(path, off) == want)
+            ktap.check("read back", dev.read(export_off) == want)
+        big = os.urandom(1 << 20)
+        dev.write(addr(first + 2, 5 << 20), big)
+        ktap.check("1 MiB", dev.read(addr(first + 2, 5 << 20), 1 << 20) == big)
+
+
+def test_reach():
+    check_reach(A)
+
+
+def test_reach_4096():
+    check_reach(B)
+
+
+def test_out_of_reach():
+    with exported() as dev:
+        first = grant()["FIRST"]
+        dev.read(addr(first + 3))
+        for what, off, size in (
+                ("before the grant", addr(first - 1), BLOCK),
+                ("handle 1", addr(1), BLOCK),
+                ("handle 0", 2 << 20, BLOCK),
+                ("an extent that is not there", addr(first + 4), BLOCK),
+                ("behind the grant", addr(first + 1024), BLOCK),
+                ("far away", addr(1 << 32), BLOCK),
+                ("behind the area", addr(first, 256 << 10), BLOCK),
+                ("over the area's end", addr(first, (256 << 10) - BLOCK),
+                 2 * BLOCK),
+                ("over the data's end", addr(first + 1, EXTENT - BLOCK),
+                 2 * BLOCK),
+                ("behind the metadata", addr(first + 1, META_OFF + META_SIZE),
+                 BLOCK),
+                ("over the metadata's end",
+                 addr(first + 1, META_OFF + META_SIZE - BLOCK), 2 * BLOCK),
+                ("two control windows", CONTROL, 2 * BLOCK)):
+            fails_io(f"read {what}", lambda o=off, s=size: dev.read(o, s))
+            fails_io(f"write {what}",
+                     lambda o=off, s=size: dev.write(o, bytes(s)))
+        fails_io("write control", lambda: dev.write(CONTROL, bytes(BLOCK)))
+        fails_io("write edge", lambda: dev.write(0, bytes(BLOCK)))
+        for off in (0, (1 << 20) - BLOCK, END - (1 << 20), END - BLOCK):
+            ktap.check("edges are zero", not any(dev.read(off)))
+        fails_io("read over the edge",
+                 lambda: dev.read((1 << 20) - BLOCK, 2 * BLOCK))
+
+
+def test_foreign_handles():
+    with exported() as dev:
+        mine, other = grant()["FIRST"], grant(client="@n3", epoch=2)["FIRST"]
+        dev.read(addr(mine + 1))
+        fails_io("another client's handle", lambda: dev.read(addr(other + 1)))
+        name = node.do("EXPORT_ADD", STORE="@s1", NODE="@n3")["DEVNAME"]
+        with hcvtest.Device(f"/dev/{name}") as second:
+            second.read(addr(other + 1))
+            fails_io("the other way", lambda: second.read(addr(mine + 1)))
+
+
+def test_exports():
+    with exported() as dev:
+        path = "/sys/block/" + os.path.basename(dev.path)
+        queue = {name: Path(f"{path}/queue/{name}").read_text().strip()
+                 for name in ("logical_block_size", "write_cache", "fua",
+                              "discard_max_bytes", "write_zeroes_max_bytes")}
+        ktap.check_eq("limits", {
+            "logical_block_size": "4096", "write_cache": "write back",
+            "fua": "1", "discard_max_bytes": "0",
+            "write_zeroes_max_bytes": "0"}, queue)
+        again = node.do("EXPORT_ADD", STORE="@s1", NODE="@n2")["DEVNAME"]
+        ktap.check_eq("repeated", os.path.basename(dev.path), again)
+        node.fails(errno.EBUSY, "is open", "EXPORT_DEL", STORE="@s1",
+                   NODE="@n2")
+        node.fails(errno.ENOENT, "no such export", "EXPORT_DEL", STORE="@s1",
+                   NODE="@n3")
+        node.fails(errno.EBUSY, "exports", "STORE_CLOSE", STORE="@s1")
+        node.do("EXPORT_ADD", STORE="@s1", NODE="@n3")
+        grant(client="@n3")
+        node.fails(errno.EBUSY, "has grants", "EXPORT_DEL", STORE="@s1",
+                   NODE="@n3")
+        ktap.check_eq("dump", [(uuid_text("@n2"), 1), (uuid_text("@n3"), 0)],
+                      [(e["NODE"], e["OPENERS"])
+                       for e in node.dump("EXPORT_GET")])
+
+
+def test_flush():
+    """A FLUSH and FUA reach the store's device."""
+    with exported() as dev:
+        first = grant()["FIRST"]
+
+        def flushes():
+            # field 16 of stat: flush requests completed
+            stat = Path(f"/sys/block/{os.path.basename(A)}/stat").read_text()
+            return int(stat.split()[15])
+        before = flushes()
+        dev.write(addr(first + 1), bytes(BLOCK))
+        ktap.check_eq("a plain write", before, flushes())
+        dev.flush()
+        ktap.check_eq("fsync", before + 1, flushes())
+        dev.write(addr(first + 1), bytes(BLOCK), os.RWF_DSYNC)
+        ktap.check("FUA", flushes() > before + 1)
+        got = node.do("STORE_GET", STORE="@s1")
+        ktap.check("counted", got["FLUSH_IOS"] > 0 and got["WRITE_IOS"] > 0)
+
+
+def test_grants():
+    with exported(indexes="0") as dev:
+        one = grant(count=2)
+        ktap.check_eq("rounded up", 1024, one["COUNT"])
+        ktap.check_eq("repeated", one, grant(count=2))
+        ktap.check_eq("within", one, grant(count=1024))
+        fails_io("not yet", lambda: dev.read(addr(one["FIRST"] + 2)))
+        node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v1", INDEXES="1,1300")
+        dev.read(addr(one["FIRST"] + 2))
+        ktap.check_eq("next epoch", one["FIRST"] + 1024,
+                      grant(epoch=2)["FIRST"])
+        more = grant(count=1302)
+        ktap.check_eq("grown", (one["FIRST"], 2048),
+                      (more["FIRST"], more["COUNT"]))
+        ktap.check_eq("ranges", [(0, 1024), (1024, 1024)],
+                      [(r["base"], r["count"]) for r in more["RANGES"]])
+        second = more["RANGES"][1]["first"]
+        dev.read(addr(second + 1301 - 1024))
+        fails_io("hole", lambda: dev.read(addr(second)))
+        ktap.check_eq("merged", [(0, 1024), (1024, 2048)],
+                      [(r["base"], r["count"])
+                       for r in grant(count=3000)["RANGES"]])
+        node.fails(errno.ENOENT, "nothing of this volume", "GRANT",
+                   STORE="@s1", VOL="@v9", EPOCH=1, NODE="@n2", COUNT=1)
+        node.fails(errno.EINVAL, "a grant has", "GRANT", STORE="@s1",
+                   VOL="@v1", EPOCH=1, NODE="@n2", COUNT=(1 << 24) + 2)
+        node.fails(errno.EBUSY, "grant", "STORE_EXTENT_DEL", STORE="@s1",
+                   VOL="@v1")
+        node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        fails_io("revoked", lambda: dev.read(addr(second + 1301 - 1024)))
+        dev.read(addr(one["FIRST"] + 1024 + 1))
+        node.fails(errno.ESTALE, "epoch 1 is revoked here, up to 1", "GRANT",
+                   STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1)
+        # Also for a volume that was never granted here.
+        node.do("REVOKE", STORE="@s1", VOL="@v5", EPOCH=7)
+        node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v5", INDEXES="0")
+        node.fails(errno.ESTALE, "epoch 7 is revoked", "GRANT", STORE="@s1",
+                   VOL="@v5", EPOCH=7, NODE="@n2", COUNT=1)
+        grant(vol="@v5", epoch=8)
+
+
+def test_handles_never_return():
+    seen = set()
+    for fmt in (True, False, False):
+        with exported(fmt=fmt):
+            for epoch in range(1, 4):
+                first = grant(epoch=epoch)["FIRST"]
+                ktap.check("a new handle", first not in seen)
+                seen.add(first)
+            after_crash = hcvtest.read_super(A)["handle_next"]
+            ktap.check("reserved before use", after_crash >= max(seen) + 1024)
+
+
+def test_handles_run_out():
+    node.format(A)
+    for copy in range(2):
+        hcvtest.patch_super(A, copy, handle_next=(1 << 33) - 3 * 1024)
+    with exported(fmt=False):
+        grant(epoch=1)
+        grant(epoch=2)
+        node.fails(errno.ENOSPC, "", "GRANT", STORE="@s1", VOL="@v1", EPOCH=3,
+                   NODE="@n2", COUNT=1)
+        ktap.check_eq("the edge stays free", (1 << 33) - 1024,
+                      hcvtest.read_super(A)["handle_next"])
+
+
+def lease_of(vol="@v1", client="@n2"):
+    return [g["LEASE_MS"] for g in node.dump("GRANT_GET")
+            if g["VOL"] == uuid_text(vol) and g["NODE"] == uuid_text(client)]
+
+
+def test_beacon():
+    with exported() as dev:
+        node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v2", INDEXES="0")
+        grant()
+        grant(vol="@v2", client="@n3")
+        store = node.do("STORE_GET", STORE="@s1")
+        ktap.check_eq("no lease before", [0], lease_of())
+        begin = time.monotonic()
+        ctl, revoked = hcvtest.control(dev.read(CONTROL))
+        ktap.check("sealed", ctl["good"])
+        ktap.check_eq("magic", 0x43564348, ctl["magic"])
+        ktap.check_eq("ids", (hcvnl.parse_uuid("@s1"), store["INCARNATION"]),
+                      (ctl["store"], ctl["incarnation"]))
+        ktap.check_eq("nothing revoked", (0, {}, 0),
+                      (ctl["revoke_seq"], revoked, ctl["flags"]))
+        left = lease_of()[0]
+        spent = (time.monotonic() - begin) * 1000
+        ktap.check("lease", LEASE_MS - spent - 1 <= left <= LEASE_MS,
+                   f"{left} ms, {spent} ms later")
+        ktap.check_eq("not another client's", [0], lease_of("@v2", "@n3"))
+        node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        node.do("REVOKE", STORE="@s1", VOL="@v2", EPOCH=1)
+        ctl, revoked = hcvtest.control(dev.read(CONTROL))
+        ktap.check_eq("own revocations only",
+                      ({hcvnl.parse_uuid("@v1"): 1}, 2),
+                      (revoked, ctl["revoke_seq"]))
+        grant(epoch=5)
+        node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=9)
+        _, revoked = hcvtest.control(dev.read(CONTROL))
+        ktap.check_eq("highest epoch", {hcvnl.parse_uuid("@v1"): 5}, revoked)
+
+
+def test_beacon_overflow():
+    """More revocations than a window holds: all are."""
+    with exported() as dev:
+        grant()
+        for i in range(161):
+            vol = f"@w{i % 7}"
+            vol = f"@w{i}"
+            node.do("STORE_EXTENT_ADD", STORE="@s1", VOL=vol, INDEXES="0")
+            grant(vol=vol)
+            node.fence("@s1", vol, 1)
+            node.do("STORE_EXTENT_DEL", STORE="@s1", VOL=vol)
+            if i == 159:
+                ctl, revoked = hcvtest.control(dev.read(CONTROL))
+                ktap.check_eq("full", (160, 0), (len(revoked), ctl["flags"]))
+                hcvtest.wait_for(lambda: lease_of() == [0], 6, "end of lease")
+        ctl, _ = hcvtest.control(dev.read(CONTROL))
+        ktap.check_eq("all", 1, ctl["flags"])
+        ktap.check_eq("which gives no lease", [0], lease_of())
+
+
+def test_lease_ends():
+    with exported() as dev:
+        first = grant()["FIRST"]
+        dev.read(CONTROL)
+        begin = time.monotonic()
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        ktap.check("lease is out", 0 < got["LEASE_MS"] <= LEASE_MS, str(got))
+        dev.read(CONTROL)
+        node.fence("@s1", "@v1", 1)
+        spent = time.monotonic() - begin
+        ktap.check("waited out, not extended", 4 < spent < 4.5 + 2 *
+                   hcvtest.SCALE, f"{spent:.1f} s")
+        # An I/O that was let in is a lease, too.
+        first = grant(epoch=2)["FIRST"]
+        hcvtest.wait_for(lambda: lease_of() == [0], 6, "end of lease")
+        dev.read(addr(first + 1))
+        ktap.check("lease of an I/O", lease_of()[0] > 0)
+
+
+def test_close_waits_for_leases():
+    with exported() as dev:
+        grant()
+        dev.read(CONTROL)
+        node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        hcvtest.wait_for(lambda: node.dump("GRANT_GET")[0]["INFLIGHT"] == 0, 5,
+                         "drain")
+        begin = time.monotonic()
+        os.close(dev.fd)
+        node.do("EXPORT_DEL", STORE="@s1", NODE="@n2")
+        node.do("STORE_CLOSE", STORE="@s1")
+        ktap.check("waited", time.monotonic() - begin > 1)
+        ktap.check_eq("flags", 3, hcvtest.read_super(A)["flags"])
+        node.open(A, fmt=False)
+        dev.fd = os.open("/dev/null", os.O_RDONLY)
+
+
+def test_silence_after_crash():
+    node.format(A)
+    for copy in range(2):
+        hcvtest.patch_super(A, copy, flags=0)
+    node.open(A, fmt=False)
+    begin = time.monotonic()
+    got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=3)
+    ktap.check("silent", 1000 < got["LEASE_MS"] <= LEASE_MS, str(got))
+    node.fence("@s1", "@v1", 3)
+    ktap.check("for one lease", time.monotonic() - begin > 3)
+    node.shut()
+    node.open(A, fmt=False)
+    got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=3)
+    ktap.check_eq("none after a clean close", 0, got["LEASE_MS"])
+    node.shut()
+
+
+class Writers:
+    """Threads that write a growing number to their own blocks."""
+
+    def __init__(self, path, base, count=4):
+        self.path, self.base, self.errors = path, base, 0
+        self.stop = False
+        self.threads = [threading.Thread(target=self.work, args=(i,))
+                        for i in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, i):
+        num = 0
+        with hcvtest.Device(self.path) as dev:
+            while not self.stop:
+                num += 1
+                try:
+                    dev.write(self.base + i * BLOCK,
+                              num.to_bytes(8, "little") * (BLOCK // 8))
+                except OSError:
+                    self.errors += 1
+                    return
+
+    def join(self):
+        self.stop = True
+        for thread in self.threads:
+            thread.join()
+
+
+def test_revoke_under_load():
+    """Nothing lands on the media once a revocation reports zero."""
+    hcvtest.run("modprobe", "dm-delay")
+    sectors = (2 << 30) // 512
+    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
+    try:
+        with exported(slow) as dev:
+            first = grant()["FIRST"]
+            hcvtest.dm_reload(
+                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 700")
+            writers = Writers(dev.path, addr(first + 1))
+            time.sleep(0.3)
+            got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+            ktap.check("in flight", got["INFLIGHT"] > 0, str(got))
+            fails_io("no entry", lambda: dev.read(addr(first + 1)))
+            node.fails(errno.EBUSY, "in flight", "STORE_EXTENT_DEL",
+                       STORE="@s1", VOL="@v1")
+            node.fence("@s1", "@v1", 1)
+            data = objects(A)[1][0]
+            before = hcvtest.device_read(A, data, 4 * BLOCK)
+            writers.join()
+            ktap.check_eq("writers refused", 4, writers.errors)
+            time.sleep(1.5)
+            ktap.check("nothing landed", before ==
+                       hcvtest.device_read(A, data, 4 * BLOCK))
+            ktap.check("something had", any(before))
+    finally:
+        hcvtest.dm_remove("slow")
+
+
+@contextlib.contextmanager
+def listening():
+    """A list that events come into."""
+    client, seen, end = hcvnl.Client(), [], threading.Event()
+    client.genl.sock.setsockopt(hcvnl.SOL_NETLINK,
+                                hcvnl.NETLINK_ADD_MEMBERSHIP,
+                                client.groups["events"])
+    client.genl.sock.settimeout(0.2)
+
+    def listen():
+        while not end.is_set():
+            with contextlib.suppress(TimeoutError):
+                for kind, _, _, data in client.genl.receive():
+                    if kind == client.family:
+                        seen.append(client.codec.decode(data[4:]))
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        end.set()
+        thread.join()
+
+
+def event(seen, kind):
+    return hcvtest.wait_for(
+        lambda: next((e for e in seen if e["EVENT"] == kind), None), 10, kind)
+
+
+def test_media_errors():
+    """A failed read is an error, a failed write ends the store."""
+    sectors = (2 << 30) // 512
+    hcvtest.run("modprobe", "dm-flakey")
+    whole = f"0 {sectors} linear {A} 0"
+    bad = hcvtest.dm_create("bad", whole)
+    try:
+        with listening() as seen, exported(bad) as dev:
+            first = grant()["FIRST"]
+            hcvtest.dm_reload("bad", f"0 {sectors} error")
+            fails_io("read", lambda: dev.read(addr(first + 1)))
+            got = event(seen, "MEDIA_ERROR")
+            ktap.check_eq("event", (uuid_text("@s1"), uuid_text("@v1"),
+                                    "read"),
+                          (got["STORE"], got["VOL"], got["TEXT"]))
+            hcvtest.dm_reload("bad", whole)
+            dev.read(addr(first + 1))
+            hcvtest.dm_reload("bad", f"0 {sectors} error")
+            fails_io("write", lambda: dev.write(addr(first + 1), bytes(BLOCK)))
+            got = event(seen, "STORE_FAILED")
+            ktap.check_eq("event", (uuid_text("@s1"), "write"),
+                          (got["STORE"], got["TEXT"]))
+            hcvtest.dm_reload("bad", whole)
+            fails_io("old handles are dead",
+                     lambda: dev.read(addr(first + 1)))
+            fails_io("flush", dev.flush)
+            ktap.check("beacons go on",
+                       hcvtest.control(dev.read(CONTROL))[0]["good"])
+            got = node.do("STORE_GET", STORE="@s1")
+            ktap.check_eq("flag", "FAILED", got["STORE_FLAGS"])
+            ktap.check("counted", got["ERRORS"] >= 2)
+            node.fails(errno.EIO, "has failed", "STORE_EXTENT_ADD",
+                       STORE="@s1", VOL="@v1", INDEXES="3")
+        ktap.check_eq("not clean", 0, hcvtest.read_super(A)["flags"])
+        with exported(bad, fmt=False) as dev:
+            dev.read(addr(grant()["FIRST"] + 1))
+    finally:
+        hcvtest.dm_remove("bad")
+
+
+def test_failed_table_update():
+    """A table that may or may not be on the media latches the store."""
+    sectors = (2 << 30) // 512
+    bad = hcvtest.dm_create("bad", f"0 {sectors} linear {A} 0")
+    try:
+        with listening() as seen:
+            node.open(bad)
+            hcvtest.dm_reload("bad", f"0 2048 linear {A} 0\n2048 2048 error\n"
+                              f"4096 {sectors - 4096} linear {A} 4096")
+            node.fails(errno.EIO, "", "STORE_EXTENT_ADD", STORE="@s1",
+                       VOL="@v1", INDEXES="0-2")
+            ktap.check_eq("event", "extent table update",
+                          event(seen, "STORE_FAILED")["TEXT"])
+            ktap.check_eq("not taken", {}, node.extents())
+            node.shut()
+        hcvtest.dm_reload("bad", f"0 {sectors} linear {A} 0")
+        node.open(bad, fmt=False)
+        node.shut()
+    finally:
+        hcvtest.dm_remove("bad")
+
+
+def test_dumps_under_change():
+    """Whoever is there during a whole dump is in it once."""
+    with exported():
+        for i in range(40):
+            node.do("EXPORT_ADD", STORE="@s1", NODE=f"@m{i}")
+            grant(client=f"@m{i}")
+        stop = threading.Event()
+
+        def churn():
+            other, i = hcvtest.Node(), 0
+            while not stop.is_set():
+                i += 1
+                other.do("GRANT", STORE="@s1", VOL="@v1", EPOCH=1 + i,
+                         NODE=f"@t{i}", COUNT=1)
+                other.do("EXPORT_ADD", STORE="@s1", NODE=f"@t{i}")
+        thread = threading.Thread(target=churn)
+        thread.start()
+        want = sorted(uuid_text(f"@m{i}") for i in range(40))
+        try:
+            for _ in range(10):
+                for cmd in ("EXPORT_GET", "GRANT_GET"):
+                    got = [e["NODE"] for e in node.dump(cmd)]
+                    ktap.check_eq(cmd, want,
+                                  sorted(n for n in got if n in want))
+        finally:
+            stop.set()
+            thread.join()
+
+
+ktap.main(globals())
