@@ -21,6 +21,7 @@
 #include "core/placement.h"
 #include "identity.h"
 #include "jout.h"
+#include "member.h"
 
 #define HCV_PENDING	"pending.json"
 
@@ -210,6 +211,25 @@ static int hcv_cluster_enter(struct hcv_api_req *req, struct hcv_meta *m,
 	return hcv_error_meta(&req->err, res, "metadata store");
 }
 
+/* Until this node is seen to live; it is a member in any case. */
+static void hcv_cluster_wait_live(struct hcv_api_req *req)
+{
+	const struct hcv_snap_node *n;
+	struct hcv_snap *s;
+	bool live = false;
+	uint64_t seq = 0;
+
+	while (!live) {
+		s = hcv_snap_wait(req->agent, seq, req->job->deadline_ms);
+		if (!s)
+			return;
+		seq = s->seq;
+		n = hcv_snap_node(s, hcv_agent_id(req->agent)->node);
+		live = n && n->i.live;
+		hcv_snap_put(s);
+	}
+}
+
 /* node.json is what makes it final. */
 static int hcv_cluster_settle(struct hcv_api_req *req, struct hcv_meta *m,
 			      const struct hcv_identity *id)
@@ -227,7 +247,8 @@ static int hcv_cluster_settle(struct hcv_api_req *req, struct hcv_meta *m,
 	hcv_event_emit(req->agent, HCV_SEV_INFO, "node", NULL,
 		       "%s belongs to cluster %s now", id->name,
 		       id->cluster_name);
-	hcv_state_kick(req->agent);
+	hcv_member_kick(req->agent);
+	hcv_cluster_wait_live(req);
 	hcv_jo_str(req->result, "cluster", id->cluster);
 	hcv_jo_str(req->result, "cluster_name", id->cluster_name);
 	hcv_jo_str(req->result, "node", id->node);

@@ -203,7 +203,7 @@ static void *hcv_member_thread(void *arg)
 	return NULL;
 }
 
-static void hcv_member_renew(struct hcv_agent *a)
+void hcv_member_kick(struct hcv_agent *a)
 {
 	pthread_mutex_lock(&a->member->lock);
 	a->member->renew = true;
@@ -589,7 +589,7 @@ static void hcv_member_snapshot(struct hcv_agent *a, struct hcv_snap *s)
 	n = hcv_snap_node(s, id->node);
 	/* a lease that we have, and nobody sees: the key was deleted */
 	if (n && !n->i.live && hcv_member_lease(a))
-		hcv_member_renew(a);
+		hcv_member_kick(a);
 	hcv_member_reconcile(a, s);
 }
 

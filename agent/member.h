@@ -11,6 +11,9 @@ int hcv_member_start(struct hcv_agent *a);
 /** hcv_member_exit() - join the thread; the lease is left to run out */
 void hcv_member_exit(struct hcv_agent *a);
 
+/** hcv_member_kick() - the node has just become a member: get a lease now */
+void hcv_member_kick(struct hcv_agent *a);
+
 /**
  * hcv_member_module() - what the module last said of itself
  * @m: may be NULL

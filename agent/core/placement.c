@@ -200,7 +200,7 @@ static int hcv_place_compare(const struct hcv_place_score *a,
 /* The best store for the next replica, or nr. */
 static size_t hcv_place_pick(const struct hcv_place_state *ps)
 {
-	struct hcv_place_score best, sc;
+	struct hcv_place_score best = { 0 }, sc;
 	size_t i, found = ps->nr;
 	int cmp;
 
@@ -252,7 +252,11 @@ static int hcv_place_fail(struct hcv_place_state *ps)
 	unsigned int need = ps->want->replicas;
 	char *why = ps->row->why;
 
-	if (ready < need)
+	if (!ready)
+		snprintf(why, HCV_ERR_SIZE,
+			 "no store is ready for new extents%s",
+			 ps->want->degraded ? "" : " and live");
+	else if (ready < need)
 		snprintf(why, HCV_ERR_SIZE,
 			 "%u replica%s on different %ss need%s %u %s%s with a store that is ready; there %s %u",
 			 need, need > 1 ? "s" : "", what, need > 1 ? "" : "s",

@@ -100,7 +100,9 @@ static const struct place_case place_cases[] = {
 	{ "owner elsewhere", "1:0 2:0", 1, 1, HCV_DOM_NODE, "9", "", 0, false,
 	  "A" },
 	{ "nothing at all", "", 1, 1, HCV_DOM_DISK, "1", "", 0, false, "",
-	  "there are 0" },
+	  "no store is ready" },
+	{ "too few with a reason in the singular", "1:0", 3, 1, HCV_DOM_DISK,
+	  "1", "", 0, false, "", "there is 1" },
 };
 
 static void place_case_desc(const struct place_case *c, char *desc)
