@@ -100,6 +100,44 @@ static inline struct gendisk *hcv_compat_disk(struct gendisk *from)
 }
 #endif
 
+/*
+ * v6.5 d32e2bf83791, ae220766d87c: ->open(disk, mode), ->release(disk).
+ * HCV_COMPAT_BLK_OPEN(name, fn) defines the operation @name, which calls
+ * int fn(struct gendisk *, bool write); HCV_COMPAT_BLK_RELEASE likewise
+ * for void fn(struct gendisk *).
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define HCV_COMPAT_BLK_OPEN_DECL(name)					\
+int name(struct block_device *bdev, fmode_t mode)
+#define HCV_COMPAT_BLK_RELEASE_DECL(name)				\
+void name(struct gendisk *disk, fmode_t mode)
+#define HCV_COMPAT_BLK_OPEN(name, fn)					\
+int name(struct block_device *bdev, fmode_t mode)			\
+{									\
+	return fn(bdev->bd_disk, mode & FMODE_WRITE);			\
+}
+#define HCV_COMPAT_BLK_RELEASE(name, fn)				\
+void name(struct gendisk *disk, fmode_t mode)				\
+{									\
+	fn(disk);							\
+}
+#else
+#define HCV_COMPAT_BLK_OPEN_DECL(name)					\
+int name(struct gendisk *disk, blk_mode_t mode)
+#define HCV_COMPAT_BLK_RELEASE_DECL(name)				\
+void name(struct gendisk *disk)
+#define HCV_COMPAT_BLK_OPEN(name, fn)					\
+int name(struct gendisk *disk, blk_mode_t mode)				\
+{									\
+	return fn(disk, mode & BLK_OPEN_WRITE);				\
+}
+#define HCV_COMPAT_BLK_RELEASE(name, fn)				\
+void name(struct gendisk *disk)						\
+{									\
+	fn(disk);							\
+}
+#endif
+
 #define HCV_DISK_WRITE_CACHE	BIT(0)
 #define HCV_DISK_FUA		BIT(1)
 #define HCV_DISK_STABLE_WRITES	BIT(2)
@@ -111,6 +149,8 @@ static inline struct gendisk *hcv_compat_disk(struct gendisk *from)
  * @phys_bytes: physical block size and smallest sensible I/O
  * @io_opt: optimal I/O size in bytes, 0: none
  * @max_hw_sectors: largest request, 0: the kernel's default
+ * @chunk_sectors: boundary that no request crosses, 0: none
+ * @max_segments: segments of a request, 0: the kernel's default
  * @discard_sectors: largest discard, 0: none
  * @discard_bytes: discard granularity
  * @zeroes_sectors: largest write zeroes, 0: none
@@ -122,6 +162,8 @@ struct hcv_disk_limits {
 	u32 phys_bytes;
 	u32 io_opt;
 	u32 max_hw_sectors;
+	u32 chunk_sectors;
+	u32 max_segments;
 	u32 discard_sectors;
 	u32 discard_bytes;
 	u32 zeroes_sectors;
@@ -140,6 +182,10 @@ static inline void hcv_compat_set_limits(struct request_queue *q,
 	blk_queue_io_opt(q, l->io_opt);
 	if (l->max_hw_sectors)
 		blk_queue_max_hw_sectors(q, l->max_hw_sectors);
+	if (l->chunk_sectors)
+		blk_queue_chunk_sectors(q, l->chunk_sectors);
+	if (l->max_segments)
+		blk_queue_max_segments(q, l->max_segments);
 	blk_queue_max_discard_sectors(q, l->discard_sectors);
 	q->limits.discard_granularity = l->discard_bytes;
 	blk_queue_max_write_zeroes_sectors(q, l->zeroes_sectors);
@@ -186,6 +232,8 @@ static inline void hcv_compat_limits(const struct hcv_disk_limits *l,
 	lim->io_min = l->phys_bytes;
 	lim->io_opt = l->io_opt;
 	lim->max_hw_sectors = l->max_hw_sectors;
+	lim->chunk_sectors = l->chunk_sectors;
+	lim->max_segments = l->max_segments;
 	lim->max_hw_discard_sectors = l->discard_sectors;
 	lim->discard_granularity = l->discard_bytes;
 	lim->max_write_zeroes_sectors = l->zeroes_sectors;

@@ -10,30 +10,52 @@
 #include <linux/rcupdate.h>
 
 #include "export.h"
+#include "io.h"
 #include "netlink.h"
 #include "store.h"
 #include "version.h"
+#include "volume.h"
+
+/* In the order of going up; going down is the reverse. */
+static const struct {
+	int (*init)(void);
+	void (*exit)(void);
+} hcv_rooms[] = {
+	{ hcv_export_init,	hcv_export_exit },
+	{ hcv_rw_init,		hcv_rw_exit },
+	{ hcv_rmw_init,		hcv_rmw_exit },
+	{ hcv_zero_init,	hcv_zero_exit },
+	{ hcv_commit_init,	hcv_commit_exit },
+	{ hcv_sync_init,	hcv_sync_exit },
+	{ hcv_front_init,	hcv_front_exit },
+	{ hcv_volume_init,	hcv_volume_exit },
+	{ hcv_netlink_init,	hcv_netlink_exit },
+};
 
 static int __init hcv_main_init(void)
 {
-	int ret;
+	int i, ret;
 
-	ret = hcv_export_init();
-	if (ret)
-		return ret;
-	ret = hcv_netlink_init();
-	if (ret)
-		goto err_export;
+	for (i = 0; i < ARRAY_SIZE(hcv_rooms); i++) {
+		ret = hcv_rooms[i].init();
+		if (ret)
+			goto err_rooms;
+	}
 	return 0;
 
-err_export:
-	hcv_export_exit();
+err_rooms:
+	while (--i >= 0)
+		hcv_rooms[i].exit();
 	return ret;
 }
 
 static void __exit hcv_main_exit(void)
 {
-	hcv_netlink_exit();
+	int i;
+
+	for (i = ARRAY_SIZE(hcv_rooms) - 1; i > 0; i--)
+		hcv_rooms[i].exit();
+	/* Exports before stores; volumes were gone before both. */
 	hcv_export_exit();
 	hcv_store_exit();
 	/* Grants and chunks are freed by RCU callbacks. */

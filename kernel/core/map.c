@@ -712,13 +712,12 @@ static bool map_older_knows(struct hcv_slot *slot, u32 blk)
 	return false;
 }
 
-/* Clear blocks of a slot; map->lock held. Returns whether nothing is left. */
-static bool map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
+/* Clear blocks of a slot; map->lock held. */
+static void map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
 			   struct hcv_bm **spare)
 {
 	struct hcv_ext *ext = hcv_map_slot_ext(slot);
 	struct hcv_bm *bm;
-	bool empty;
 	u32 i;
 
 	spin_lock(&ext->lock);
@@ -733,11 +732,49 @@ static bool map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
 		if (!map_older_knows(slot, i))
 			clear_bit(i, bm->zero);
 	}
-	empty = bitmap_empty(bm->data, HCV_SLOT_BLOCKS) &&
-		!rcu_access_pointer(slot->older);
 	rcu_read_unlock();
 	spin_unlock(&ext->lock);
+}
+
+/* The current slot of a mib if nothing is in it; map->lock held. */
+static struct hcv_slot *map_empty_slot(struct hcv_map *map,
+				       struct hcv_mibent *ent)
+{
+	struct hcv_slot *slot = rcu_dereference_protected(ent->slot, true);
+	struct hcv_bm *bm;
+
+	if (!slot || slot->gen != map->cur_gen ||
+	    rcu_access_pointer(slot->older))
+		return NULL;
+	bm = rcu_dereference_protected(slot->bm, true);
+	return bm && bitmap_empty(bm->data, HCV_SLOT_BLOCKS) ? slot : NULL;
+}
+
+bool hcv_map_is_empty(struct hcv_map *map, u32 mib)
+{
+	struct hcv_mibent *ent;
+	unsigned long flags;
+	bool empty;
+
+	spin_lock_irqsave(&map->lock, flags);
+	ent = map_entry(map, mib);
+	empty = ent && map_empty_slot(map, ent);
+	spin_unlock_irqrestore(&map->lock, flags);
 	return empty;
+}
+
+void hcv_map_reap(struct hcv_map *map, u32 mib)
+{
+	struct hcv_mibent *ent;
+	struct hcv_slot *slot;
+	unsigned long flags;
+
+	spin_lock_irqsave(&map->lock, flags);
+	ent = map_entry(map, mib);
+	slot = ent ? map_empty_slot(map, ent) : NULL;
+	if (slot)
+		map_unlink(map, ent, slot);
+	spin_unlock_irqrestore(&map->lock, flags);
 }
 
 int hcv_map_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr, bool discard,
@@ -767,13 +804,9 @@ again:
 		goto again;
 	}
 	if (slot && !older) {
-		bool empty = map_clear_bits(slot, blk, nr, &spare);
-
+		map_clear_bits(slot, blk, nr, &spare);
 		WRITE_ONCE(slot->stamp, READ_ONCE(map->v));
-		if (empty)
-			map_unlink(map, ent, slot);
-		else
-			hcv_map_dirty(map, slot);
+		hcv_map_dirty(map, slot);
 	}
 	spin_unlock_irqrestore(&map->lock, flags);
 	if (spare)

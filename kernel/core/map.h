@@ -315,12 +315,20 @@ void hcv_map_dirty(struct hcv_map *map, struct hcv_slot *slot);
  *	layer without a slot)
  * @gfp: for bitmaps
  *
- * A slot in which nothing is left leaves the map and goes to map->freeing.
  * Context: any; the caller holds the busy bits.
  * Return: 0, -ENOSPC, -ENOMEM.
  */
 int hcv_map_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr, bool discard,
 		  gfp_t gfp);
+/** hcv_map_is_empty() - whether the mib's slot may be reaped; approximate */
+bool hcv_map_is_empty(struct hcv_map *map, u32 mib);
+/**
+ * hcv_map_reap() - take a slot without data, over no older layer, out
+ *
+ * Does nothing if that is not so any more. It goes to map->freeing.
+ * Context: any; the caller holds the busy bits of the whole mib.
+ */
+void hcv_map_reap(struct hcv_map *map, u32 mib);
 /**
  * hcv_map_freed() - take the list of freed slots; their pages are dirty
  *

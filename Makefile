@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The entry for people.  Kbuild describes the module to the kernel's build.
+
+ifneq ($(KERNELRELEASE),)
+include $(src)/Kbuild
+else
+
+SHELL := /bin/bash
+BUILD ?= build
+KVER ?= 6.1
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+HCV_CACHE ?= $(HOME)/.cache/hcivol
+export HCV_CACHE
+
+# KDIR, when given, is used as it is; else the headers come with tools/dev/deps.
+KDIR ?= $(shell tools/dev/kernel-path $(KVER) kdir 2>/dev/null)
+SPARSE ?= $(if $(shell command -v sparse),1,0)
+
+.DEFAULT_GOAL := all
+
+.PHONY: all
+all: modules agent tools
+
+##@ Main
+.PHONY: help
+help: ## explain every target
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-zA-Z0-9_-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' \
+	  $(MAKEFILE_LIST)
+	@printf '\nVariables: KVER=6.1|6.12|debug (%s)  KDIR=%s  BUILD=%s  V=1\n' \
+	  '$(KVER)' '$(KDIR)' '$(BUILD)'
+
+.PHONY: deps
+deps: ## install what building and testing needs (Debian packages, as root)
+	$(Q)tools/dev/deps
+
+##@ Build
+.PHONY: modules
+modules: ## build build/KVER/hcivol.ko (KVER=6.1, 6.12 or debug; or KDIR=...)
+	$(Q)if [ -z '$(KDIR)' ] || [ ! -e '$(KDIR)/Makefile' ]; then \
+	  echo "make: no kernel headers in KDIR='$(KDIR)': run 'make deps', or install the package linux-headers-amd64 and pass KDIR=/lib/modules/\$$(uname -r)/build" >&2; exit 1; fi
+	$(Q)mkdir -p $(BUILD)/$(KVER)/src
+	$(Q)rsync -a --delete --include='/Kbuild' --include='/kernel/***' \
+	  --include='/uapi/***' --exclude='*' --filter='P *.o' --filter='P .*.cmd' \
+	  --filter='P *.ko' --filter='P *.mod' --filter='P *.mod.c' \
+	  --filter='P *.symvers' --filter='P *.order' ./ $(BUILD)/$(KVER)/src/
+	$(Q)$(MAKE) -s -C $(KDIR) M=$(abspath $(BUILD)/$(KVER)/src) W=1 \
+	  C=$(SPARSE) CHECK="sparse -Wno-unknown-attribute -Wno-flexible-array-array" modules
+	$(Q)cp $(BUILD)/$(KVER)/src/hcivol.ko $(BUILD)/$(KVER)/hcivol.ko
+
+-include agent/agent.mk
+-include tools/hcivol-inspect/inspect.mk
+-include selftests/unit/unit.mk
+-include agent/meta_test.mk
+
+endif

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making writes durable.
+ *
+ * A round, in this order:
+ *   1  the unflushed mibs become the flushing ones; freed slots are noted
+ *   2  images of dirty metadata pages are copied, as many as fit the batch
+ *   3  FLUSH to every replica: the data that the images speak of is durable
+ *   4  the images go to the other of each page's two places, on every replica
+ *   5  FLUSH to every replica; then 2 again while pages are left
+ * Bits set after 2 wait for the next round: a copy made after the FLUSH of 3 was
+ * sent could name a block that is not durable.  I/Os that want a flush join the
+ * next round that begins after they came.
+ *
+ * When a replica fails in a round, the round is void: its mibs are unflushed
+ * again, and it is run anew once the agent has confirmed the removal.  A FLUSH
+ * that failed is never sent to that replica again.
+ *
+ * One worker per volume; it sleeps, the I/O path never does for it.
+ */
+#include <linux/bio.h>
+#include <linux/completion.h>
+#include <linux/ktime.h>
+#include <linux/slab.h>
+
+#include "io.h"
+#include "rw.h"
+#include "volume.h"
+
+#define COMMIT_BATCH	64
+#define COMMIT_TICK_NS	(5ULL * NSEC_PER_SEC)
+
+struct commit_page {
+	struct hcv_ext *ext;
+	u32 page;
+	u64 seq;
+	u8 place;
+	void *buf;
+	atomic_t ok;
+	bool missed;
+};
+
+struct hcv_commit {
+	struct hcv_vol *vol;
+	spinlock_t lock;
+	struct list_head waiting;
+	struct list_head running;
+	struct work_struct work;
+	bool fail;
+	u64 last_ns;
+	atomic_t pending;
+	struct completion done;
+	u32 nr;
+	struct commit_page batch[COMMIT_BATCH];
+};
+
+struct commit_bio {
+	struct hcv_commit *commit;
+	struct commit_page *page;
+	struct hcv_leg leg;
+};
+
+static struct bio_set commit_bs;
+
+static struct commit_bio *commit_bio_of(struct bio *bio)
+{
+	return container_of(bio, struct commit_bio, leg.bio);
+}
+
+static void commit_put(struct hcv_commit *c)
+{
+	if (atomic_dec_and_test(&c->pending))
+		complete(&c->done);
+}
+
+static void commit_begin(struct hcv_commit *c)
+{
+	atomic_set(&c->pending, 1);
+	reinit_completion(&c->done);
+}
+
+/* Every bio ends: lower devices have time-outs. Seen as WAIT_FLUSH meanwhile */
+static void commit_wait(struct hcv_commit *c)
+{
+	commit_put(c);
+	wait_for_completion_io(&c->done);
+}
+
+static void commit_endio(struct bio *bio)
+{
+	struct commit_bio *cb = commit_bio_of(bio);
+	struct hcv_commit *c = cb->commit;
+	struct hcv_link *link = cb->leg.link;
+
+	if (bio->bi_status) {
+		if (cb->leg.strong)
+			WRITE_ONCE(c->fail, true);
+		atomic64_inc(&link->errors);
+		hcv_link_fail(link, -blk_status_to_errno(bio->bi_status),
+			      cb->page ? "metadata write" : "flush");
+	} else if (cb->page && cb->leg.strong) {
+		atomic_inc(&cb->page->ok);
+	}
+	percpu_ref_put(cb->leg.ref);
+	bio_put(bio);
+	commit_put(c);
+}
+
+/* A bio for a link that takes writes, or NULL. */
+static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
+			      blk_opf_t opf, struct commit_page *page)
+{
+	u8 state = READ_ONCE(link->state);
+	struct commit_bio *cb;
+	struct bio *bio;
+
+	if (!hcv_link_writable(state))
+		return NULL;
+	bio = bio_alloc_bioset(NULL, page ? 1 : 0, opf, GFP_NOIO, &commit_bs);
+	cb = commit_bio_of(bio);
+	if (!hcv_link_enter(link, &cb->leg)) {
+		bio_put(bio);
+		hcv_link_fail(link, ESTALE, "its gate is closed");
+		WRITE_ONCE(c->fail, true);
+		return NULL;
+	}
+	bio_set_dev(bio, link->bdev);
+	if (!link->local)
+		bio->bi_opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
+			       REQ_FAILFAST_DEV;
+	cb->commit = c;
+	cb->page = page;
+	cb->leg.link = link;
+	cb->leg.strong = state != HCV_LINK_SYNCING;
+	bio->bi_end_io = commit_endio;
+	atomic_inc(&c->pending);
+	return bio;
+}
+
+static void commit_flush(struct hcv_commit *c)
+{
+	struct hcv_vol *vol = c->vol;
+	struct bio *bio;
+	u32 i;
+
+	commit_begin(c);
+	for (i = 0; i < vol->nr_links; i++) {
+		bio = commit_bio(c, vol->link[i],
+				 REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, NULL);
+		if (bio)
+			hcv_submit_bio(bio);
+	}
+	commit_wait(c);
+}
+
+static void commit_write_page(struct hcv_commit *c, struct commit_page *cp)
+{
+	struct hcv_vol *vol = c->vol;
+	struct hcv_reps reps;
+	u32 i;
+
+	rcu_read_lock();
+	reps = *hcv_reps(cp->ext);
+	rcu_read_unlock();
+	for (i = 0; i < reps.nr; i++) {
+		struct hcv_link *link = vol->link[reps.rep[i].link];
+		struct bio *bio;
+
+		if (READ_ONCE(link->state) == HCV_LINK_SYNCING &&
+		    !hcv_sync_takes_pages(link, cp->ext))
+			continue;
+		bio = commit_bio(c, link, REQ_OP_WRITE | REQ_SYNC | REQ_META,
+				 cp);
+		if (!bio)
+			continue;
+		bio->bi_iter.bi_sector = reps.rep[i].meta +
+			(cp->place * HCV_EXTENT_PAGES + cp->page) *
+			(HCV_BLOCK_SIZE >> SECTOR_SHIFT);
+		__bio_add_page(bio, virt_to_page(cp->buf), HCV_BLOCK_SIZE,
+			       offset_in_page(cp->buf));
+		hcv_submit_bio(bio);
+	}
+}
+
+static void commit_redirty(struct hcv_vol *vol, struct commit_page *cp)
+{
+	hcv_map_dirty(&vol->map, &cp->ext->slot[cp->page * HCV_PAGE_RECORDS]);
+}
+
+/* Steps 3 to 5 for what is in the batch. */
+static void commit_batch(struct hcv_commit *c)
+{
+	struct hcv_vol *vol = c->vol;
+	u32 i;
+
+	commit_flush(c);
+	if (!c->nr)
+		return;
+	if (!READ_ONCE(c->fail)) {
+		commit_begin(c);
+		for (i = 0; i < c->nr; i++)
+			commit_write_page(c, &c->batch[i]);
+		commit_wait(c);
+	}
+	for (i = 0; i < c->nr; i++) {
+		struct commit_page *cp = &c->batch[i];
+		struct hcv_pagepos *pos = &cp->ext->page[cp->page];
+
+		if (atomic_read(&cp->ok)) {
+			pos->seq = cp->seq;
+			pos->place = cp->place;
+		}
+		if (!atomic_read(&cp->ok) || READ_ONCE(c->fail))
+			commit_redirty(vol, cp);
+	}
+	c->nr = 0;
+	if (!READ_ONCE(c->fail))
+		commit_flush(c);
+}
+
+static void commit_copy(struct hcv_commit *c, struct hcv_ext *ext, u32 page)
+{
+	struct commit_page *cp = &c->batch[c->nr++];
+	struct hcv_pagepos *pos = &ext->page[page];
+
+	cp->ext = ext;
+	cp->page = page;
+	cp->seq = pos->seq + 1;
+	cp->place = pos->seq ? !pos->place : 0;
+	atomic_set(&cp->ok, 0);
+	hcv_map_encode(&c->vol->map, ext, page, c->vol->epoch, cp->seq,
+		       cp->place, cp->buf);
+}
+
+static void commit_ext(struct hcv_commit *c, struct hcv_ext *ext)
+{
+	u32 page;
+
+	for (page = 0; page < HCV_EXTENT_PAGES; page++) {
+		if (!test_bit(page, &ext->dirty))
+			continue;
+		if (c->nr == COMMIT_BATCH)
+			commit_batch(c);
+		commit_copy(c, ext, page);
+	}
+}
+
+static int commit_round(struct hcv_commit *c)
+{
+	struct hcv_vol *vol = c->vol;
+	struct llist_node *leaves, *node, *next;
+	struct hcv_slot *freed;
+	struct hcv_ext *ext;
+
+	WRITE_ONCE(c->fail, false);
+	c->nr = 0;
+	leaves = hcv_map_round_begin(&vol->map);
+	freed = hcv_map_freed(&vol->map);
+	node = llist_del_all(&vol->map.dirty);
+	llist_for_each_safe(node, next, node) {
+		ext = llist_entry(node, struct hcv_ext, dnode);
+		clear_bit(HCV_EXT_LISTED, &ext->flags);
+		/* Pairs with hcv_map_dirty(): listed again, or seen here. */
+		smp_mb__after_atomic();
+		commit_ext(c, ext);
+	}
+	commit_batch(c);
+	hcv_map_round_end(&vol->map, leaves, !c->fail);
+	if (c->fail) {
+		hcv_map_unfreed(&vol->map, freed);
+		return -EIO;
+	}
+	c->last_ns = ktime_get_boottime_ns();
+	if (freed)
+		return hcv_vol_drain(vol, freed);
+	return 0;
+}
+
+/* Whether a void round may be run anew: the removal was confirmed. */
+static bool commit_may_retry(struct hcv_vol *vol)
+{
+	return READ_ONCE(vol->failed) || READ_ONCE(vol->impatient) ||
+	       !READ_ONCE(vol->nr_failing);
+}
+
+static int commit_until_done(struct hcv_commit *c)
+{
+	struct hcv_vol *vol = c->vol;
+	int ret;
+
+	for (;;) {
+		if (READ_ONCE(vol->failed))
+			return -EIO;
+		ret = commit_round(c);
+		if (!ret)
+			return 0;
+		/* The last replica's disk said no: that is the answer. */
+		if (!READ_ONCE(vol->nr_failing))
+			return ret;
+		if (READ_ONCE(vol->impatient))
+			return -EAGAIN;
+		wait_event(vol->wait, commit_may_retry(vol));
+	}
+}
+
+static void commit_finish(struct hcv_commit *c, int ret)
+{
+	struct hcv_vol *vol = c->vol;
+	struct hcv_io *io, *tmp;
+	LIST_HEAD(list);
+
+	spin_lock_irq(&c->lock);
+	list_splice_init(&c->running, &list);
+	spin_unlock_irq(&c->lock);
+	list_for_each_entry_safe(io, tmp, &list, node) {
+		list_del(&io->node);
+		if (!ret && !hcv_vol_ack_ok(vol, ktime_get_boottime_ns()) &&
+		    hcv_io_hold_ack(io))
+			continue;
+		hcv_io_end(io, hcv_io_errno_status(ret));
+	}
+}
+
+static void commit_fn(struct work_struct *work)
+{
+	struct hcv_commit *c = container_of(work, struct hcv_commit, work);
+	bool more;
+
+	do {
+		spin_lock_irq(&c->lock);
+		list_splice_tail_init(&c->waiting, &c->running);
+		spin_unlock_irq(&c->lock);
+		commit_finish(c, commit_until_done(c));
+		spin_lock_irq(&c->lock);
+		more = !list_empty(&c->waiting);
+		spin_unlock_irq(&c->lock);
+	} while (more);
+}
+
+void hcv_commit_join(struct hcv_io *io)
+{
+	struct hcv_commit *c = io->vol->commit;
+	unsigned long flags;
+
+	io->wait = HCV_WAIT_FLUSH;
+	if (!io->wait_ns)
+		io->wait_ns = ktime_get_boottime_ns();
+	spin_lock_irqsave(&c->lock, flags);
+	list_add_tail(&io->node, &c->waiting);
+	spin_unlock_irqrestore(&c->lock, flags);
+	queue_work(io->vol->wq, &c->work);
+}
+
+struct commit_sync {
+	struct hcv_io io;
+	struct kref ref;
+	bool done;
+};
+
+static void commit_sync_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct commit_sync, ref));
+}
+
+static void commit_sync_done(struct hcv_io *io)
+{
+	struct commit_sync *s = container_of(io, struct commit_sync, io);
+	struct hcv_vol *vol = io->vol;
+
+	smp_store_release(&s->done, true);
+	wake_up_all(&vol->wait);
+	kref_put(&s->ref, commit_sync_free);
+}
+
+int hcv_commit_sync(struct hcv_vol *vol, const bool *stop)
+{
+	struct commit_sync *s;
+	int ret = -ECANCELED;
+
+	s = kzalloc(sizeof(*s), GFP_NOIO);
+	if (!s)
+		return -ENOMEM;
+	/* One for us, one for the round: we may leave first. */
+	kref_init(&s->ref);
+	kref_get(&s->ref);
+	hcv_io_init(&s->io, vol, HCV_IO_FLUSH, 0, 0, NULL, NULL);
+	s->io.done = commit_sync_done;
+	hcv_commit_join(&s->io);
+	wait_event(vol->wait, smp_load_acquire(&s->done) ||
+			      (stop && READ_ONCE(*stop)));
+	if (smp_load_acquire(&s->done))
+		ret = blk_status_to_errno(s->io.status);
+	kref_put(&s->ref, commit_sync_free);
+	return ret;
+}
+
+void hcv_commit_tick(struct hcv_vol *vol)
+{
+	struct hcv_commit *c = vol->commit;
+
+	if (ktime_get_boottime_ns() - c->last_ns < COMMIT_TICK_NS ||
+	    (llist_empty(&vol->map.dirty) && llist_empty(&vol->map.unflushed)))
+		return;
+	queue_work(vol->wq, &c->work);
+}
+
+bool hcv_commit_waiting(struct hcv_vol *vol, u64 *since_ns, u32 *count)
+{
+	struct hcv_commit *c = vol->commit;
+	struct hcv_io *io;
+
+	*count = 0;
+	*since_ns = U64_MAX;
+	spin_lock_irq(&c->lock);
+	list_for_each_entry(io, &c->running, node) {
+		*since_ns = min(*since_ns, io->wait_ns);
+		(*count)++;
+	}
+	list_for_each_entry(io, &c->waiting, node) {
+		*since_ns = min(*since_ns, io->wait_ns);
+		(*count)++;
+	}
+	spin_unlock_irq(&c->lock);
+	return *count;
+}
+
+int hcv_commit_create(struct hcv_vol *vol)
+{
+	struct hcv_commit *c = kvzalloc(sizeof(*c), GFP_KERNEL);
+	u32 i;
+
+	if (!c)
+		return -ENOMEM;
+	c->vol = vol;
+	spin_lock_init(&c->lock);
+	INIT_LIST_HEAD(&c->waiting);
+	INIT_LIST_HEAD(&c->running);
+	INIT_WORK(&c->work, commit_fn);
+	init_completion(&c->done);
+	vol->commit = c;
+	for (i = 0; i < COMMIT_BATCH; i++) {
+		c->batch[i].buf = (void *)__get_free_page(GFP_KERNEL);
+		if (!c->batch[i].buf)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void hcv_commit_destroy(struct hcv_vol *vol)
+{
+	struct hcv_commit *c = vol->commit;
+	u32 i;
+
+	if (!c)
+		return;
+	cancel_work_sync(&c->work);
+	for (i = 0; i < COMMIT_BATCH; i++)
+		free_page((unsigned long)c->batch[i].buf);
+	kvfree(c);
+	vol->commit = NULL;
+}
+
+int hcv_commit_init(void)
+{
+	return bioset_init(&commit_bs, COMMIT_BATCH,
+			   offsetof(struct commit_bio, leg.bio),
+			   BIOSET_NEED_BVECS);
+}
+
+void hcv_commit_exit(void)
+{
+	bioset_exit(&commit_bs);
+}

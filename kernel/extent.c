@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Extents of an attached volume: rows from the agent, positions on the links.
+ */
+#include <linux/slab.h>
+
+#include "volume.h"
+
+/* First sector of grant index @index in the address space of a remote link. */
+static bool extent_handle(struct hcv_link *link, u32 index, sector_t *sector)
+{
+	u32 i;
+
+	for (i = 0; i < link->nr_ranges; i++) {
+		const struct hcv_nl_range *r = &link->range[i];
+
+		if (index < r->base || index - r->base >= r->count)
+			continue;
+		*sector = (r->first + index - r->base) <<
+			  (HCV_HANDLE_SHIFT - SECTOR_SHIFT);
+		return true;
+	}
+	return false;
+}
+
+static void extent_resolve(struct hcv_link *link, u32 index,
+			   struct hcv_rep *rep)
+{
+	struct hcv_where where;
+
+	rep->mapped = false;
+	if (link->local) {
+		if (hcv_grant_map(link->grant, HCV_GRANT_EXTENT(index), 0,
+				  HCV_BLOCK_SIZE, &where))
+			return;
+		rep->data = where.sector;
+		if (hcv_grant_map(link->grant, HCV_GRANT_EXTENT(index),
+				  HCV_HANDLE_META_OFF, HCV_BLOCK_SIZE, &where))
+			return;
+		rep->meta = where.sector;
+		rep->mapped = true;
+	} else if (link->target) {
+		if (!extent_handle(link, HCV_GRANT_EXTENT(index), &rep->data))
+			return;
+		rep->meta = rep->data + (HCV_HANDLE_META_OFF >> SECTOR_SHIFT);
+		rep->mapped = true;
+	}
+}
+
+int hcv_link_volarea(struct hcv_link *link, sector_t *sector)
+{
+	struct hcv_where where;
+	int ret;
+
+	if (!link->local)
+		return extent_handle(link, HCV_GRANT_VOLAREA, sector) ? 0 :
+								 -ENOENT;
+	ret = hcv_grant_map(link->grant, HCV_GRANT_VOLAREA, 0, HCV_BLOCK_SIZE,
+			    &where);
+	if (!ret)
+		*sector = where.sector;
+	return ret;
+}
+
+/* Put a new version of an extent's replicas in place; vol->mutex held. */
+static void extent_set_reps(struct hcv_ext *ext, struct hcv_reps *reps)
+{
+	struct hcv_reps *old = ext->priv;
+
+	rcu_assign_pointer(*(struct hcv_reps __rcu **)&ext->priv, reps);
+	if (old)
+		kfree_rcu(old, rcu);
+}
+
+int hcv_link_resolve(struct hcv_link *link)
+{
+	struct hcv_vol *vol = link->vol;
+	struct hcv_reps *reps, *old;
+	struct hcv_ext *ext;
+	u32 i;
+
+	lockdep_assert_held(&vol->mutex);
+	/* Only this file changes the list, under vol->mutex. */
+	list_for_each_entry(ext, &vol->map.exts, node) {
+		old = ext->priv;
+		for (i = 0; i < old->nr; i++)
+			if (old->rep[i].link == link->nr)
+				break;
+		if (i == old->nr)
+			continue;
+		reps = kmemdup(old, sizeof(*old), GFP_NOIO);
+		if (!reps)
+			return -ENOMEM;
+		extent_resolve(link, ext->index, &reps->rep[i]);
+		/* Reads ask the first one that is in-sync. */
+		if (link->local)
+			swap(reps->rep[0], reps->rep[i]);
+		extent_set_reps(ext, reps);
+	}
+	return 0;
+}
+
+/* Replicas of a row, those of this node first: they are read. */
+static struct hcv_reps *extent_reps(struct hcv_vol *vol,
+				    const struct hcv_nl_extent *row,
+				    struct netlink_ext_ack *extack)
+{
+	struct hcv_reps *reps = kzalloc(sizeof(*reps), GFP_NOIO);
+	struct hcv_link *link;
+	uuid_t store;
+	int pass;
+	u32 i;
+
+	if (!reps)
+		return ERR_PTR(-ENOMEM);
+	for (pass = 0; pass < 2; pass++) {
+		for (i = 0; i < row->nr; i++) {
+			import_uuid(&store, row->store[i]);
+			/* Stale and absent stores have their place too. */
+			link = hcv_link_make(vol, &store);
+			if (IS_ERR(link)) {
+				kfree(reps);
+				return ERR_CAST(link);
+			}
+			if (!!link->local == !pass) {
+				reps->rep[reps->nr].link = link->nr;
+				extent_resolve(link, row->index,
+					       &reps->rep[reps->nr++]);
+			}
+		}
+	}
+	for (i = 0; i < reps->nr; i++) {
+		link = vol->link[reps->rep[i].link];
+		if (!hcv_link_writable(link->state) || reps->rep[i].mapped)
+			continue;
+		kfree(reps);
+		NL_SET_ERR_MSG(extack, "a row's extent is not within the handles granted by an in-sync store");
+		return ERR_PTR(-ENOENT);
+	}
+	return reps;
+}
+
+static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
+		      struct netlink_ext_ack *extack)
+{
+	struct hcv_reps *reps;
+	struct hcv_ext *ext;
+	int ret;
+
+	if (row->column >= vol->stripe || !row->nr ||
+	    row->nr > HCV_MAX_REPLICAS || row->flags & ~HCV_EXT_F_ALL) {
+		NL_SET_ERR_MSG(extack, "a row with a column, a number of stores or a flag out of range");
+		return -EINVAL;
+	}
+	if (vol->state != HCV_VOL_NEW && !(row->flags & HCV_EXT_F_FRESH)) {
+		ext = hcv_map_ext_find(&vol->map, row->index);
+		if (!ext) {
+			NL_SET_ERR_MSG(extack, "after the start only fresh extents can be added");
+			return -EINVAL;
+		}
+	}
+	reps = extent_reps(vol, row, extack);
+	if (IS_ERR(reps))
+		return PTR_ERR(reps);
+	ext = hcv_map_ext_find(&vol->map, row->index);
+	if (ext) {
+		extent_set_reps(ext, reps);
+		return 0;
+	}
+	ext = hcv_map_ext_new(&vol->map, row->index, row->column);
+	if (!ext) {
+		kfree(reps);
+		return -ENOMEM;
+	}
+	extent_set_reps(ext, reps);
+	ret = hcv_map_ext_add(&vol->map, ext);
+	if (ret) {
+		kfree(reps);
+		hcv_map_ext_free(&vol->map, ext);
+	}
+	return ret;
+}
+
+int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
+		    u32 nr, struct netlink_ext_ack *extack)
+{
+	int ret = 0;
+	u32 i;
+
+	mutex_lock(&vol->mutex);
+	for (i = 0; i < nr && !ret; i++)
+		ret = extent_add(vol, &row[i], extack);
+	spin_lock_irq(&vol->lock);
+	vol->want_extent = 0;
+	WRITE_ONCE(vol->no_space, 0);
+	spin_unlock_irq(&vol->lock);
+	mutex_unlock(&vol->mutex);
+	hcv_vol_kick(vol, HCV_WAIT_EXTENT);
+	return ret;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Hot slots: one object per megabyte in use, with a busy bit per block.
+ *
+ * Whoever changes a block, or copies it between replicas, holds its bit; who
+ * reads it tests the bit.  Found through the map's leaf under RCU; freed by
+ * hcv_hot_prune() when idle.  Lock: hot->lock (waiters) is innermost.
+ */
+#ifndef HCV_HOTSLOT_H
+#define HCV_HOTSLOT_H
+
+#include <linux/list.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+
+#include "core/map.h"
+
+struct hcv_io;
+struct hcv_vol;
+
+/**
+ * struct hcv_hot - busy bits of one megabyte
+ * @busy: a bit per block (atomic)
+ * @dead: being freed; who finds it set after taking bits gives them back
+ * @waiting: someone is on @waiters (lock; read without it)
+ * @lock: @waiters
+ * @waiters: I/Os parked here
+ * @mib: of the volume
+ * @node: on vol->hots (vol->hot_lock)
+ * @rcu: for freeing
+ */
+struct hcv_hot {
+	unsigned long busy[HCV_BM_WORDS];
+	bool dead;
+	bool waiting;
+	spinlock_t lock;
+	struct list_head waiters;
+	u32 mib;
+	struct list_head node;
+	struct rcu_head rcu;
+};
+
+/**
+ * hcv_hot_make() - make leaf and object of a mib; process context
+ *
+ * Return: 0 also when they are there, -ENOMEM, -ERANGE beyond the volume.
+ */
+int hcv_hot_make(struct hcv_vol *vol, u32 mib);
+/**
+ * hcv_hot_trylock() - take the bits of [blk, blk + nr), all or none
+ *
+ * Context: under rcu_read_lock() as long as no bit is held.
+ * Return: 0, -EBUSY, -EAGAIN: the object is being freed, look it up again.
+ */
+int hcv_hot_trylock(struct hcv_hot *hot, u32 blk, u32 nr);
+/** hcv_hot_unlock() - give them back, and wake those who wait; any context */
+void hcv_hot_unlock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr);
+/** hcv_hot_test() - whether any bit of the range is set */
+bool hcv_hot_test(struct hcv_hot *hot, u32 blk, u32 nr);
+/**
+ * hcv_hot_wait() - park @io here until bits of its range are given back
+ *
+ * The I/O holds neither bits nor reference. Context: under rcu_read_lock().
+ * Return: true: parked, hands off; false: the range is free now: try again.
+ */
+bool hcv_hot_wait(struct hcv_hot *hot, struct hcv_io *io);
+/**
+ * hcv_hot_lock_sync() - take the bits, sleeping
+ * @stop: gives up when it becomes true (wake vol->wait), or NULL
+ *
+ * Return: 0, -EIO: stopped, or the volume failed, -ENOMEM.
+ */
+int hcv_hot_lock_sync(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
+		      const bool *stop, struct hcv_hot **hot);
+/** hcv_hot_prune() - free idle objects; process context */
+void hcv_hot_prune(struct hcv_vol *vol);
+/** hcv_hot_destroy() - free all; no I/O is left */
+void hcv_hot_destroy(struct hcv_vol *vol);
+/** hcv_hot_drain_waiters() - move all who wait here to @list */
+void hcv_hot_drain_waiters(struct hcv_vol *vol, struct list_head *list);
+
+#endif /* HCV_HOTSLOT_H */

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One I/O of a volume, whichever front it came in by.
+ *
+ * Life: a front fills in the object and calls hcv_io_submit().  From there it
+ * either waits (parked: no reference on the volume's I/O reference, no
+ * busy bits), or runs (holds both), or has run and waits for the right to be
+ * acknowledged (holds both).  It ends exactly once, in hcv_io_end().
+ */
+#ifndef HCV_IO_H
+#define HCV_IO_H
+
+#include <linux/blkdev.h>
+#include <linux/list.h>
+#include <linux/percpu-refcount.h>
+
+#include <linux/hcivol.h>
+#include <linux/hcivol_format.h>
+
+/* What the submitter of the moment must not have merged with our bios. */
+#define HCV_BIO_FLAGS	(REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE)
+
+struct hcv_hot;
+struct hcv_io;
+struct hcv_ioref;
+struct hcv_leaf;
+struct hcv_link;
+struct hcv_slot;
+struct hcv_vol;
+
+/**
+ * struct hcv_leg - the part of an I/O that goes to one replica
+ * @io: the I/O
+ * @link: the replica
+ * @ref: what counts it in flight: the local gate's grant, or the link
+ * @strong: counts for the acknowledgement (in-sync or joining when submitted)
+ * @bio: shares the pages of the parent; last, it may carry inline vectors
+ */
+struct hcv_leg {
+	struct hcv_io *io;
+	struct hcv_link *link;
+	struct percpu_ref *ref;
+	bool strong;
+	struct bio bio;
+};
+
+enum hcv_io_op {
+	HCV_IO_READ,
+	HCV_IO_WRITE,
+	HCV_IO_FLUSH,
+	HCV_IO_DISCARD,
+	HCV_IO_ZEROES,
+	HCV_IO_OPS
+};
+
+/* Flags of an I/O; only the one who runs it looks at them. */
+#define HCV_IO_FUA	(1U << 0)
+#define HCV_IO_SYNC	(1U << 1)	/* REQ_SYNC of the parent */
+#define HCV_IO_BUSY	(1U << 2)	/* holds busy bits */
+#define HCV_IO_BOUNCED	(1U << 3)	/* @bv is a bounce table */
+#define HCV_IO_PREFLUSHED (1U << 4)	/* a bio's PREFLUSH was served */
+#define HCV_IO_NOWAIT	(1U << 5)	/* fail with AGAIN rather than wait */
+#define HCV_IO_COUNTED	(1U << 6)	/* a front's, seen by statistics */
+
+/**
+ * struct hcv_io - one I/O
+ * @vol: the volume
+ * @done: of the front: ends the parent, frees the object; any context
+ * @parent: request or bio, the front's business
+ * @ref: the volume's I/O reference, when it runs
+ * @hot: its busy bits' object, when HCV_IO_BUSY
+ * @leaf: the map's leaf of @mib, once looked up
+ * @slot: where it goes
+ * @bv: vectors of the data, shared with the parent unless bounced
+ * @iter: position in @bv; size in bytes
+ * @pos: first byte in the volume
+ * @len: bytes
+ * @op: enum hcv_io_op
+ * @flags: HCV_IO_*
+ * @wait: enum hcv_wait while it waits
+ * @status: worst status of the legs
+ * @strong_ok: strong legs that completed well
+ * @tried: replicas tried by a read, as bits of the extent's replica list
+ * @mib: megabyte of the volume
+ * @blk: first block in it
+ * @nblk: blocks touched
+ * @pending: legs in flight, plus one while they are being submitted
+ * @kick_seq: the volume's kick sequence when it was submitted
+ * @start_ns: CLOCK_BOOTTIME of the first submission
+ * @wait_ns: CLOCK_BOOTTIME since when it waits
+ * @node: in the volume's lists of those who wait
+ * @leg: one per replica
+ */
+struct hcv_io {
+	struct hcv_vol *vol;
+	void (*done)(struct hcv_io *io);
+	void *parent;
+	struct hcv_ioref *ref;
+	struct hcv_hot *hot;
+	struct hcv_leaf *leaf;
+	struct hcv_slot *slot;
+	struct bio_vec *bv;
+	struct bvec_iter iter;
+	u64 pos;
+	u32 len;
+	u8 op;
+	u8 flags;
+	u8 wait;
+	blk_status_t status;
+	atomic_t strong_ok;
+	u32 tried;
+	u32 mib;
+	u16 blk;
+	u16 nblk;
+	atomic_t pending;
+	u32 kick_seq;
+	u64 start_ns;
+	u64 wait_ns;
+	struct list_head node;
+	struct hcv_leg leg[HCV_MAX_REPLICAS];
+};
+
+/**
+ * hcv_io_init() - prepare an object that a front owns
+ * @bv: vectors of the data, NULL without data
+ *
+ * Reads and writes lie in one mib: the disk's limits see to it.
+ */
+static inline void hcv_io_init(struct hcv_io *io, struct hcv_vol *vol, u8 op,
+			       u64 pos, u32 len, struct bio_vec *bv,
+			       const struct bvec_iter *iter)
+{
+	io->vol = vol;
+	io->ref = NULL;
+	io->hot = NULL;
+	io->leaf = NULL;
+	io->slot = NULL;
+	io->bv = bv;
+	if (iter)
+		io->iter = *iter;
+	io->pos = pos;
+	io->len = len;
+	io->op = op;
+	io->flags = 0;
+	io->wait = HCV_WAIT_NONE;
+	io->status = BLK_STS_OK;
+	io->tried = 0;
+	io->start_ns = 0;
+	io->wait_ns = 0;
+	io->mib = pos >> HCV_SLOT_SHIFT;
+	io->blk = (pos & (HCV_SLOT_SIZE - 1)) >> HCV_BLOCK_SHIFT;
+	io->nblk = DIV_ROUND_UP((pos & (HCV_BLOCK_SIZE - 1)) + len,
+				HCV_BLOCK_SIZE);
+}
+
+/** hcv_io_submit() - start it; also starts it again; may sleep */
+void hcv_io_submit(struct hcv_io *io);
+/** hcv_io_end() - release what it holds and complete it; any context */
+void hcv_io_end(struct hcv_io *io, blk_status_t status);
+/**
+ * hcv_io_park() - wait for @wait, then be submitted again
+ *
+ * Gives up reference and busy bits.  If anything it may wait for has changed
+ * since it was submitted, it is submitted again at once. Any context.
+ */
+void hcv_io_park(struct hcv_io *io, u8 wait);
+/** hcv_io_again() - submit it again from a worker; any context */
+void hcv_io_again(struct hcv_io *io);
+/** hcv_io_release() - give up busy bits and reference, not the I/O */
+void hcv_io_release(struct hcv_io *io);
+/**
+ * hcv_io_hold_ack() - put a finished I/O aside until it may be acknowledged
+ *
+ * Return: whether it was put aside; false: end it now. Any context.
+ */
+bool hcv_io_hold_ack(struct hcv_io *io);
+/** hcv_io_errno_status() - the one place where errno becomes a status */
+blk_status_t hcv_io_errno_status(int err);
+
+/* rmw.c: data that does not cover whole blocks. */
+void hcv_rmw_submit(struct hcv_io *io);
+int hcv_rmw_init(void);
+void hcv_rmw_exit(void);
+
+/* zero.c: DISCARD and WRITE ZEROES, in process context. */
+void hcv_zero_submit(struct hcv_io *io);
+int hcv_zero_init(void);
+void hcv_zero_exit(void);
+
+/* rw.c */
+void hcv_rw_read(struct hcv_io *io);
+void hcv_rw_write(struct hcv_io *io);
+/** hcv_rw_submit_write() - send @io->bv/@iter to all replicas; busy, mapped */
+void hcv_rw_submit_write(struct hcv_io *io);
+int hcv_rw_init(void);
+void hcv_rw_exit(void);
+
+#endif /* HCV_IO_H */

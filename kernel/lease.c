@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Leases of the owner, and the beacons that renew them (I5).
+ *
+ * A target is the device of a remote store, shared by all volumes that have
+ * a link to it.  Every HCV_BEACON_MS it reads the control window of the
+ * export; an answer from the right incarnation that does not list
+ * a volume as revoked renews that volume's lease on the store, counted from
+ * the time the read was submitted.  HCV_PATIENCE_MS without an answer fails the
+ * target's links.  A volume may read and acknowledge as long as
+ * the leases on all stores of its in-sync set last: that set includes
+ * failing replicas until their removal is confirmed.
+ *
+ * Lock order: target_lock (list) > target->lock (links) > vol->lock.
+ */
+#include <linux/bio.h>
+#include <linux/ktime.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "rw.h"
+#include "volume.h"
+
+#define LEASE_NS	((s64)HCV_LEASE_MS * NSEC_PER_MSEC)
+#define PATIENCE_NS	((s64)HCV_PATIENCE_MS * NSEC_PER_MSEC)
+#define BEACON_SECTOR	(HCV_HANDLE_META_OFF >> SECTOR_SHIFT)
+
+struct hcv_target {
+	struct list_head node;
+	u32 users;		/* target_lock */
+	char *path;
+	uuid_t store;
+	u64 incarnation;
+	struct hcv_compat_bdev dev;
+	spinlock_t lock;
+	struct list_head links;	/* lock */
+	struct delayed_work work;
+	struct work_struct answer;
+	struct bio bio;
+	struct bio_vec vec;
+	void *buf;
+	bool busy;		/* lock: a beacon is under way */
+	bool stopping;
+	s64 sent_ns;
+	s64 good_ns;		/* submission of the last good beacon */
+	wait_queue_head_t idle;
+};
+
+static DEFINE_MUTEX(target_lock);
+static LIST_HEAD(targets);
+
+struct block_device *hcv_target_bdev(struct hcv_target *target)
+{
+	return target->dev.bdev;
+}
+
+void hcv_lease_update(struct hcv_vol *vol)
+{
+	s64 end = S64_MAX;
+	u32 i;
+
+	lockdep_assert_held(&vol->lock);
+	for (i = 0; i < vol->nr_links; i++) {
+		struct hcv_link *link = vol->link[i];
+
+		if (link->state == HCV_LINK_OUT ||
+		    link->state == HCV_LINK_SYNCING)
+			continue;
+		end = min(end, link->lease_end_ns);
+	}
+	if (end == S64_MAX)
+		end = 0;
+	WRITE_ONCE(vol->lease_end_ns, end);
+}
+
+static void lease_renew(struct hcv_link *link, s64 sent_ns)
+{
+	struct hcv_vol *vol = link->vol;
+	unsigned long flags;
+	bool ran_out;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	ran_out = vol->lease_end_ns < ktime_get_boottime_ns();
+	if (sent_ns + LEASE_NS > link->lease_end_ns) {
+		link->lease_end_ns = sent_ns + LEASE_NS;
+		hcv_lease_update(vol);
+	}
+	ran_out = ran_out && vol->lease_end_ns > ktime_get_boottime_ns();
+	spin_unlock_irqrestore(&vol->lock, flags);
+	if (ran_out)
+		hcv_vol_kick(vol, HCV_WAIT_LEASE);
+}
+
+void hcv_lease_tick(struct hcv_vol *vol)
+{
+	s64 now = ktime_get_boottime_ns();
+	u32 i;
+
+	for (i = 0; i < READ_ONCE(vol->nr_links); i++) {
+		struct hcv_link *link = vol->link[i];
+		bool alive = false;
+
+		rcu_read_lock();
+		if (hcv_link_writable(READ_ONCE(link->state)) && link->local)
+			alive = hcv_gate_beacon_local(link->grant);
+		else if (!link->local)
+			alive = true;
+		rcu_read_unlock();
+		if (!alive)
+			hcv_link_fail(link, ESTALE, "its gate is closed");
+		else if (link->local)
+			lease_renew(link, now);
+	}
+}
+
+/* Look at an answer. Called from the work item, not from the interrupt. */
+static void target_answer_fn(struct work_struct *work)
+{
+	struct hcv_target *t = container_of(work, struct hcv_target, answer);
+	struct hcv_control ctl;
+	int ret = blk_status_to_errno(t->bio.bi_status);
+	struct hcv_link *link;
+	bool good;
+
+	bio_uninit(&t->bio);
+	if (!ret)
+		ret = hcv_fmt_control_decode(t->buf, &ctl);
+	good = !ret && !memcmp(ctl.store, t->store.b, HCV_UUID_SIZE) &&
+	       ctl.incarnation == t->incarnation;
+	spin_lock_irq(&t->lock);
+	if (good)
+		t->good_ns = t->sent_ns;
+	list_for_each_entry(link, &t->links, tnode) {
+		if (!ret && !good)
+			hcv_link_fail(link, ESTALE, "the store restarted: beacon");
+		else if (good && hcv_fmt_control_revoked(t->buf,
+							 link->vol->uuid.b,
+							 link->vol->epoch))
+			hcv_link_fail(link, ESTALE, "revoked: beacon");
+		else if (good)
+			lease_renew(link, t->sent_ns);
+	}
+	t->busy = false;
+	spin_unlock_irq(&t->lock);
+	wake_up_all(&t->idle);
+}
+
+static void target_endio(struct bio *bio)
+{
+	struct hcv_target *t = container_of(bio, struct hcv_target, bio);
+
+	queue_work(hcv_wq, &t->answer);
+}
+
+static void target_impatient(struct hcv_target *t, s64 now)
+{
+	struct hcv_link *link;
+
+	spin_lock_irq(&t->lock);
+	if (now - t->good_ns > PATIENCE_NS)
+		list_for_each_entry(link, &t->links, tnode)
+			hcv_link_fail(link, ETIMEDOUT, "beacon");
+	spin_unlock_irq(&t->lock);
+}
+
+static void target_send(struct hcv_target *t)
+{
+	struct bio *bio = &t->bio;
+
+	bio_init(bio, t->dev.bdev, &t->vec, 1,
+		 REQ_OP_READ | REQ_SYNC | REQ_FAILFAST_TRANSPORT |
+		 REQ_FAILFAST_DRIVER | REQ_FAILFAST_DEV);
+	bio->bi_iter.bi_sector = BEACON_SECTOR;
+	bio->bi_end_io = target_endio;
+	__bio_add_page(bio, virt_to_page(t->buf), HCV_BLOCK_SIZE,
+		       offset_in_page(t->buf));
+	t->sent_ns = ktime_get_boottime_ns();
+	hcv_submit_bio(bio);
+}
+
+static void target_fn(struct work_struct *work)
+{
+	struct hcv_target *t = container_of(work, struct hcv_target,
+					    work.work);
+	bool send;
+
+	spin_lock_irq(&t->lock);
+	send = !t->busy && !t->stopping;
+	if (send)
+		t->busy = true;
+	spin_unlock_irq(&t->lock);
+	target_impatient(t, ktime_get_boottime_ns());
+	if (send)
+		target_send(t);
+	if (!READ_ONCE(t->stopping))
+		queue_delayed_work(hcv_wq, &t->work,
+				   msecs_to_jiffies(HCV_BEACON_MS));
+}
+
+static void target_free(struct hcv_target *t)
+{
+	kfree(t->buf);
+	kfree(t->path);
+	kfree(t);
+}
+
+static struct hcv_target *target_open(const char *path, const uuid_t *store,
+				      u64 incarnation,
+				      struct netlink_ext_ack *extack)
+{
+	struct hcv_target *t = kzalloc(sizeof(*t), GFP_KERNEL);
+	int ret = -ENOMEM;
+
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	t->path = kstrdup(path, GFP_KERNEL);
+	t->buf = kzalloc(HCV_BLOCK_SIZE, GFP_KERNEL);
+	if (!t->path || !t->buf)
+		goto err_free;
+	ret = hcv_compat_bdev_open(path, t, &t->dev);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "the remote device cannot be opened");
+		goto err_free;
+	}
+	uuid_copy(&t->store, store);
+	t->incarnation = incarnation;
+	spin_lock_init(&t->lock);
+	INIT_LIST_HEAD(&t->links);
+	init_waitqueue_head(&t->idle);
+	INIT_DELAYED_WORK(&t->work, target_fn);
+	INIT_WORK(&t->answer, target_answer_fn);
+	t->good_ns = ktime_get_boottime_ns();
+	t->users = 1;
+	list_add_tail(&t->node, &targets);
+	/* The first beacon goes out now, so that the volume may start. */
+	t->busy = true;
+	target_send(t);
+	queue_delayed_work(hcv_wq, &t->work, msecs_to_jiffies(HCV_BEACON_MS));
+	return t;
+
+err_free:
+	target_free(t);
+	return ERR_PTR(ret);
+}
+
+struct hcv_target *hcv_target_get(const char *path, const uuid_t *store,
+				  u64 incarnation,
+				  struct netlink_ext_ack *extack)
+{
+	struct hcv_target *t;
+
+	mutex_lock(&target_lock);
+	list_for_each_entry(t, &targets, node)
+		if (uuid_equal(&t->store, store) && !strcmp(t->path, path) &&
+		    t->incarnation == incarnation) {
+			t->users++;
+			goto out;
+		}
+	t = target_open(path, store, incarnation, extack);
+out:
+	mutex_unlock(&target_lock);
+	return t;
+}
+
+void hcv_target_put(struct hcv_target *target)
+{
+	mutex_lock(&target_lock);
+	if (--target->users) {
+		mutex_unlock(&target_lock);
+		return;
+	}
+	list_del(&target->node);
+	mutex_unlock(&target_lock);
+	WRITE_ONCE(target->stopping, true);
+	cancel_delayed_work_sync(&target->work);
+	/* A beacon ends at the latest with the transport's time-out. */
+	wait_event(target->idle, !READ_ONCE(target->busy));
+	flush_work(&target->answer);
+	hcv_compat_bdev_close(&target->dev);
+	target_free(target);
+}
+
+void hcv_target_attach(struct hcv_target *target, struct hcv_link *link)
+{
+	spin_lock_irq(&target->lock);
+	list_add_tail(&link->tnode, &target->links);
+	spin_unlock_irq(&target->lock);
+}
+
+void hcv_target_detach(struct hcv_target *target, struct hcv_link *link)
+{
+	spin_lock_irq(&target->lock);
+	list_del(&link->tnode);
+	spin_unlock_irq(&target->lock);
+}

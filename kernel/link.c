@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Links: the ties between a volume and the stores of its replicas, their
+ * states, and the extents' positions on them.
+ *
+ * A link that gives an error is FAILING at once: no I/O begins on it, and no
+ * write is acknowledged, until the agent has taken its store out of the in-
+ * sync set and said so (I3).  If some extent has no other in-sync replica it is
+ * LOST instead: there is nothing to confirm, I/O waits for its return.  Only a
+ * store of this node as the very last one keeps its state: what its disk says
+ * is what the user gets.
+ *
+ * Moves:	(add) -> INSYNC before the start, SYNCING after it
+ *		SYNCING -> JOINING (equal) -> INSYNC (confirmed)
+ *		INSYNC, JOINING -> FAILING -> OUT (confirmed)
+ *		FAILING -> LOST -> INSYNC (tied anew, same incarnation)
+ *		SYNCING -> OUT
+ */
+#include <linux/ktime.h>
+#include <linux/slab.h>
+
+#include "netlink.h"
+#include "rw.h"
+#include "volume.h"
+
+static const char * const link_state_name[__HCV_LINK_STATES] = {
+	[HCV_LINK_OUT]		= "out",
+	[HCV_LINK_INSYNC]	= "in-sync",
+	[HCV_LINK_FAILING]	= "failing",
+	[HCV_LINK_LOST]		= "lost",
+	[HCV_LINK_SYNCING]	= "syncing",
+	[HCV_LINK_JOINING]	= "joining",
+};
+
+struct hcv_link *hcv_link_find(struct hcv_vol *vol, const uuid_t *store)
+{
+	u32 i;
+
+	for (i = 0; i < READ_ONCE(vol->nr_links); i++)
+		if (uuid_equal(&vol->link[i]->store, store))
+			return vol->link[i];
+	return NULL;
+}
+
+static void link_event(struct hcv_link *link, u32 event)
+{
+	struct hcv_nl_event ev = {
+		.event = event,
+		.vol = &link->vol->uuid,
+		.store = &link->store,
+		.epoch = link->vol->epoch,
+		.v = READ_ONCE(link->vol->map.v),
+		.incarnation = link->incarnation,
+		.link_state_plus1 = READ_ONCE(link->state) + 1,
+		.err = link->err,
+	};
+
+	hcv_nl_send_event(&ev);
+}
+
+static bool link_counts_failing(u8 state)
+{
+	return state == HCV_LINK_FAILING || state == HCV_LINK_LOST;
+}
+
+/* vol->lock held. */
+static void link_set_state(struct hcv_link *link, u8 state)
+{
+	struct hcv_vol *vol = link->vol;
+
+	lockdep_assert_held(&vol->lock);
+	if (link->state == state)
+		return;
+	vol->nr_failing += link_counts_failing(state);
+	vol->nr_failing -= link_counts_failing(link->state);
+	pr_info("hcivol %s/%pUb: %s -> %s\n", vol->name, &link->store,
+		link_state_name[link->state], link_state_name[state]);
+	WRITE_ONCE(link->state, state);
+	hcv_lease_update(vol);
+}
+
+static u32 link_count_insync(struct hcv_vol *vol)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < vol->nr_links; i++)
+		n += vol->link[i]->state == HCV_LINK_INSYNC;
+	return n;
+}
+
+void hcv_link_fail(struct hcv_link *link, int err, const char *what)
+{
+	struct hcv_vol *vol = link->vol;
+	unsigned long flags;
+	bool failed = true;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	switch (link->state) {
+	case HCV_LINK_INSYNC:
+		if (link->local && err != ESTALE &&
+		    link_count_insync(vol) == 1) {
+			failed = false;
+			break;
+		}
+		fallthrough;
+	case HCV_LINK_JOINING:
+		link->err = err;
+		link_set_state(link, HCV_LINK_FAILING);
+		break;
+	case HCV_LINK_SYNCING:
+		link->err = err;
+		link_set_state(link, HCV_LINK_OUT);
+		break;
+	default:
+		failed = false;
+	}
+	spin_unlock_irqrestore(&vol->lock, flags);
+	if (!failed)
+		return;
+	pr_warn("hcivol %s/%pUb: %s failed: error %d\n", vol->name,
+		&link->store, what, err);
+	queue_work(hcv_wq, &link->fail_work);
+}
+
+/* Whether every extent on @link has another in-sync replica. */
+static bool link_expendable(struct hcv_link *link)
+{
+	struct hcv_vol *vol = link->vol;
+	struct hcv_ext *ext;
+	bool ok = true;
+	u32 i;
+
+	spin_lock_irq(&vol->map.lock);
+	list_for_each_entry(ext, &vol->map.exts, node) {
+		struct hcv_reps *reps = ext->priv;
+		bool here = false, other = false;
+
+		for (i = 0; i < reps->nr; i++) {
+			struct hcv_link *l = vol->link[reps->rep[i].link];
+
+			if (l == link)
+				here = true;
+			else if (READ_ONCE(l->state) == HCV_LINK_INSYNC)
+				other = true;
+		}
+		if (here && !other) {
+			ok = false;
+			break;
+		}
+	}
+	spin_unlock_irq(&vol->map.lock);
+	return ok;
+}
+
+/* Stop counting legs in, so that the device can be let go. */
+static void link_kill_ref(struct hcv_link *link)
+{
+	if (!link->ref_live)
+		return;
+	link->ref_live = false;
+	percpu_ref_kill(&link->ref);
+}
+
+static void link_fail_fn(struct work_struct *work)
+{
+	struct hcv_link *link = container_of(work, struct hcv_link, fail_work);
+	struct hcv_vol *vol = link->vol;
+	bool expendable = link_expendable(link);
+
+	spin_lock_irq(&vol->lock);
+	if (link->state == HCV_LINK_FAILING && !expendable)
+		link_set_state(link, HCV_LINK_LOST);
+	spin_unlock_irq(&vol->lock);
+	link_kill_ref(link);
+	if (READ_ONCE(link->state) == HCV_LINK_FAILING)
+		link_event(link, HCV_EVENT_LINK_FAILED);
+	else
+		link_event(link, HCV_EVENT_LINK_STATE);
+	wake_up_all(&vol->wait);
+}
+
+static void link_ref_release(struct percpu_ref *ref)
+{
+	struct hcv_link *link = container_of(ref, struct hcv_link, ref);
+
+	complete(&link->ref_dead);
+}
+
+struct hcv_link *hcv_link_make(struct hcv_vol *vol, const uuid_t *store)
+{
+	struct hcv_link *link = hcv_link_find(vol, store);
+
+	if (link)
+		return link;
+	if (vol->nr_links == HCV_MAX_LINKS)
+		return ERR_PTR(-E2BIG);
+	link = kzalloc(sizeof(*link), GFP_KERNEL);
+	if (!link)
+		return ERR_PTR(-ENOMEM);
+	link->vol = vol;
+	link->nr = vol->nr_links;
+	uuid_copy(&link->store, store);
+	init_completion(&link->ref_dead);
+	INIT_WORK(&link->fail_work, link_fail_fn);
+	vol->link[link->nr] = link;
+	/* Pairs with readers of nr_links: the link is there before it counts */
+	smp_store_release(&vol->nr_links, vol->nr_links + 1);
+	return link;
+}
+
+/* Let go of the device; no leg is in flight. vol->mutex held. */
+static void link_untie(struct hcv_link *link)
+{
+	if (link->target) {
+		hcv_target_detach(link->target, link);
+		hcv_target_put(link->target);
+		link->target = NULL;
+	}
+	if (link->grant) {
+		hcv_grant_put(link->grant);
+		link->grant = NULL;
+	}
+	if (link->local) {
+		hcv_store_put(link->local);
+		link->local = NULL;
+	}
+	kfree(link->range);
+	link->range = NULL;
+	link->nr_ranges = 0;
+	link->bdev = NULL;
+}
+
+/* Wait for the legs of a failed link; bounded by the devices' time-outs. */
+static int link_drain(struct hcv_link *link)
+{
+	flush_work(&link->fail_work);
+	hcv_sync_stop(link);
+	link_kill_ref(link);
+	if (link->ref_used) {
+		if (!wait_for_completion_timeout(&link->ref_dead, 10 * HZ))
+			return -EBUSY;
+		percpu_ref_exit(&link->ref);
+		link->ref_used = false;
+	}
+	/* Pairs with hcv_link_enter(). */
+	synchronize_rcu();
+	return 0;
+}
+
+static int link_tie_local(struct hcv_link *link, struct hcv_store *store,
+			  struct netlink_ext_ack *extack)
+{
+	struct hcv_vol *vol = link->vol;
+	struct hcv_grant *grant;
+	uuid_t node, cluster;
+
+	if (!hcv_node_uuid(&node, &cluster))
+		return -EINVAL;
+	grant = hcv_gate_grant(store, &vol->uuid, vol->epoch, &node, 1, extack);
+	if (IS_ERR(grant))
+		return PTR_ERR(grant);
+	kref_get(&store->ref);
+	link->local = store;
+	link->grant = grant;
+	link->bdev = store->bdev;
+	return 0;
+}
+
+static int link_tie_remote(struct hcv_link *link, const char *path,
+			   struct netlink_ext_ack *extack)
+{
+	struct hcv_target *target;
+	int ret;
+
+	target = hcv_target_get(path, &link->store, link->incarnation, extack);
+	if (IS_ERR(target))
+		return PTR_ERR(target);
+	ret = percpu_ref_init(&link->ref, link_ref_release, 0, GFP_KERNEL);
+	if (ret) {
+		hcv_target_put(target);
+		return ret;
+	}
+	reinit_completion(&link->ref_dead);
+	link->ref_live = true;
+	link->ref_used = true;
+	link->target = target;
+	link->bdev = hcv_target_bdev(target);
+	hcv_target_attach(target, link);
+	return 0;
+}
+
+static int link_tie(struct hcv_link *link, const char *path,
+		    const struct hcv_nl_range *range, u32 nr,
+		    struct netlink_ext_ack *extack)
+{
+	struct hcv_store *store;
+	int ret;
+
+	link->range = kmemdup(range, nr * sizeof(*range), GFP_KERNEL);
+	if (!link->range)
+		return -ENOMEM;
+	link->nr_ranges = nr;
+	if (path) {
+		ret = link_tie_remote(link, path, extack);
+	} else {
+		store = hcv_store_get(&link->store);
+		if (!store) {
+			NL_SET_ERR_MSG(extack, "no such store is open here, and no path was given");
+			ret = -ENOENT;
+		} else if (store->incarnation != link->incarnation) {
+			NL_SET_ERR_MSG(extack, "the store was opened anew meanwhile");
+			ret = -ESTALE;
+		} else {
+			ret = link_tie_local(link, store, extack);
+		}
+		if (store)
+			hcv_store_put(store);
+	}
+	if (ret)
+		link_untie(link);
+	return ret;
+}
+
+static int link_check_add(struct hcv_vol *vol, struct hcv_link *link, u32 state,
+			  u64 incarnation, struct netlink_ext_ack *extack)
+{
+	bool started = vol->state != HCV_VOL_NEW;
+
+	if (link && link->state == state && link->incarnation == incarnation)
+		return -EALREADY;
+	if (link && link->state == HCV_LINK_LOST && state == HCV_LINK_INSYNC) {
+		if (link->incarnation == incarnation)
+			return 0;
+		NL_SET_ERR_MSG(extack, "the store restarted since its last write; attach the volume anew");
+		return -ESTALE;
+	}
+	if (link && link->state != HCV_LINK_OUT) {
+		NL_SET_ERR_MSG(extack, "the store is tied to the volume already");
+		return -EBUSY;
+	}
+	if (state != (started ? HCV_LINK_SYNCING : HCV_LINK_INSYNC)) {
+		NL_SET_ERR_MSG(extack, "a store comes in-sync before the start, syncing after it");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
+		 u64 incarnation, const char *path,
+		 const struct hcv_nl_range *range, u32 nr,
+		 struct netlink_ext_ack *extack)
+{
+	struct hcv_link *link;
+	int ret;
+
+	mutex_lock(&vol->mutex);
+	link = hcv_link_find(vol, store);
+	ret = link_check_add(vol, link, state, incarnation, extack);
+	if (ret) {
+		ret = ret == -EALREADY ? 0 : ret;
+		goto out;
+	}
+	if (link && link->bdev) {
+		ret = link_drain(link);
+		if (ret) {
+			NL_SET_ERR_MSG(extack, "I/O to the failed device has not ended yet");
+			goto out;
+		}
+		link_untie(link);
+	}
+	link = hcv_link_make(vol, store);
+	ret = PTR_ERR_OR_ZERO(link);
+	if (ret)
+		goto out;
+	link->incarnation = incarnation;
+	link->full = flags & HCV_LINK_F_FULL;
+	link->err = 0;
+	ret = link_tie(link, path, range, nr, extack);
+	if (ret)
+		goto out;
+	ret = hcv_link_resolve(link);
+	if (ret) {
+		link_untie(link);
+		goto out;
+	}
+	spin_lock_irq(&vol->lock);
+	link_set_state(link, state);
+	spin_unlock_irq(&vol->lock);
+	hcv_vol_kick(vol, HCV_WAIT_REPLICA);
+	if (state == HCV_LINK_SYNCING)
+		ret = hcv_sync_start(link);
+out:
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+int hcv_link_del(struct hcv_vol *vol, const uuid_t *store,
+		 struct netlink_ext_ack *extack)
+{
+	struct hcv_link *link;
+	int ret = 0;
+
+	mutex_lock(&vol->mutex);
+	link = hcv_link_find(vol, store);
+	if (!link || !link->bdev)
+		goto out;
+	if (link->state == HCV_LINK_SYNCING) {
+		spin_lock_irq(&vol->lock);
+		link_set_state(link, HCV_LINK_OUT);
+		spin_unlock_irq(&vol->lock);
+	}
+	ret = -EBUSY;
+	if (link->state != HCV_LINK_OUT) {
+		NL_SET_ERR_MSG(extack, "the store is still part of the volume");
+		goto out;
+	}
+	ret = link_drain(link);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "I/O to the device has not ended yet");
+		goto out;
+	}
+	link_untie(link);
+	ret = hcv_link_resolve(link);
+out:
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+static int link_confirm_out(struct hcv_link *link, u64 v)
+{
+	struct hcv_vol *vol = link->vol;
+
+	/*
+	 * First the stamps, then the acknowledgements: the copy that left must
+	 * not compare equal to a mib of which it may have missed a write.
+	 */
+	hcv_map_bump(&vol->map, v);
+	spin_lock_irq(&vol->lock);
+	link_set_state(link, HCV_LINK_OUT);
+	spin_unlock_irq(&vol->lock);
+	link_kill_ref(link);
+	hcv_vol_kick(vol, HCV_WAIT_NONE);
+	return 0;
+}
+
+int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
+		     u64 incarnation, u32 state,
+		     struct netlink_ext_ack *extack)
+{
+	struct hcv_link *link;
+	int ret = -EINVAL;
+
+	mutex_lock(&vol->mutex);
+	link = hcv_link_find(vol, store);
+	if (!link) {
+		NL_SET_ERR_MSG(extack, "the store is not tied to this volume");
+		ret = -ENOENT;
+	} else if (v < vol->map.v || link->incarnation != incarnation) {
+		NL_SET_ERR_MSG(extack, "an older version, or another incarnation of the store");
+		ret = -ESTALE;
+	} else if (link->state == state) {
+		ret = 0;
+	} else if (state == HCV_LINK_OUT && link->state == HCV_LINK_FAILING) {
+		ret = link_confirm_out(link, v);
+	} else if (state == HCV_LINK_INSYNC &&
+		   link->state == HCV_LINK_JOINING) {
+		hcv_map_bump(&vol->map, v);
+		spin_lock_irq(&vol->lock);
+		if (link->state == HCV_LINK_JOINING)
+			link_set_state(link, HCV_LINK_INSYNC);
+		spin_unlock_irq(&vol->lock);
+		ret = link->state == HCV_LINK_INSYNC ? 0 : -EBUSY;
+		hcv_vol_kick(vol, HCV_WAIT_NONE);
+	} else {
+		NL_SET_ERR_MSG(extack, "the link is not in a state that this confirms");
+	}
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+void hcv_link_joined(struct hcv_link *link)
+{
+	struct hcv_vol *vol = link->vol;
+	bool ok;
+
+	spin_lock_irq(&vol->lock);
+	ok = link->state == HCV_LINK_SYNCING;
+	if (ok)
+		link_set_state(link, HCV_LINK_JOINING);
+	spin_unlock_irq(&vol->lock);
+	if (ok)
+		link_event(link, HCV_EVENT_SYNC_DONE);
+}
+
+void hcv_links_destroy(struct hcv_vol *vol)
+{
+	u32 i;
+
+	mutex_lock(&vol->mutex);
+	for (i = 0; i < vol->nr_links; i++) {
+		struct hcv_link *link = vol->link[i];
+
+		spin_lock_irq(&vol->lock);
+		link_set_state(link, HCV_LINK_OUT);
+		spin_unlock_irq(&vol->lock);
+		/* Legs end when their device says so: a zombie waits for them */
+		while (link->bdev && link_drain(link) == -EBUSY)
+			hcv_vol_warn(vol, "waits for I/O in flight on %pUb\n",
+				     &link->store);
+		link_untie(link);
+	}
+	mutex_unlock(&vol->mutex);
+}
+
+
+static void link_rw_end(struct bio *bio)
+{
+	struct completion *done = bio->bi_private;
+
+	complete(done);
+}
+
+int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
+		void *buf, u32 len)
+{
+	DECLARE_COMPLETION_ONSTACK(done);
+	struct hcv_leg leg = { .link = link };
+	struct bio *bio;
+	int ret;
+	u32 off;
+
+	if (!hcv_link_enter(link, &leg))
+		return -ESTALE;
+	if (!link->local)
+		opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
+		       REQ_FAILFAST_DEV;
+	bio = bio_alloc(link->bdev, DIV_ROUND_UP(len, PAGE_SIZE) + 1, opf,
+			GFP_NOIO);
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_private = &done;
+	bio->bi_end_io = link_rw_end;
+	for (off = 0; off < len; ) {
+		void *p = buf + off;
+		struct page *page = is_vmalloc_addr(p) ? vmalloc_to_page(p) :
+							 virt_to_page(p);
+		u32 n = min_t(u32, len - off, PAGE_SIZE - offset_in_page(p));
+
+		__bio_add_page(bio, page, n, offset_in_page(p));
+		off += n;
+	}
+	hcv_submit_bio(bio);
+	wait_for_completion_io(&done);
+	ret = blk_status_to_errno(bio->bi_status);
+	bio_put(bio);
+	percpu_ref_put(leg.ref);
+	return ret;
+}

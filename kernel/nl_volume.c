@@ -1,0 +1,594 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Netlink commands of volumes.  See uapi/linux/hcivol.h for what they mean.
+ */
+#include <linux/ctype.h>
+#include <linux/ktime.h>
+
+#include "compat.h"
+#include "netlink.h"
+#include "volume.h"
+
+#define NL_NEED(info, ...) ({						\
+	static const u16 need[] = { __VA_ARGS__ };			\
+	hcv_nl_need(info, need, ARRAY_SIZE(need)); })
+
+/* The volume that a command names, with a reference; its epoch must fit. */
+static struct hcv_vol *nl_vol(struct genl_info *info, bool epoch)
+{
+	struct hcv_vol *vol;
+	uuid_t uuid;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_VOL);
+	if (!ret && epoch)
+		ret = NL_NEED(info, HCV_A_EPOCH);
+	if (ret)
+		return ERR_PTR(ret);
+	hcv_nl_uuid(info->attrs[HCV_A_VOL], &uuid);
+	vol = hcv_vol_get(&uuid);
+	if (!vol) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[HCV_A_VOL],
+				    "no such volume is attached here");
+		return ERR_PTR(-ENOENT);
+	}
+	if (epoch && nla_get_u64(info->attrs[HCV_A_EPOCH]) != vol->epoch) {
+		hcv_compat_err(info->extack, "the volume is attached under epoch %llu",
+			       vol->epoch);
+		hcv_vol_put(vol);
+		return ERR_PTR(-ESTALE);
+	}
+	return vol;
+}
+
+static u32 nl_u32(struct genl_info *info, u16 attr, u32 none)
+{
+	return info->attrs[attr] ? nla_get_u32(info->attrs[attr]) : none;
+}
+
+static bool nl_name_ok(const char *name)
+{
+	const char *p;
+
+	for (p = name; *p; p++)
+		if (!isalnum(*p) && !strchr("._-", *p))
+			return false;
+	return *name && p - name < HCV_NAME_SIZE &&
+	       strcmp(name, ".") && strcmp(name, "..");
+}
+
+static int nl_check_config(const struct hcv_vol_config *cfg,
+			   struct genl_info *info)
+{
+	const char *text = NULL;
+
+	if (!nl_name_ok(cfg->name))
+		text = "a name has 1 to 63 of the characters A-Z a-z 0-9 . _ -";
+	else if (!cfg->size_bytes || cfg->size_bytes % HCV_BLOCK_SIZE ||
+		 cfg->size_bytes > 1ULL << 52)
+		text = "a size is a multiple of 4096 bytes, up to 4 PiB";
+	else if (cfg->stripe != 1 && cfg->stripe != 2 && cfg->stripe != 4)
+		text = "a stripe has 1, 2 or 4 columns";
+	else if (cfg->replicas < 1 || cfg->replicas > 3)
+		text = "a volume has 1 to 3 replicas";
+	else if (cfg->queue > HCV_QUEUE_BIO)
+		text = "the queue is mq or bio";
+	else if (cfg->policy > HCV_POLICY_ERROR)
+		text = "the policy is suspend or error";
+	else if (cfg->flags & ~HCV_VOL_F_READONLY)
+		text = "unknown volume flags";
+	if (!text)
+		return 0;
+	/* Each of them is a literal. */
+	hcv_compat_err(info->extack, "%s", text);
+	return -EINVAL;
+}
+
+int hcv_nl_vol_create(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol_config cfg;
+	struct hcv_vol *vol;
+	struct sk_buff *msg;
+	void *hdr;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_VOL, HCV_A_NAME, HCV_A_SIZE, HCV_A_STRIPE,
+		      HCV_A_REPLICAS, HCV_A_EPOCH, HCV_A_V, HCV_A_LINEAGE,
+		      HCV_A_QUEUE);
+	if (ret)
+		return ret;
+	cfg = (struct hcv_vol_config) {
+		.name = nla_data(info->attrs[HCV_A_NAME]),
+		.size_bytes = nla_get_u64(info->attrs[HCV_A_SIZE]),
+		.epoch = nla_get_u64(info->attrs[HCV_A_EPOCH]),
+		.v = nla_get_u64(info->attrs[HCV_A_V]),
+		.lineage = nla_get_u64(info->attrs[HCV_A_LINEAGE]),
+		.stripe = nla_get_u32(info->attrs[HCV_A_STRIPE]),
+		.replicas = nla_get_u32(info->attrs[HCV_A_REPLICAS]),
+		.queue = nla_get_u32(info->attrs[HCV_A_QUEUE]),
+		.flags = nl_u32(info, HCV_A_VOL_FLAGS, 0),
+		.policy = nl_u32(info, HCV_A_POLICY, HCV_POLICY_SUSPEND),
+		.policy_ms = nl_u32(info, HCV_A_POLICY_MS, 30000),
+	};
+	hcv_nl_uuid(info->attrs[HCV_A_VOL], &cfg.uuid);
+	ret = nl_check_config(&cfg, info);
+	if (ret)
+		return ret;
+	msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!msg)
+		return -ENOMEM;
+	vol = hcv_vol_create(&cfg, info->extack);
+	if (IS_ERR(vol)) {
+		nlmsg_free(msg);
+		return PTR_ERR(vol);
+	}
+	hdr = genlmsg_put_reply(msg, info, &hcv_nl_family, 0,
+				HCV_CMD_VOL_CREATE);
+	if (!hdr || nla_put(msg, HCV_A_VOL, UUID_SIZE, &vol->uuid) ||
+	    nla_put_u32(msg, HCV_A_MINOR, vol->minor)) {
+		hcv_vol_put(vol);
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	hcv_vol_put(vol);
+	genlmsg_end(msg, hdr);
+	return genlmsg_reply(msg, info);
+}
+
+int hcv_nl_vol_link_add(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	struct nlattr *ranges;
+	uuid_t store;
+	u32 nr, flags;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_VOL, HCV_A_EPOCH, HCV_A_STORE,
+		      HCV_A_LINK_STATE, HCV_A_RANGES, HCV_A_INCARNATION);
+	if (ret)
+		return ret;
+	flags = nl_u32(info, HCV_A_LINK_FLAGS, 0);
+	ranges = info->attrs[HCV_A_RANGES];
+	nr = nla_len(ranges) / sizeof(struct hcv_nl_range);
+	if (flags & ~HCV_LINK_F_ALL || !nr ||
+	    nla_len(ranges) % sizeof(struct hcv_nl_range)) {
+		NL_SET_ERR_MSG(info->extack, "unknown link flags, or ranges that are not whole");
+		return -EINVAL;
+	}
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	hcv_nl_uuid(info->attrs[HCV_A_STORE], &store);
+	ret = hcv_link_add(vol, &store,
+			   nla_get_u32(info->attrs[HCV_A_LINK_STATE]), flags,
+			   nla_get_u64(info->attrs[HCV_A_INCARNATION]),
+			   info->attrs[HCV_A_PATH] ?
+			   nla_data(info->attrs[HCV_A_PATH]) : NULL,
+			   nla_data(ranges), nr, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_link_del(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	uuid_t store;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_STORE);
+	if (ret)
+		return ret;
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	hcv_nl_uuid(info->attrs[HCV_A_STORE], &store);
+	ret = hcv_link_del(vol, &store, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_extent_add(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *rows;
+	struct hcv_vol *vol;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_EXTENTS);
+	if (ret)
+		return ret;
+	rows = info->attrs[HCV_A_EXTENTS];
+	if (nla_len(rows) % sizeof(struct hcv_nl_extent)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, rows, "rows that are not whole");
+		return -EINVAL;
+	}
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	ret = hcv_extents_add(vol, nla_data(rows),
+			      nla_len(rows) / sizeof(struct hcv_nl_extent),
+			      info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_start(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	uuid_t store;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_V);
+	if (ret)
+		return ret;
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	if (info->attrs[HCV_A_STORE])
+		hcv_nl_uuid(info->attrs[HCV_A_STORE], &store);
+	ret = hcv_vol_start(vol, vol->epoch, nla_get_u64(info->attrs[HCV_A_V]),
+			    info->attrs[HCV_A_STORE] ? &store : NULL,
+			    info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_suspend(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol = nl_vol(info, true);
+	int ret;
+
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	ret = hcv_vol_suspend(vol, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_resume(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol = nl_vol(info, true);
+	int ret;
+
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	ret = hcv_vol_resume(vol, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_stop(struct sk_buff *skb, struct genl_info *info)
+{
+	u32 flags = nl_u32(info, HCV_A_VOL_FLAGS, 0);
+	struct hcv_vol *vol;
+	int ret;
+
+	if (flags & ~HCV_VOL_F_FORCE) {
+		NL_SET_ERR_MSG(info->extack, "only the flag FORCE goes with a stop");
+		return -EINVAL;
+	}
+	vol = nl_vol(info, false);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	ret = hcv_vol_stop(vol, flags & HCV_VOL_F_FORCE, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+static int nl_vol_set_name(struct hcv_vol *vol, struct genl_info *info)
+{
+	const char *name = nla_data(info->attrs[HCV_A_NAME]);
+
+	if (!nl_name_ok(name)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[HCV_A_NAME],
+				    "a name has 1 to 63 of the characters A-Z a-z 0-9 . _ -");
+		return -EINVAL;
+	}
+	return hcv_vol_rename(vol, name, info->extack);
+}
+
+int hcv_nl_vol_set(struct sk_buff *skb, struct genl_info *info)
+{
+	u32 policy = nl_u32(info, HCV_A_POLICY, HCV_POLICY_SUSPEND);
+	struct hcv_vol *vol;
+	int ret = 0;
+
+	if (policy > HCV_POLICY_ERROR || info->attrs[HCV_A_VOL_FLAGS]) {
+		NL_SET_ERR_MSG(info->extack, "the policy is suspend or error; flags cannot be changed while attached");
+		return -EINVAL;
+	}
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	if (info->attrs[HCV_A_SIZE]) {
+		u64 size = nla_get_u64(info->attrs[HCV_A_SIZE]);
+
+		ret = size % HCV_BLOCK_SIZE || size > 1ULL << 52 ? -EINVAL :
+		      hcv_vol_resize(vol, size, info->extack);
+	}
+	if (!ret && info->attrs[HCV_A_NAME])
+		ret = nl_vol_set_name(vol, info);
+	if (!ret && info->attrs[HCV_A_POLICY])
+		WRITE_ONCE(vol->policy, policy);
+	if (!ret && info->attrs[HCV_A_POLICY_MS])
+		WRITE_ONCE(vol->policy_ms,
+			   nla_get_u32(info->attrs[HCV_A_POLICY_MS]));
+	if (!ret && info->attrs[HCV_A_SYNC_KIBPS])
+		WRITE_ONCE(vol->sync_kibps,
+			   nla_get_u32(info->attrs[HCV_A_SYNC_KIBPS]));
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_confirm(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	uuid_t store;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_V, HCV_A_STORE, HCV_A_INCARNATION,
+		      HCV_A_LINK_STATE);
+	if (ret)
+		return ret;
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	hcv_nl_uuid(info->attrs[HCV_A_STORE], &store);
+	ret = hcv_link_confirm(vol, nla_get_u64(info->attrs[HCV_A_V]), &store,
+			       nla_get_u64(info->attrs[HCV_A_INCARNATION]),
+			       nla_get_u32(info->attrs[HCV_A_LINK_STATE]),
+			       info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_nospace(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	u32 column;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_COLUMN);
+	if (ret)
+		return ret;
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	column = nla_get_u32(info->attrs[HCV_A_COLUMN]);
+	if (column >= vol->stripe) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[HCV_A_COLUMN],
+				    "the volume has fewer columns");
+		ret = -EINVAL;
+	} else {
+		spin_lock_irq(&vol->lock);
+		WRITE_ONCE(vol->no_space, vol->no_space | BIT(column));
+		spin_unlock_irq(&vol->lock);
+		hcv_vol_kick(vol, HCV_WAIT_EXTENT);
+	}
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_fence(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol = nl_vol(info, true);
+
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	hcv_vol_fence(vol);
+	hcv_vol_put(vol);
+	return 0;
+}
+
+static u32 nl_lease_ms(const struct hcv_link *link)
+{
+	s64 left = READ_ONCE(link->lease_end_ns) -
+		   (s64)ktime_get_boottime_ns();
+
+	return left > 0 ? div_u64(left, NSEC_PER_MSEC) : 0;
+}
+
+static int nl_put_link(struct sk_buff *msg, const struct hcv_link *link)
+{
+	struct nlattr *nest = nla_nest_start(msg, HCV_A_LINK);
+
+	if (!nest || nla_put(msg, HCV_A_STORE, UUID_SIZE, &link->store) ||
+	    nla_put_u32(msg, HCV_A_LINK_STATE, READ_ONCE(link->state)) ||
+	    nla_put_u64_64bit(msg, HCV_A_INCARNATION, link->incarnation,
+			      HCV_A_PAD) ||
+	    nla_put_u32(msg, HCV_A_LEASE_MS, nl_lease_ms(link)) ||
+	    nla_put_u32(msg, HCV_A_ERRNO, link->err) ||
+	    nla_put_u64_64bit(msg, HCV_A_SYNC_TOTAL, link->sync_total,
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_SYNC_DONE,
+			      READ_ONCE(link->sync_done), HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_SYNC_COPIED,
+			      READ_ONCE(link->sync_copied), HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_READ_IOS,
+			      atomic64_read(&link->ios[0]), HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_WRITE_IOS,
+			      atomic64_read(&link->ios[1]), HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_ERRORS,
+			      atomic64_read(&link->errors), HCV_A_PAD))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+static int nl_put_counters(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	struct hcv_vstats_sum sum;
+
+	hcv_vstats_sum(vol, &sum);
+	if (nla_put_u64_64bit(msg, HCV_A_READ_IOS, sum.ios[HCV_IO_READ],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_WRITE_IOS, sum.ios[HCV_IO_WRITE],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_FLUSH_IOS, sum.ios[HCV_IO_FLUSH],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_DISCARD_IOS,
+			      sum.ios[HCV_IO_DISCARD] + sum.ios[HCV_IO_ZEROES],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_READ_BYTES, sum.bytes[HCV_IO_READ],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_WRITE_BYTES, sum.bytes[HCV_IO_WRITE],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_DISCARD_BYTES,
+			      sum.bytes[HCV_IO_DISCARD] +
+			      sum.bytes[HCV_IO_ZEROES], HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_ERRORS, sum.errors, HCV_A_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int nl_put_map(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	u32 ready[HCV_MAX_COLUMNS], slots = 0, i;
+
+	for (i = 0; i < vol->stripe; i++) {
+		ready[i] = hcv_map_ready(&vol->map, i);
+		slots += hcv_map_free_slots(&vol->map, i);
+	}
+	if (nla_put_u32(msg, HCV_A_NR_EXTENTS, vol->map.nr_exts) ||
+	    nla_put_u32(msg, HCV_A_READY, slots) ||
+	    nla_put(msg, HCV_A_COL_READY, vol->stripe * sizeof(u32), ready) ||
+	    nla_put_u64_64bit(msg, HCV_A_USED_SLOTS, vol->map.used_slots,
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_META_BYTES,
+			      atomic_long_read(&vol->map.bytes), HCV_A_PAD) ||
+	    nla_put_u32(msg, HCV_A_UNFLUSHED_MIBS,
+			hcv_map_unflushed(&vol->map)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int nl_put_wait(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	u32 wait, count, state = READ_ONCE(vol->state);
+	u64 since = hcv_vol_longest_wait(vol, &wait, &count);
+	u64 now = ktime_get_boottime_ns(), ms = 0;
+
+	if (since && now > since)
+		ms = div_u64(now - since, NSEC_PER_MSEC);
+	if (state == HCV_VOL_ACTIVE && vol->told_suspended)
+		state = HCV_VOL_SUSPENDED;
+	if (nla_put_u32(msg, HCV_A_VOL_STATE, state) ||
+	    nla_put_u32(msg, HCV_A_WAIT, wait) ||
+	    nla_put_u64_64bit(msg, HCV_A_WAIT_MS, ms, HCV_A_PAD) ||
+	    nla_put_u32(msg, HCV_A_WAIT_COUNT, count))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int nl_put_config(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	if (nla_put(msg, HCV_A_VOL, UUID_SIZE, &vol->uuid) ||
+	    nla_put_string(msg, HCV_A_NAME, vol->name) ||
+	    nla_put_u64_64bit(msg, HCV_A_SIZE, vol->size_bytes, HCV_A_PAD) ||
+	    nla_put_u32(msg, HCV_A_STRIPE, vol->stripe) ||
+	    nla_put_u32(msg, HCV_A_REPLICAS, vol->replicas) ||
+	    nla_put_u64_64bit(msg, HCV_A_EPOCH, vol->epoch, HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_V, READ_ONCE(vol->map.v),
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_LINEAGE, vol->map.lineage,
+			      HCV_A_PAD) ||
+	    nla_put_u32(msg, HCV_A_QUEUE, vol->queue) ||
+	    nla_put_u32(msg, HCV_A_VOL_FLAGS, vol->flags) ||
+	    nla_put_u32(msg, HCV_A_POLICY, vol->policy) ||
+	    nla_put_u32(msg, HCV_A_POLICY_MS, vol->policy_ms) ||
+	    nla_put_u32(msg, HCV_A_SYNC_KIBPS, vol->sync_kibps) ||
+	    nla_put_u32(msg, HCV_A_MINOR, vol->minor) ||
+	    nla_put_u32(msg, HCV_A_OPENERS, atomic_read(&vol->openers)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int nl_fill_vol(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	u32 i;
+	int ret;
+
+	ret = nl_put_config(msg, vol);
+	if (!ret)
+		ret = nl_put_wait(msg, vol);
+	if (!ret)
+		ret = nl_put_map(msg, vol);
+	if (!ret)
+		ret = nl_put_counters(msg, vol);
+	/* Links are freed with the volume's last reference: no lock. */
+	for (i = 0; !ret && i < smp_load_acquire(&vol->nr_links); i++)
+		ret = nl_put_link(msg, vol->link[i]);
+	return ret;
+}
+
+int hcv_nl_vol_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol = nl_vol(info, false);
+	struct sk_buff *msg;
+	void *hdr;
+	int ret = -ENOMEM;
+
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	msg = genlmsg_new(16384, GFP_KERNEL);
+	if (!msg)
+		goto out;
+	hdr = genlmsg_put_reply(msg, info, &hcv_nl_family, 0, HCV_CMD_VOL_GET);
+	ret = hdr ? nl_fill_vol(msg, vol) : -EMSGSIZE;
+	if (ret) {
+		nlmsg_free(msg);
+		goto out;
+	}
+	genlmsg_end(msg, hdr);
+	ret = genlmsg_reply(msg, info);
+out:
+	hcv_vol_put(vol);
+	return ret;
+}
+
+static int nl_dump(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd,
+		   int (*fill)(struct sk_buff *msg, struct hcv_vol *vol))
+{
+	struct hcv_vol *vol;
+	void *hdr;
+	int ret;
+
+	while ((vol = hcv_vol_nth(cb->args[0]))) {
+		hdr = genlmsg_put(skb, NETLINK_CB(cb->skb).portid,
+				  cb->nlh->nlmsg_seq, &hcv_nl_family,
+				  NLM_F_MULTI, cmd);
+		ret = hdr ? fill(skb, vol) : -EMSGSIZE;
+		hcv_vol_put(vol);
+		if (ret) {
+			if (hdr)
+				genlmsg_cancel(skb, hdr);
+			/* What fits no message at all must not loop. */
+			return skb->len ? skb->len : ret;
+		}
+		genlmsg_end(skb, hdr);
+		cb->args[0]++;
+	}
+	return skb->len;
+}
+
+int hcv_nl_vol_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	return nl_dump(skb, cb, HCV_CMD_VOL_GET, nl_fill_vol);
+}
+
+static int nl_fill_stats(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	struct hcv_vstats_sum sum;
+
+	hcv_vstats_sum(vol, &sum);
+	if (nla_put(msg, HCV_A_VOL, UUID_SIZE, &vol->uuid) ||
+	    nla_put(msg, HCV_A_HIST_READ, sizeof(sum.hist[0]), sum.hist[0]) ||
+	    nla_put(msg, HCV_A_HIST_WRITE, sizeof(sum.hist[1]), sum.hist[1]) ||
+	    nla_put(msg, HCV_A_HIST_FLUSH, sizeof(sum.hist[2]), sum.hist[2]))
+		return -EMSGSIZE;
+	return 0;
+}
+
+int hcv_nl_vol_stats_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	return nl_dump(skb, cb, HCV_CMD_VOL_STATS_GET, nl_fill_stats);
+}

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bringing a returned replica up to date.
+ *
+ * From the moment its link is SYNCING all writes go to it as well.  What ran
+ * before that is waited for; then, extent by extent, its metadata pages are read
+ * and compared with the map: a slot whose record is the same (mib,
+ * generation, sequence, stamp) was not written since it left (I9), every
+ * other one is copied, 128 KiB at a time, under the busy bits of these blocks.
+ * When an extent is equal it is flushed, and only from then on do page
+ * images go to the replica: interrupted before, it still has its old pages,
+ * whose stamps send us over the same slots again.  When all extents are equal,
+ * a last round makes the pages durable and the link is JOINING.
+ */
+#include <linux/ktime.h>
+#include <linux/slab.h>
+
+#include "hotslot.h"
+#include "volume.h"
+
+#define SYNC_CHUNK_BLOCKS	32U
+#define SYNC_CHUNK_BYTES	(SYNC_CHUNK_BLOCKS << HCV_BLOCK_SHIFT)
+
+struct hcv_sync {
+	struct hcv_link *link;
+	struct work_struct work;
+	bool stop;
+	unsigned long *done;	/* extents by index */
+	u32 nr_done;		/* bits in @done */
+	void *pages;
+	void *chunk;
+	s64 start_ns;
+};
+
+static struct workqueue_struct *sync_wq;
+
+static bool sync_over(struct hcv_sync *s)
+{
+	return READ_ONCE(s->stop) || READ_ONCE(s->link->vol->failed) ||
+	       READ_ONCE(s->link->state) != HCV_LINK_SYNCING;
+}
+
+bool hcv_sync_takes_pages(struct hcv_link *link, struct hcv_ext *ext)
+{
+	struct hcv_sync *s;
+	bool takes;
+
+	rcu_read_lock();
+	s = READ_ONCE(link->sync);
+	/* Extents that came later were fresh on all replicas. */
+	takes = s && (ext->index >= s->nr_done ||
+		      test_bit(ext->index, s->done));
+	rcu_read_unlock();
+	return takes;
+}
+
+/* An in-sync link with a copy of @ext to read from. */
+static struct hcv_link *sync_source(struct hcv_sync *s, struct hcv_ext *ext,
+				    sector_t *data)
+{
+	struct hcv_vol *vol = s->link->vol;
+	struct hcv_link *found = NULL;
+	struct hcv_reps *reps;
+	u32 i;
+
+	rcu_read_lock();
+	reps = hcv_reps(ext);
+	for (i = 0; i < reps->nr && !found; i++) {
+		struct hcv_link *link = vol->link[reps->rep[i].link];
+
+		if (link == s->link || !reps->rep[i].mapped ||
+		    READ_ONCE(link->state) != HCV_LINK_INSYNC)
+			continue;
+		*data = reps->rep[i].data;
+		found = link;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+static bool sync_dest(struct hcv_sync *s, struct hcv_ext *ext, sector_t *data)
+{
+	struct hcv_reps *reps;
+	bool found = false;
+	u32 i;
+
+	rcu_read_lock();
+	reps = hcv_reps(ext);
+	for (i = 0; i < reps->nr; i++)
+		if (reps->rep[i].link == s->link->nr && reps->rep[i].mapped) {
+			*data = reps->rep[i].data;
+			found = true;
+		}
+	rcu_read_unlock();
+	return found;
+}
+
+/* Data blocks of a slot in [blk, blk + 32) as bits; false: slot changed. */
+static bool sync_bits(struct hcv_ext *ext, u32 rec, const struct hcv_rec *want,
+		      u32 blk, u32 *bits)
+{
+	struct hcv_rec now;
+
+	hcv_map_record(ext, rec, &now);
+	if (now.state != HCV_REC_USED || now.seq != want->seq)
+		return false;
+	*bits = now.lo[blk / 64] >> (blk % 64);
+	return true;
+}
+
+static int sync_copy_run(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
+			 u32 blk, u32 nr)
+{
+	sector_t from, to, off = ((sector_t)rec << 11) + ((sector_t)blk << 3);
+	struct hcv_link *source = sync_source(s, ext, &from);
+	u32 bytes = nr << HCV_BLOCK_SHIFT;
+	int ret;
+
+	if (!source || !sync_dest(s, ext, &to))
+		return -ENOLINK;
+	ret = hcv_link_rw(source, REQ_OP_READ, from + off, s->chunk, bytes);
+	if (ret) {
+		if (ret != -ENODATA)
+			hcv_link_fail(source, -ret, "read");
+		return ret;
+	}
+	ret = hcv_link_rw(s->link, REQ_OP_WRITE, to + off, s->chunk, bytes);
+	if (!ret)
+		WRITE_ONCE(s->link->sync_copied, s->link->sync_copied + bytes);
+	return ret;
+}
+
+static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
+		      const struct hcv_rec *want, u32 blk)
+{
+	struct hcv_vol *vol = s->link->vol;
+	u32 bits, i, n;
+	struct hcv_ioref *ref;
+	struct hcv_hot *hot;
+	int ret;
+
+	ret = hcv_vol_enter(vol, &s->stop, &ref);
+	if (ret)
+		return ret;
+	ret = hcv_hot_lock_sync(vol, want->mib, blk, SYNC_CHUNK_BLOCKS,
+				&s->stop, &hot);
+	if (ret)
+		goto out;
+	if (sync_bits(ext, rec, want, blk, &bits)) {
+		for (i = 0; i < SYNC_CHUNK_BLOCKS && !ret; i += n) {
+			for (n = 1; i + n < SYNC_CHUNK_BLOCKS &&
+			     (bits >> i & 1) == (bits >> (i + n) & 1); n++)
+				;
+			if (bits >> i & 1)
+				ret = sync_copy_run(s, ext, rec, blk + i, n);
+		}
+	}
+	hcv_hot_unlock(vol, hot, blk, SYNC_CHUNK_BLOCKS);
+out:
+	hcv_vol_leave(ref);
+	return ret;
+}
+
+/* Keep to the limit of the agent. */
+static void sync_throttle(struct hcv_sync *s)
+{
+	struct hcv_vol *vol = s->link->vol;
+	u32 kibps = READ_ONCE(vol->sync_kibps);
+	s64 due, ahead;
+
+	if (!kibps)
+		return;
+	due = div_u64(s->link->sync_copied * (NSEC_PER_SEC >> 10), kibps);
+	ahead = due - (ktime_get_boottime_ns() - s->start_ns);
+	if (ahead > NSEC_PER_MSEC)
+		wait_event_timeout(vol->wait, sync_over(s),
+				   nsecs_to_jiffies(min_t(s64, ahead,
+							  NSEC_PER_SEC)));
+}
+
+static int sync_slot(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
+		     const struct hcv_rec *want)
+{
+	u32 blk;
+	int ret = 0;
+
+	for (blk = 0; blk < HCV_SLOT_BLOCKS && !ret; blk += SYNC_CHUNK_BLOCKS) {
+		if (sync_over(s))
+			return -ECANCELED;
+		ret = sync_chunk(s, ext, rec, want, blk);
+		sync_throttle(s);
+	}
+	return ret;
+}
+
+static bool sync_same(const struct hcv_rec *a, const struct hcv_rec *b)
+{
+	return a->state == b->state && a->mib == b->mib && a->gen == b->gen &&
+	       a->seq == b->seq && a->stamp == b->stamp;
+}
+
+/* The replica's records of an extent; false: there is nothing to trust. */
+static bool sync_read_pages(struct hcv_sync *s, struct hcv_ext *ext,
+			    const void **page)
+{
+	struct hcv_vol *vol = s->link->vol;
+	struct hcv_pagepos pos;
+	u32 i;
+
+	if (s->link->full || hcv_load_pages(s->link, ext, s->pages))
+		return false;
+	for (i = 0; i < HCV_EXTENT_PAGES; i++) {
+		page[i] = hcv_load_newest(vol, ext, i, s->pages, &pos);
+		if (IS_ERR(page[i]))
+			page[i] = NULL;
+	}
+	return true;
+}
+
+static int sync_ext(struct hcv_sync *s, struct hcv_ext *ext)
+{
+	const void *page[HCV_EXTENT_PAGES] = {};
+	struct hcv_vol *vol = s->link->vol;
+	struct hcv_rec have, want;
+	u32 rec;
+	int ret;
+
+	sync_read_pages(s, ext, page);
+	for (rec = 0; rec < HCV_EXTENT_SLOTS; rec++) {
+		const void *p = page[rec / HCV_PAGE_RECORDS];
+
+		hcv_map_record(ext, rec, &want);
+		if (want.state != HCV_REC_USED)
+			continue;
+		WRITE_ONCE(s->link->sync_done,
+			   s->link->sync_done + HCV_SLOT_SIZE);
+		if (p && !hcv_fmt_page_get(p, rec / HCV_PAGE_RECORDS,
+					   rec % HCV_PAGE_RECORDS, &have) &&
+		    sync_same(&have, &want))
+			continue;
+		ret = sync_slot(s, ext, rec, &want);
+		if (ret)
+			return ret;
+	}
+	ret = hcv_link_rw(s->link, REQ_OP_WRITE | REQ_PREFLUSH, 0, NULL, 0);
+	if (ret)
+		return ret;
+	set_bit(ext->index, s->done);
+	for (rec = 0; rec < HCV_EXTENT_RECORDS; rec += HCV_PAGE_RECORDS)
+		hcv_map_dirty(&vol->map, &ext->slot[rec]);
+	return 0;
+}
+
+/* The next extent with a replica on the link that is not done yet. */
+static struct hcv_ext *sync_next(struct hcv_sync *s)
+{
+	struct hcv_vol *vol = s->link->vol;
+	struct hcv_ext *ext, *found = NULL;
+	u32 i;
+
+	spin_lock_irq(&vol->map.lock);
+	list_for_each_entry(ext, &vol->map.exts, node) {
+		struct hcv_reps *reps = ext->priv;
+
+		if (ext->index >= s->nr_done || test_bit(ext->index, s->done))
+			continue;
+		for (i = 0; i < reps->nr; i++)
+			if (reps->rep[i].link == s->link->nr)
+				found = reps->rep[i].mapped ? ext :
+					ERR_PTR(-ENOLINK);
+		if (found)
+			break;
+	}
+	spin_unlock_irq(&vol->map.lock);
+	return found;
+}
+
+static int sync_run(struct hcv_sync *s)
+{
+	struct hcv_vol *vol = s->link->vol;
+	struct hcv_ext *ext;
+	int ret;
+
+	/* Writes that began before the link was SYNCING had no leg to it. */
+	ret = hcv_vol_drain(vol, NULL);
+	if (ret)
+		return ret;
+	wait_event(vol->wait, hcv_vol_drained(vol) || sync_over(s));
+	s->start_ns = ktime_get_boottime_ns();
+	while (!sync_over(s)) {
+		ext = sync_next(s);
+		if (IS_ERR(ext))
+			return PTR_ERR(ext);
+		if (!ext) {
+			ret = hcv_commit_sync(vol, &s->stop);
+			if (!ret)
+				hcv_link_joined(s->link);
+			return ret;
+		}
+		ret = sync_ext(s, ext);
+		if (ret)
+			return ret;
+	}
+	return -ECANCELED;
+}
+
+static void sync_fn(struct work_struct *work)
+{
+	struct hcv_sync *s = container_of(work, struct hcv_sync, work);
+	int ret = sync_run(s);
+
+	if (ret && !READ_ONCE(s->stop))
+		hcv_link_fail(s->link, -ret, "resync");
+}
+
+static void sync_free(struct hcv_sync *s)
+{
+	kvfree(s->pages);
+	kvfree(s->chunk);
+	bitmap_free(s->done);
+	kfree(s);
+}
+
+static u64 sync_total(struct hcv_link *link)
+{
+	struct hcv_vol *vol = link->vol;
+	struct hcv_ext *ext;
+	u64 slots = 0;
+	u32 i;
+
+	spin_lock_irq(&vol->map.lock);
+	list_for_each_entry(ext, &vol->map.exts, node) {
+		struct hcv_reps *reps = ext->priv;
+
+		for (i = 0; i < reps->nr; i++)
+			if (reps->rep[i].link == link->nr)
+				slots += HCV_EXTENT_SLOTS - ext->free_data;
+	}
+	spin_unlock_irq(&vol->map.lock);
+	return slots << HCV_SLOT_SHIFT;
+}
+
+int hcv_sync_start(struct hcv_link *link)
+{
+	struct hcv_vol *vol = link->vol;
+	struct hcv_sync *s = kzalloc(sizeof(*s), GFP_KERNEL);
+
+	if (!s)
+		return -ENOMEM;
+	s->link = link;
+	INIT_WORK(&s->work, sync_fn);
+	s->nr_done = vol->map.nr_index;
+	s->done = bitmap_zalloc(max(s->nr_done, 1U), GFP_KERNEL);
+	s->pages = kvmalloc(HCV_EXTENT_META_SIZE, GFP_KERNEL);
+	s->chunk = kvmalloc(SYNC_CHUNK_BYTES, GFP_KERNEL);
+	if (!s->done || !s->pages || !s->chunk) {
+		sync_free(s);
+		return -ENOMEM;
+	}
+	link->sync_total = sync_total(link);
+	link->sync_done = 0;
+	link->sync_copied = 0;
+	WRITE_ONCE(link->sync, s);
+	queue_work(sync_wq, &s->work);
+	return 0;
+}
+
+void hcv_sync_stop(struct hcv_link *link)
+{
+	struct hcv_sync *s = link->sync;
+
+	if (!s)
+		return;
+	WRITE_ONCE(s->stop, true);
+	wake_up_all(&link->vol->wait);
+	cancel_work_sync(&s->work);
+	/* The commit worker may look at it. */
+	WRITE_ONCE(link->sync, NULL);
+	synchronize_rcu();
+	sync_free(s);
+}
+
+int hcv_sync_init(void)
+{
+	sync_wq = alloc_workqueue("hcivol-sync", WQ_UNBOUND, 0);
+	return sync_wq ? 0 : -ENOMEM;
+}
+
+void hcv_sync_exit(void)
+{
+	destroy_workqueue(sync_wq);
+}

@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reads and writes of whole blocks: the hot path.
+ *
+ * Write: take the busy bits of the blocks, mark the mib unflushed, find or
+ * take the slot of the current generation, one leg per replica.  The link
+ * states are looked at after the bits are held: whoever adds a replica and
+ * copies to it takes the same bits, so a write either has a leg to
+ * the new replica or is copied to it.  On completion the map learns of the
+ * data, and the write is acknowledged unless a replica failed (I3) or the lease
+ * ran out (I5).
+ *
+ * Read: the newest slot that knows the blocks; in one piece where possible.
+ */
+#include <linux/blkdev.h>
+#include <linux/ktime.h>
+
+#include "hotslot.h"
+#include "io.h"
+#include "rw.h"
+#include "volume.h"
+
+static struct bio_set rw_bs;
+
+static void rw_leg_init(struct hcv_leg *leg, struct hcv_io *io,
+			struct hcv_link *link, blk_opf_t opf, sector_t sector,
+			bio_end_io_t *end_io)
+{
+	struct bio *bio = &leg->bio;
+
+	leg->io = io;
+	leg->link = link;
+	if (!link->local)
+		opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
+		       REQ_FAILFAST_DEV;
+	if (io->flags & HCV_IO_SYNC)
+		opf |= REQ_SYNC;
+	bio_init(bio, link->bdev, NULL, 0, opf);
+	/* Shares the vectors, like a clone. */
+	bio_set_flag(bio, BIO_CLONED);
+	bio->bi_io_vec = io->bv;
+	bio->bi_iter = io->iter;
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_end_io = end_io;
+}
+
+static void rw_zero(struct hcv_io *io, u32 off, u32 bytes)
+{
+	struct bvec_iter iter = io->iter;
+	struct bio_vec bv;
+
+	bvec_iter_advance(io->bv, &iter, off);
+	iter.bi_size = bytes;
+	for_each_bvec(bv, io->bv, iter, iter)
+		memzero_bvec(&bv);
+}
+
+/* The first replica of @ext that may be read and was not tried. */
+static struct hcv_link *rw_source(struct hcv_io *io, struct hcv_ext *ext,
+				  struct hcv_leg *leg, sector_t *data,
+				  u32 *bit)
+{
+	struct hcv_vol *vol = io->vol;
+	struct hcv_reps *reps;
+	struct hcv_link *link;
+	u32 i;
+
+	reps = hcv_reps(ext);
+	for (i = 0; i < reps->nr; i++) {
+		link = vol->link[reps->rep[i].link];
+		if (READ_ONCE(link->state) != HCV_LINK_INSYNC ||
+		    !reps->rep[i].mapped || io->tried & BIT(link->nr))
+			continue;
+		if (!hcv_link_enter(link, leg)) {
+			hcv_link_fail(link, ESTALE, "its gate is closed");
+			continue;
+		}
+		*data = reps->rep[i].data;
+		*bit = BIT(link->nr);
+		return link;
+	}
+	return NULL;
+}
+
+/* No replica is left to read from: an error, or a wait for one. */
+static void rw_no_source(struct hcv_io *io)
+{
+	if (io->tried)
+		hcv_io_end(io, BLK_STS_IOERR);
+	else
+		hcv_io_park(io, HCV_WAIT_REPLICA);
+}
+
+static void rw_leg_error(struct hcv_leg *leg, const char *what)
+{
+	struct hcv_link *link = leg->link;
+
+	atomic64_inc(&link->errors);
+	hcv_link_fail(link, -blk_status_to_errno(leg->bio.bi_status), what);
+}
+
+static void rw_read_end(struct bio *bio)
+{
+	struct hcv_leg *leg = container_of(bio, struct hcv_leg, bio);
+	struct hcv_io *io = leg->io;
+	blk_status_t status = bio->bi_status;
+
+	if (unlikely(status)) {
+		/* A block that cannot be read says nothing of the others. */
+		if (status == BLK_STS_MEDIUM)
+			atomic64_inc(&leg->link->errors);
+		else
+			rw_leg_error(leg, "read");
+		io->tried |= BIT(leg->link->nr);
+	}
+	bio_uninit(bio);
+	percpu_ref_put(leg->ref);
+	if (unlikely(status))
+		hcv_io_again(io);
+	else
+		hcv_io_end(io, BLK_STS_OK);
+}
+
+static sector_t rw_sector(sector_t data, struct hcv_slot *slot, u64 pos)
+{
+	return data + ((sector_t)slot->rec << (HCV_SLOT_SHIFT - SECTOR_SHIFT)) +
+	       ((pos & (HCV_SLOT_SIZE - 1)) >> SECTOR_SHIFT);
+}
+
+/* All of it is in @slot. Under RCU, which ends here. */
+static void rw_read_whole(struct hcv_io *io, struct hcv_slot *slot)
+	__releases(RCU)
+{
+	struct hcv_leg *leg = &io->leg[0];
+	struct hcv_link *link;
+	sector_t data;
+	u32 bit;
+
+	link = rw_source(io, hcv_map_slot_ext(slot), leg, &data, &bit);
+	rcu_read_unlock();
+	if (unlikely(!link)) {
+		rw_no_source(io);
+		return;
+	}
+	if (unlikely((io->pos | io->len) &
+		     (bdev_logical_block_size(link->bdev) - 1))) {
+		percpu_ref_put(leg->ref);
+		hcv_rmw_submit(io);
+		return;
+	}
+	atomic64_inc(&link->ios[0]);
+	rw_leg_init(leg, io, link, REQ_OP_READ, rw_sector(data, slot, io->pos),
+		    rw_read_end);
+	hcv_submit_bio(&leg->bio);
+}
+
+static void rw_part_done(struct hcv_io *io)
+{
+	if (!atomic_dec_and_test(&io->pending))
+		return;
+	/* Some part failed: all of it again, from another replica. */
+	if (READ_ONCE(io->status))
+		hcv_io_again(io);
+	else
+		hcv_io_end(io, BLK_STS_OK);
+}
+
+static void rw_part_end(struct bio *bio)
+{
+	struct hcv_leg *leg = container_of(bio, struct hcv_leg, bio);
+	struct hcv_io *io = leg->io;
+
+	if (bio->bi_status) {
+		if (bio->bi_status == BLK_STS_MEDIUM)
+			atomic64_inc(&leg->link->errors);
+		else
+			rw_leg_error(leg, "read");
+		WRITE_ONCE(io->status, bio->bi_status);
+	}
+	percpu_ref_put(leg->ref);
+	bio_put(bio);
+	rw_part_done(io);
+}
+
+static int rw_read_part(struct hcv_io *io, u32 off, u32 bytes,
+			struct hcv_run *run, u32 *tried)
+{
+	struct hcv_link *link;
+	struct hcv_leg *leg;
+	struct bio *bio;
+	sector_t data;
+	u32 bit;
+
+	bio = bio_alloc_bioset(NULL, 0, REQ_OP_READ, GFP_NOIO, &rw_bs);
+	leg = container_of(bio, struct hcv_leg, bio);
+	rcu_read_lock();
+	link = rw_source(io, hcv_map_slot_ext(run->slot), leg, &data, &bit);
+	rcu_read_unlock();
+	if (!link) {
+		bio_put(bio);
+		return -EIO;
+	}
+	*tried |= bit;
+	leg->io = io;
+	leg->link = link;
+	bio_set_dev(bio, link->bdev);
+	if (!link->local)
+		bio->bi_opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
+			       REQ_FAILFAST_DEV;
+	bio_set_flag(bio, BIO_CLONED);
+	bio->bi_io_vec = io->bv;
+	bio->bi_iter = io->iter;
+	bvec_iter_advance(io->bv, &bio->bi_iter, off);
+	bio->bi_iter.bi_size = bytes;
+	bio->bi_iter.bi_sector = rw_sector(data, run->slot, io->pos + off);
+	bio->bi_end_io = rw_part_end;
+	atomic64_inc(&link->ios[0]);
+	atomic_inc(&io->pending);
+	hcv_submit_bio(bio);
+	return 0;
+}
+
+/* Blocks from several places. Aligned to blocks. */
+static void rw_read_mixed(struct hcv_io *io, struct hcv_leaf *leaf)
+{
+	struct hcv_mibent *ent = &leaf->ent[io->mib % HCV_LEAF_MIBS];
+	u32 done = 0, tried = 0;
+	struct hcv_run run;
+
+	io->status = BLK_STS_OK;
+	atomic_set(&io->pending, 1);
+	while (done < io->nblk) {
+		u32 off = done << HCV_BLOCK_SHIFT;
+
+		rcu_read_lock();
+		hcv_map_resolve(ent, io->blk + done, io->nblk - done, &run);
+		rcu_read_unlock();
+		if (!run.slot) {
+			rw_zero(io, off, run.nr << HCV_BLOCK_SHIFT);
+		} else if (rw_read_part(io, off, run.nr << HCV_BLOCK_SHIFT,
+					&run, &tried)) {
+			WRITE_ONCE(io->status, BLK_STS_IOERR);
+			break;
+		}
+		done += run.nr;
+	}
+	if (done < io->nblk && atomic_read(&io->pending) == 1) {
+		rw_no_source(io);
+		return;
+	}
+	/* A source that failed is failed by now, or not to be asked again. */
+	if (READ_ONCE(io->status))
+		io->tried |= tried;
+	rw_part_done(io);
+}
+
+/* Wait for a busy range. Under RCU, which ends here. */
+static void rw_wait_busy(struct hcv_io *io, struct hcv_hot *hot)
+	__releases(RCU)
+{
+	if (io->flags & HCV_IO_NOWAIT) {
+		rcu_read_unlock();
+		hcv_io_end(io, BLK_STS_AGAIN);
+		return;
+	}
+	hcv_io_release(io);
+	if (!hcv_hot_wait(hot, io))
+		hcv_io_again(io);
+	rcu_read_unlock();
+}
+
+void hcv_rw_read(struct hcv_io *io)
+{
+	struct hcv_vol *vol = io->vol;
+	struct hcv_mibent *ent;
+	struct hcv_leaf *leaf;
+	struct hcv_slot *slot;
+	struct hcv_hot *hot;
+
+	if (unlikely((s64)ktime_get_boottime_ns() >=
+		     READ_ONCE(vol->lease_end_ns))) {
+		hcv_io_park(io, HCV_WAIT_LEASE);
+		return;
+	}
+	rcu_read_lock();
+	leaf = hcv_map_leaf(&vol->map, io->mib);
+	if (!leaf) {
+		rcu_read_unlock();
+		rw_zero(io, 0, io->len);
+		hcv_io_end(io, BLK_STS_OK);
+		return;
+	}
+	ent = &leaf->ent[io->mib % HCV_LEAF_MIBS];
+	hot = rcu_dereference(ent->hot);
+	if (unlikely(hot && hcv_hot_test(hot, io->blk, io->nblk))) {
+		rw_wait_busy(io, hot);
+		return;
+	}
+	slot = rcu_dereference(ent->slot);
+	if (likely(slot && hcv_map_has(slot, io->blk, io->nblk))) {
+		rw_read_whole(io, slot);
+		return;
+	}
+	rcu_read_unlock();
+	if (unlikely((io->pos | io->len) & (HCV_BLOCK_SIZE - 1)))
+		hcv_rmw_submit(io);
+	else
+		rw_read_mixed(io, leaf);
+}
+
+static void rw_write_acked(struct hcv_io *io)
+{
+	if (io->flags & HCV_IO_FUA) {
+		hcv_commit_join(io);
+		return;
+	}
+	if (unlikely(!hcv_vol_ack_ok(io->vol, ktime_get_boottime_ns())) &&
+	    hcv_io_hold_ack(io))
+		return;
+	hcv_io_end(io, READ_ONCE(io->vol->failed) ? BLK_STS_IOERR : BLK_STS_OK);
+}
+
+static void rw_write_done(struct hcv_io *io)
+{
+	struct hcv_vol *vol = io->vol;
+
+	if (unlikely(!atomic_read(&io->strong_ok))) {
+		/* The last replica: its disk's word is final, its link's not */
+		if (!READ_ONCE(vol->nr_failing))
+			hcv_io_end(io, io->status);
+		else
+			hcv_io_park(io, HCV_WAIT_REPLICA);
+		return;
+	}
+	hcv_map_mark(&vol->map, io->leaf, io->mib);
+	hcv_map_written(&vol->map, io->slot, io->blk, io->nblk);
+	rw_write_acked(io);
+}
+
+static void rw_write_end(struct bio *bio)
+{
+	struct hcv_leg *leg = container_of(bio, struct hcv_leg, bio);
+	struct hcv_io *io = leg->io;
+
+	if (unlikely(bio->bi_status)) {
+		WRITE_ONCE(io->status, bio->bi_status);
+		rw_leg_error(leg, "write");
+	} else if (leg->strong) {
+		atomic_inc(&io->strong_ok);
+	}
+	bio_uninit(bio);
+	percpu_ref_put(leg->ref);
+	if (atomic_dec_and_test(&io->pending))
+		rw_write_done(io);
+}
+
+/* One leg per replica; returns their number, or 0: none of them is strong. */
+static u32 rw_write_legs(struct hcv_io *io)
+{
+	struct hcv_ext *ext = hcv_map_slot_ext(io->slot);
+	struct hcv_vol *vol = io->vol;
+	u32 i, n = 0, strong = 0;
+	struct hcv_reps *reps;
+
+	rcu_read_lock();
+	reps = hcv_reps(ext);
+	for (i = 0; i < reps->nr; i++) {
+		struct hcv_link *link = vol->link[reps->rep[i].link];
+		struct hcv_leg *leg = &io->leg[n];
+		u8 state = READ_ONCE(link->state);
+
+		if (!hcv_link_writable(state))
+			continue;
+		if (!reps->rep[i].mapped || !hcv_link_enter(link, leg)) {
+			hcv_link_fail(link, ESTALE, "its gate is closed");
+			continue;
+		}
+		leg->strong = state != HCV_LINK_SYNCING;
+		strong += leg->strong;
+		atomic64_inc(&link->ios[1]);
+		rw_leg_init(leg, io, link, REQ_OP_WRITE,
+			    rw_sector(reps->rep[i].data, io->slot,
+				      round_down(io->pos, HCV_BLOCK_SIZE)),
+			    rw_write_end);
+		n++;
+	}
+	rcu_read_unlock();
+	if (strong)
+		return n;
+	while (n--) {
+		bio_uninit(&io->leg[n].bio);
+		percpu_ref_put(io->leg[n].ref);
+	}
+	return 0;
+}
+
+void hcv_rw_submit_write(struct hcv_io *io)
+{
+	u32 i, n;
+
+	io->status = BLK_STS_OK;
+	atomic_set(&io->strong_ok, 0);
+	n = rw_write_legs(io);
+	if (unlikely(!n)) {
+		hcv_io_park(io, HCV_WAIT_REPLICA);
+		return;
+	}
+	atomic_set(&io->pending, n);
+	for (i = 0; i < n; i++)
+		hcv_submit_bio(&io->leg[i].bio);
+}
+
+/* Take a slot for the first write of a mib. */
+static int rw_take(struct hcv_io *io)
+{
+	struct hcv_vol *vol = io->vol;
+	u32 col = io->mib % vol->stripe;
+	struct hcv_slot *slot;
+
+	slot = hcv_map_take(&vol->map, io->mib, GFP_NOIO);
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	io->slot = slot;
+	/* A further extent was begun: time to look at the reserve. */
+	if (!slot->rec)
+		hcv_vol_want_extent(vol, col);
+	return 0;
+}
+
+static void rw_take_failed(struct hcv_io *io, int err)
+{
+	struct hcv_vol *vol = io->vol;
+	u32 col = io->mib % vol->stripe;
+
+	if (err != -ENOSPC || READ_ONCE(vol->no_space) & BIT(col)) {
+		hcv_io_end(io, hcv_io_errno_status(err));
+		return;
+	}
+	hcv_vol_want_extent(vol, col);
+	hcv_io_park(io, HCV_WAIT_EXTENT);
+}
+
+int hcv_rw_prepare(struct hcv_io *io)
+{
+	struct hcv_vol *vol = io->vol;
+	struct hcv_mibent *ent;
+	struct hcv_leaf *leaf;
+	struct hcv_hot *hot;
+	int ret;
+
+again:
+	rcu_read_lock();
+	leaf = hcv_map_leaf(&vol->map, io->mib);
+	hot = leaf ? rcu_dereference(leaf->ent[io->mib % HCV_LEAF_MIBS].hot) :
+		     NULL;
+	if (unlikely(!hot)) {
+		rcu_read_unlock();
+		ret = hcv_hot_make(vol, io->mib);
+		if (!ret)
+			goto again;
+		hcv_io_end(io, hcv_io_errno_status(ret));
+		return -EINPROGRESS;
+	}
+	ret = hcv_hot_trylock(hot, io->blk, io->nblk);
+	if (unlikely(ret == -EBUSY)) {
+		rw_wait_busy(io, hot);
+		return -EINPROGRESS;
+	}
+	if (unlikely(ret)) {
+		rcu_read_unlock();
+		cpu_relax();
+		goto again;
+	}
+	ent = &leaf->ent[io->mib % HCV_LEAF_MIBS];
+	io->hot = hot;
+	io->leaf = leaf;
+	io->flags |= HCV_IO_BUSY;
+	hcv_map_mark(&vol->map, leaf, io->mib);
+	io->slot = hcv_map_current(&vol->map, ent);
+	rcu_read_unlock();
+	if (likely(io->slot && io->slot->rec < HCV_EXTENT_SLOTS))
+		return 0;
+	ret = rw_take(io);
+	if (!ret)
+		return 0;
+	rw_take_failed(io, ret);
+	return -EINPROGRESS;
+}
+
+void hcv_rw_write(struct hcv_io *io)
+{
+	if (unlikely((io->pos | io->len) & (HCV_BLOCK_SIZE - 1))) {
+		hcv_rmw_submit(io);
+		return;
+	}
+	if (likely(!hcv_rw_prepare(io)))
+		hcv_rw_submit_write(io);
+}
+
+int hcv_rw_init(void)
+{
+	return bioset_init(&rw_bs, BIO_POOL_SIZE, offsetof(struct hcv_leg, bio),
+			   0);
+}
+
+void hcv_rw_exit(void)
+{
+	bioset_exit(&rw_bs);
+}

@@ -1,0 +1,846 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Life of a volume: created, tied to its stores, started, suspended, stopped.
+ *
+ * I/O runs under a reference (struct hcv_ioref).  To let everything that runs
+ * now come to its end, a new reference takes its place and the old one is
+ * killed (hcv_vol_drain()); to suspend, none takes its place.
+ */
+#include "volume.h"
+
+#include <linux/idr.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "hotslot.h"
+#include "netlink.h"
+
+#define VOL_TICK_MS		HCV_BEACON_MS
+#define VOL_SUSPENDED_NS	(5LL * NSEC_PER_SEC)
+#define VOL_DRAIN_MS		30000
+#define VOL_READY_WANTED	4
+
+struct workqueue_struct *hcv_wq;
+static struct workqueue_struct *vol_zombie_wq;
+
+static DEFINE_MUTEX(hcv_vol_lock);
+static LIST_HEAD(hcv_vols);
+static DEFINE_IDA(hcv_minors);
+static atomic_t hcv_vol_count = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(hcv_vol_gone);
+
+static void vol_free_reps(struct hcv_vol *vol)
+{
+	struct hcv_ext *ext;
+
+	if (!rcu_access_pointer(vol->map.dir))
+		return;
+	list_for_each_entry(ext, &vol->map.exts, node)
+		kfree(ext->priv);
+}
+
+static void vol_free(struct kref *kref)
+{
+	struct hcv_vol *vol = container_of(kref, struct hcv_vol, kref);
+
+	hcv_commit_destroy(vol);
+	while (vol->nr_links)
+		kfree(vol->link[--vol->nr_links]);
+	vol_free_reps(vol);
+	hcv_hot_destroy(vol);
+	hcv_map_destroy(&vol->map);
+	hcv_vstats_destroy(vol);
+	if (vol->wq)
+		destroy_workqueue(vol->wq);
+	if (vol->minor >= 0)
+		ida_free(&hcv_minors, vol->minor);
+	kfree(vol);
+	if (atomic_dec_and_test(&hcv_vol_count))
+		wake_up(&hcv_vol_gone);
+	/* hcv_volume_exit() waits for the work item that we run in. */
+	module_put(THIS_MODULE);
+}
+
+/* The last reference may go in a context that cannot sleep. */
+static void vol_free_fn(struct work_struct *work)
+{
+	struct hcv_vol *vol = container_of(work, struct hcv_vol, free_work);
+
+	vol_free(&vol->kref);
+}
+
+static void vol_release(struct kref *kref)
+{
+	struct hcv_vol *vol = container_of(kref, struct hcv_vol, kref);
+
+	INIT_WORK(&vol->free_work, vol_free_fn);
+	queue_work(hcv_wq, &vol->free_work);
+}
+
+void hcv_vol_put(struct hcv_vol *vol)
+{
+	kref_put(&vol->kref, vol_release);
+}
+
+struct hcv_vol *hcv_vol_get(const uuid_t *uuid)
+{
+	struct hcv_vol *vol, *found = NULL;
+
+	mutex_lock(&hcv_vol_lock);
+	list_for_each_entry(vol, &hcv_vols, node)
+		if (uuid_equal(&vol->uuid, uuid)) {
+			kref_get(&vol->kref);
+			found = vol;
+			break;
+		}
+	mutex_unlock(&hcv_vol_lock);
+	return found;
+}
+
+struct hcv_vol *hcv_vol_nth(u32 n)
+{
+	struct hcv_vol *vol, *found = NULL;
+
+	mutex_lock(&hcv_vol_lock);
+	list_for_each_entry(vol, &hcv_vols, node)
+		if (!n--) {
+			kref_get(&vol->kref);
+			found = vol;
+			break;
+		}
+	mutex_unlock(&hcv_vol_lock);
+	return found;
+}
+
+void hcv_vol_event_state(struct hcv_vol *vol)
+{
+	struct hcv_nl_event ev = {
+		.event = HCV_EVENT_VOL_STATE,
+		.vol = &vol->uuid,
+		.epoch = vol->epoch,
+		.vol_state_plus1 = READ_ONCE(vol->state) + 1,
+	};
+
+	hcv_nl_send_event(&ev);
+}
+
+static void vol_set_state(struct hcv_vol *vol, u8 state)
+{
+	spin_lock_irq(&vol->lock);
+	WRITE_ONCE(vol->state, state);
+	spin_unlock_irq(&vol->lock);
+	hcv_vol_event_state(vol);
+}
+
+bool hcv_vol_ack_ok(struct hcv_vol *vol, s64 now_ns)
+{
+	return !READ_ONCE(vol->nr_failing) &&
+	       now_ns < READ_ONCE(vol->lease_end_ns);
+}
+
+void hcv_vol_again(struct hcv_vol *vol, struct list_head *list)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	list_splice_tail_init(list, &vol->again);
+	spin_unlock_irqrestore(&vol->lock, flags);
+	queue_work(hcv_wq, &vol->kick_work);
+}
+
+void hcv_vol_kick(struct hcv_vol *vol, u8 wait)
+{
+	struct hcv_io *io, *tmp;
+	unsigned long flags;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	/* Pairs with hcv_io_submit(). */
+	smp_store_release(&vol->kick_seq, vol->kick_seq + 1);
+	list_for_each_entry_safe(io, tmp, &vol->held, node)
+		if (!wait || io->wait == wait)
+			list_move_tail(&io->node, &vol->again);
+	spin_unlock_irqrestore(&vol->lock, flags);
+	queue_work(hcv_wq, &vol->kick_work);
+	wake_up_all(&vol->wait);
+}
+
+static void vol_kick_fn(struct work_struct *work)
+{
+	struct hcv_vol *vol = container_of(work, struct hcv_vol, kick_work);
+	LIST_HEAD(again);
+	LIST_HEAD(acks);
+	struct hcv_io *io, *tmp;
+	blk_status_t status;
+
+	spin_lock_irq(&vol->lock);
+	list_splice_init(&vol->again, &again);
+	status = vol->failed ? BLK_STS_IOERR : BLK_STS_OK;
+	if (status || hcv_vol_ack_ok(vol, ktime_get_boottime_ns()))
+		list_splice_init(&vol->acks, &acks);
+	spin_unlock_irq(&vol->lock);
+	list_for_each_entry_safe(io, tmp, &acks, node) {
+		list_del(&io->node);
+		hcv_io_end(io, status);
+	}
+	list_for_each_entry_safe(io, tmp, &again, node) {
+		list_del(&io->node);
+		hcv_io_submit(io);
+		cond_resched();
+	}
+}
+
+void hcv_vol_want_extent(struct hcv_vol *vol, u32 column)
+{
+	struct hcv_nl_event ev = {
+		.event = HCV_EVENT_NEED_EXTENT,
+		.vol = &vol->uuid,
+		.epoch = vol->epoch,
+		.column_plus1 = column + 1,
+	};
+	unsigned long flags;
+	bool told;
+
+	spin_lock_irqsave(&vol->lock, flags);
+	told = vol->want_extent & BIT(column);
+	vol->want_extent |= BIT(column);
+	spin_unlock_irqrestore(&vol->lock, flags);
+	if (!told)
+		hcv_nl_send_event(&ev);
+}
+
+/* --- periods ------------------------------------------------------------ */
+
+static void ioref_fn(struct work_struct *work)
+{
+	struct hcv_ioref *ref = container_of(work, struct hcv_ioref, work);
+	struct hcv_vol *vol = ref->vol;
+
+	if (ref->freed) {
+		hcv_map_give_back(&vol->map, ref->freed);
+		hcv_vol_kick(vol, HCV_WAIT_EXTENT);
+	}
+	if (ref->drained)
+		complete(ref->drained);
+	atomic_dec(&vol->nr_draining);
+	wake_up_all(&vol->wait);
+	percpu_ref_exit(&ref->ref);
+	kfree_rcu(ref, rcu);
+	hcv_vol_put(vol);
+}
+
+static void ioref_release(struct percpu_ref *pref)
+{
+	struct hcv_ioref *ref = container_of(pref, struct hcv_ioref, ref);
+
+	queue_work(hcv_wq, &ref->work);
+}
+
+static struct hcv_ioref *ioref_alloc(struct hcv_vol *vol)
+{
+	struct hcv_ioref *ref = kzalloc(sizeof(*ref), GFP_NOIO);
+
+	if (!ref)
+		return NULL;
+	if (percpu_ref_init(&ref->ref, ioref_release, 0, GFP_NOIO)) {
+		kfree(ref);
+		return NULL;
+	}
+	ref->vol = vol;
+	INIT_WORK(&ref->work, ioref_fn);
+	kref_get(&vol->kref);
+	return ref;
+}
+
+/* Put @ref in the place of the present one, and return that. */
+static struct hcv_ioref *vol_swap_ref(struct hcv_vol *vol,
+				      struct hcv_ioref *ref)
+{
+	struct hcv_ioref *old;
+
+	spin_lock_irq(&vol->lock);
+	old = rcu_dereference_protected(vol->ref, lockdep_is_held(&vol->lock));
+	rcu_assign_pointer(vol->ref, ref);
+	spin_unlock_irq(&vol->lock);
+	/* Who found the old one killed and parked is let in by this. */
+	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
+	return old;
+}
+
+/* Let a period end; the reference must not be in use by newcomers. */
+static void vol_kill_ref(struct hcv_ioref *ref)
+{
+	atomic_inc(&ref->vol->nr_draining);
+	percpu_ref_kill(&ref->ref);
+}
+
+int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed)
+{
+	struct hcv_ioref *ref, *old;
+
+	ref = ioref_alloc(vol);
+	if (!ref) {
+		hcv_map_unfreed(&vol->map, freed);
+		return -ENOMEM;
+	}
+	spin_lock_irq(&vol->lock);
+	old = rcu_dereference_protected(vol->ref, lockdep_is_held(&vol->lock));
+	if (old)
+		rcu_assign_pointer(vol->ref, ref);
+	spin_unlock_irq(&vol->lock);
+	/* Suspended: nothing new runs, the new reference ends at once. */
+	if (!old)
+		old = ref;
+	old->freed = freed;
+	vol_kill_ref(old);
+	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
+	return 0;
+}
+
+bool hcv_vol_drained(struct hcv_vol *vol)
+{
+	return !atomic_read(&vol->nr_draining);
+}
+
+int hcv_vol_enter(struct hcv_vol *vol, const bool *stop, struct hcv_ioref **ref)
+{
+	for (;;) {
+		u32 seq = smp_load_acquire(&vol->kick_seq);
+
+		if (READ_ONCE(vol->failed) || (stop && READ_ONCE(*stop)))
+			return -EIO;
+		rcu_read_lock();
+		*ref = rcu_dereference(vol->ref);
+		if (*ref && percpu_ref_tryget_live(&(*ref)->ref)) {
+			rcu_read_unlock();
+			return 0;
+		}
+		rcu_read_unlock();
+		wait_event_timeout(vol->wait,
+				   READ_ONCE(vol->kick_seq) != seq ||
+				   READ_ONCE(vol->failed) ||
+				   (stop && READ_ONCE(*stop)), HZ);
+	}
+}
+
+void hcv_vol_leave(struct hcv_ioref *ref)
+{
+	percpu_ref_put(&ref->ref);
+}
+
+static int vol_run(struct hcv_vol *vol)
+{
+	struct hcv_ioref *ref = ioref_alloc(vol);
+
+	if (!ref)
+		return -ENOMEM;
+	vol_swap_ref(vol, ref);
+	return 0;
+}
+
+/* Stop I/O; false: what runs did not end within the limit. */
+static bool vol_halt(struct hcv_vol *vol, struct completion *drained)
+{
+	struct hcv_ioref *old;
+
+	spin_lock_irq(&vol->lock);
+	old = rcu_dereference_protected(vol->ref, lockdep_is_held(&vol->lock));
+	RCU_INIT_POINTER(vol->ref, NULL);
+	spin_unlock_irq(&vol->lock);
+	if (!old)
+		return true;
+	old->drained = drained;
+	vol_kill_ref(old);
+	return wait_for_completion_timeout(drained,
+					   msecs_to_jiffies(VOL_DRAIN_MS));
+}
+
+/* --- the tick ------------------------------------------------------------ */
+
+/* Since when the longest waiter waits, and for what; 0: none. */
+u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count)
+{
+	u64 since = U64_MAX, flush;
+	struct hcv_io *io;
+	u32 n = 0;
+
+	*wait = HCV_WAIT_NONE;
+	*count = 0;
+	if (hcv_commit_waiting(vol, &flush, count)) {
+		since = flush;
+		*wait = HCV_WAIT_FLUSH;
+	}
+	spin_lock_irq(&vol->lock);
+	list_for_each_entry(io, &vol->held, node) {
+		n++;
+		if (io->wait_ns < since) {
+			since = io->wait_ns;
+			*wait = io->wait;
+		}
+	}
+	list_for_each_entry(io, &vol->acks, node) {
+		n++;
+		if (io->wait_ns < since) {
+			since = io->wait_ns;
+			*wait = io->wait;
+		}
+	}
+	if (*wait == HCV_WAIT_FLUSH && vol->nr_failing)
+		*wait = HCV_WAIT_CONFIRM;
+	spin_unlock_irq(&vol->lock);
+	*count += n;
+	return *count ? since : 0;
+}
+
+static void vol_report_wait(struct hcv_vol *vol)
+{
+	u32 wait, count;
+	u64 since = hcv_vol_longest_wait(vol, &wait, &count);
+	s64 now = ktime_get_boottime_ns();
+	bool suspended;
+
+	suspended = since && now - (s64)since > VOL_SUSPENDED_NS;
+	if (suspended == vol->told_suspended)
+		return;
+	vol->told_suspended = suspended;
+	if (suspended)
+		hcv_vol_warn(vol, "suspended: %u I/O(s) wait for %u since %lld ms\n",
+			     count, wait, (now - (s64)since) / NSEC_PER_MSEC);
+	else
+		hcv_vol_info(vol, "resumed\n");
+	hcv_vol_event_state(vol);
+}
+
+/* The policy of volumes whose users rather have errors than waits. */
+static void vol_expire(struct hcv_vol *vol)
+{
+	s64 limit = (s64)vol->policy_ms * NSEC_PER_MSEC;
+	s64 now = ktime_get_boottime_ns();
+	struct hcv_io *io, *tmp;
+	LIST_HEAD(list);
+
+	if (vol->policy != HCV_POLICY_ERROR)
+		return;
+	spin_lock_irq(&vol->lock);
+	list_for_each_entry_safe(io, tmp, &vol->held, node)
+		if (now - (s64)io->wait_ns > limit)
+			list_move_tail(&io->node, &list);
+	list_for_each_entry_safe(io, tmp, &vol->acks, node)
+		if (now - (s64)io->wait_ns > limit)
+			list_move_tail(&io->node, &list);
+	spin_unlock_irq(&vol->lock);
+	list_for_each_entry_safe(io, tmp, &list, node) {
+		list_del(&io->node);
+		hcv_io_end(io, BLK_STS_IOERR);
+	}
+}
+
+static void vol_tick_fn(struct work_struct *work)
+{
+	struct hcv_vol *vol = container_of(work, struct hcv_vol, tick.work);
+
+	hcv_lease_tick(vol);
+	hcv_commit_tick(vol);
+	hcv_hot_prune(vol);
+	vol_report_wait(vol);
+	vol_expire(vol);
+	spin_lock_irq(&vol->lock);
+	vol->want_extent = 0;
+	spin_unlock_irq(&vol->lock);
+	/* Also what waits for memory, or lost a wake-up, goes on. */
+	hcv_vol_kick(vol, HCV_WAIT_NONE);
+	queue_delayed_work(hcv_wq, &vol->tick, msecs_to_jiffies(VOL_TICK_MS));
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+static void vol_zombie_fn(struct work_struct *work);
+
+static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
+{
+	int ret;
+
+	kref_init(&vol->kref);
+	mutex_init(&vol->mutex);
+	spin_lock_init(&vol->lock);
+	spin_lock_init(&vol->hot_lock);
+	INIT_LIST_HEAD(&vol->held);
+	INIT_LIST_HEAD(&vol->acks);
+	INIT_LIST_HEAD(&vol->again);
+	INIT_LIST_HEAD(&vol->hots);
+	INIT_WORK(&vol->kick_work, vol_kick_fn);
+	INIT_WORK(&vol->zombie_work, vol_zombie_fn);
+	INIT_DELAYED_WORK(&vol->tick, vol_tick_fn);
+	init_waitqueue_head(&vol->wait);
+	init_completion(&vol->halted);
+	INIT_LIST_HEAD(&vol->node);
+	atomic_set(&vol->openers, 0);
+	vol->minor = -1;
+	uuid_copy(&vol->uuid, &cfg->uuid);
+	strscpy(vol->name, cfg->name, sizeof(vol->name));
+	vol->size_bytes = cfg->size_bytes;
+	vol->epoch = cfg->epoch;
+	vol->stripe = cfg->stripe;
+	vol->replicas = cfg->replicas;
+	vol->queue = cfg->queue;
+	vol->flags = cfg->flags;
+	vol->policy = cfg->policy;
+	vol->policy_ms = cfg->policy_ms;
+
+	ret = hcv_map_init(&vol->map, vol->uuid.b, cfg->lineage, cfg->stripe,
+			   DIV_ROUND_UP_ULL(cfg->size_bytes, HCV_SLOT_SIZE));
+	if (ret)
+		return ret;
+	vol->map.v = cfg->v;
+	ret = hcv_vstats_create(vol);
+	if (ret)
+		return ret;
+	vol->wq = alloc_ordered_workqueue("hcivol-c%u", WQ_MEM_RECLAIM,
+					  (u32)vol->uuid.b[0]);
+	if (!vol->wq)
+		return -ENOMEM;
+	ret = hcv_commit_create(vol);
+	if (ret)
+		return ret;
+	vol->minor = ida_alloc_max(&hcv_minors, MINORMASK >> 4, GFP_KERNEL);
+	return vol->minor < 0 ? vol->minor : 0;
+}
+
+struct hcv_vol *hcv_vol_create(const struct hcv_vol_config *cfg,
+			       struct netlink_ext_ack *extack)
+{
+	struct hcv_vol *vol, *other;
+	int ret = 0;
+
+	vol = kzalloc(sizeof(*vol), GFP_KERNEL);
+	if (!vol)
+		return ERR_PTR(-ENOMEM);
+	__module_get(THIS_MODULE);
+	atomic_inc(&hcv_vol_count);
+	ret = vol_init(vol, cfg);
+	if (ret) {
+		hcv_vol_put(vol);
+		return ERR_PTR(ret);
+	}
+	mutex_lock(&hcv_vol_lock);
+	list_for_each_entry(other, &hcv_vols, node)
+		if (uuid_equal(&other->uuid, &vol->uuid) ||
+		    !strcmp(other->name, vol->name)) {
+			NL_SET_ERR_MSG(extack,
+				       "a volume with this id or name is attached here already");
+			ret = -EEXIST;
+			break;
+		}
+	if (!ret) {
+		kref_get(&vol->kref);
+		list_add_tail(&vol->node, &hcv_vols);
+	}
+	mutex_unlock(&hcv_vol_lock);
+	if (ret) {
+		hcv_vol_put(vol);
+		return ERR_PTR(ret);
+	}
+	return vol;
+}
+
+/* The name is given up; drops the list's reference. False: it was gone. */
+static bool vol_unlist(struct hcv_vol *vol)
+{
+	bool listed;
+
+	mutex_lock(&hcv_vol_lock);
+	listed = !list_empty(&vol->node);
+	if (listed)
+		list_del_init(&vol->node);
+	mutex_unlock(&hcv_vol_lock);
+	return listed;
+}
+
+int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
+		  struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	mutex_lock(&vol->mutex);
+	ret = -ESTALE;
+	if (epoch != vol->epoch || v < vol->map.v) {
+		NL_SET_ERR_MSG(extack, "the epoch or version is not the present one");
+		goto out;
+	}
+	ret = 0;
+	if (vol->state == HCV_VOL_ACTIVE)
+		goto out;
+	ret = -EBUSY;
+	if (vol->state != HCV_VOL_NEW) {
+		NL_SET_ERR_MSG(extack, "the volume is past its start");
+		goto out;
+	}
+	vol->map.v = v;
+	vol_set_state(vol, HCV_VOL_LOADING);
+	ret = hcv_load(vol, store, extack);
+	if (ret)
+		goto err_state;
+	ret = hcv_load_write_volpage(vol);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "the volume page could not be written to an in-sync replica");
+		goto err_state;
+	}
+	hcv_lease_tick(vol);
+	ret = vol_run(vol);
+	if (ret)
+		goto err_state;
+	vol_set_state(vol, HCV_VOL_ACTIVE);
+	queue_delayed_work(hcv_wq, &vol->tick, msecs_to_jiffies(VOL_TICK_MS));
+	ret = hcv_front_add(vol);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "the disk could not be made");
+		goto err_halt;
+	}
+	hcv_vol_info(vol, "attached as hcivol%d, epoch %llu\n", vol->minor,
+		     vol->epoch);
+	goto out;
+
+err_halt:
+	cancel_delayed_work_sync(&vol->tick);
+	hcv_vol_fence(vol);
+	goto out;
+err_state:
+	vol_set_state(vol, HCV_VOL_NEW);
+out:
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+/* All I/O fails from now on; those who wait end now. */
+static void vol_fail(struct hcv_vol *vol, u8 state)
+{
+	LIST_HEAD(list);
+
+	spin_lock_irq(&vol->lock);
+	WRITE_ONCE(vol->failed, true);
+	WRITE_ONCE(vol->state, state);
+	spin_unlock_irq(&vol->lock);
+	hcv_hot_drain_waiters(vol, &list);
+	hcv_vol_again(vol, &list);
+	hcv_vol_kick(vol, HCV_WAIT_NONE);
+	hcv_vol_event_state(vol);
+}
+
+void hcv_vol_fence(struct hcv_vol *vol)
+{
+	hcv_vol_warn(vol, "fenced: another owner, or a failed start; all I/O fails\n");
+	vol_fail(vol, HCV_VOL_FENCED);
+}
+
+/* Take everything down; no new I/O comes. */
+static void vol_teardown(struct hcv_vol *vol)
+{
+	hcv_front_del(vol);
+	cancel_delayed_work_sync(&vol->tick);
+	/* The disk is gone: what runs are our own, all of them bounded. */
+	reinit_completion(&vol->halted);
+	if (!vol_halt(vol, &vol->halted))
+		wait_for_completion(&vol->halted);
+	flush_workqueue(vol->wq);
+	hcv_links_destroy(vol);
+	cancel_work_sync(&vol->kick_work);
+	hcv_vol_put(vol);
+}
+
+static void vol_zombie_fn(struct work_struct *work)
+{
+	struct hcv_vol *vol = container_of(work, struct hcv_vol, zombie_work);
+
+	vol_teardown(vol);
+}
+
+static int vol_stop_force(struct hcv_vol *vol)
+{
+	if (!vol_unlist(vol))
+		return 0;
+	vol_fail(vol, HCV_VOL_ZOMBIE);
+	queue_work(vol_zombie_wq, &vol->zombie_work);
+	return 0;
+}
+
+static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+{
+	u8 old = vol->state;
+	int ret;
+
+	WRITE_ONCE(vol->state, HCV_VOL_STOPPING);
+	/* Pairs with hcv_front_open(). */
+	smp_mb();
+	ret = -EBUSY;
+	if (atomic_read(&vol->openers)) {
+		NL_SET_ERR_MSG(extack, "the disk is open; close it, or stop with force");
+		goto err_state;
+	}
+	if (old == HCV_VOL_ACTIVE) {
+		WRITE_ONCE(vol->impatient, true);
+		wake_up_all(&vol->wait);
+		ret = hcv_commit_sync(vol, NULL);
+		if (!ret)
+			ret = hcv_load_write_volpage(vol);
+		if (ret) {
+			NL_SET_ERR_MSG(extack, "flushing failed, or a failed replica is not yet removed; stop with force gives up what is not flushed");
+			goto err_patient;
+		}
+	}
+	vol_unlist(vol);
+	return 0;
+
+err_patient:
+	WRITE_ONCE(vol->impatient, false);
+err_state:
+	WRITE_ONCE(vol->state, old);
+	return ret;
+}
+
+int hcv_vol_stop(struct hcv_vol *vol, bool force, struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	/* A forced stop must not wait for whoever holds the mutex. */
+	if (force)
+		return vol_stop_force(vol);
+	mutex_lock(&vol->mutex);
+	if (READ_ONCE(vol->failed)) {
+		NL_SET_ERR_MSG(extack, "the volume is fenced; stop it with force");
+		ret = -EIO;
+	} else {
+		ret = vol_stop_clean(vol, extack);
+	}
+	mutex_unlock(&vol->mutex);
+	if (!ret)
+		vol_teardown(vol);
+	return ret;
+}
+
+int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+{
+	struct completion *drained;
+	int ret = 0;
+
+	mutex_lock(&vol->mutex);
+	if (vol->state == HCV_VOL_SUSPENDED)
+		goto out;
+	ret = -EINVAL;
+	if (vol->state != HCV_VOL_ACTIVE) {
+		NL_SET_ERR_MSG(extack, "the volume is not active");
+		goto out;
+	}
+	/* Not on the stack: it is completed even when nobody waits any more. */
+	drained = &vol->halted;
+	reinit_completion(drained);
+	vol_set_state(vol, HCV_VOL_SUSPENDED);
+	ret = vol_halt(vol, drained) ? 0 : -ETIMEDOUT;
+	if (!ret)
+		ret = hcv_commit_sync(vol, NULL);
+	if (!ret)
+		ret = hcv_load_write_volpage(vol);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "I/O in flight did not end or could not be flushed; the volume goes on");
+		if (!vol_run(vol))
+			vol_set_state(vol, HCV_VOL_ACTIVE);
+	}
+out:
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+int hcv_vol_resume(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+{
+	int ret = 0;
+
+	mutex_lock(&vol->mutex);
+	if (vol->state == HCV_VOL_ACTIVE)
+		goto out;
+	ret = -EINVAL;
+	if (vol->state != HCV_VOL_SUSPENDED) {
+		NL_SET_ERR_MSG(extack, "the volume is not suspended");
+		goto out;
+	}
+	ret = vol_run(vol);
+	if (!ret)
+		vol_set_state(vol, HCV_VOL_ACTIVE);
+out:
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
+		   struct netlink_ext_ack *extack)
+{
+	int ret = 0;
+
+	mutex_lock(&vol->mutex);
+	if (bytes == vol->size_bytes)
+		goto out;
+	if (bytes < vol->size_bytes) {
+		NL_SET_ERR_MSG(extack, "an attached volume cannot shrink");
+		ret = -EINVAL;
+		goto out;
+	}
+	ret = hcv_map_grow(&vol->map, DIV_ROUND_UP_ULL(bytes, HCV_SLOT_SIZE));
+	if (ret)
+		goto out;
+	vol->size_bytes = bytes;
+	if (vol->state == HCV_VOL_ACTIVE || vol->state == HCV_VOL_SUSPENDED)
+		ret = hcv_load_write_volpage(vol);
+	if (!ret && vol->disk_added)
+		set_capacity_and_notify(vol->disk, bytes >> SECTOR_SHIFT);
+out:
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+int hcv_vol_rename(struct hcv_vol *vol, const char *name,
+		   struct netlink_ext_ack *extack)
+{
+	struct hcv_vol *other;
+	int ret = 0;
+
+	mutex_lock(&hcv_vol_lock);
+	list_for_each_entry(other, &hcv_vols, node)
+		if (other != vol && !strcmp(other->name, name))
+			ret = -EEXIST;
+	if (!ret)
+		strscpy(vol->name, name, sizeof(vol->name));
+	mutex_unlock(&hcv_vol_lock);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "a volume with this name is attached here already");
+		return ret;
+	}
+	mutex_lock(&vol->mutex);
+	if (vol->disk_added) {
+		/* udev makes the link by name anew. */
+		kobject_uevent(&disk_to_dev(vol->disk)->kobj, KOBJ_CHANGE);
+		ret = hcv_load_write_volpage(vol);
+	}
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+int hcv_volume_init(void)
+{
+	hcv_wq = alloc_workqueue("hcivol", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!hcv_wq)
+		return -ENOMEM;
+	vol_zombie_wq = alloc_workqueue("hcivol-end", WQ_UNBOUND, 0);
+	if (!vol_zombie_wq) {
+		destroy_workqueue(hcv_wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void hcv_volume_exit(void)
+{
+	/* Each volume holds the module: none is left, but maybe its work. */
+	wait_event(hcv_vol_gone, !atomic_read(&hcv_vol_count));
+	destroy_workqueue(vol_zombie_wq);
+	destroy_workqueue(hcv_wq);
+	rcu_barrier();
+	ida_destroy(&hcv_minors);
+}

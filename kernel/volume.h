@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Volumes: the owner's side.
+ *
+ * Locks, outer first:
+ *   hcv_vol_lock     mutex, list of volumes, minors; creation and removal
+ *   vol->mutex       configuration: links, extents, size, start and stop
+ *   map->lock, ext->lock   see core/map.h
+ *   vol->hot_lock    list of hot slots
+ *   vol->lock        state, link states, lists of waiting I/Os
+ *   hot->lock        waiters of one hot slot
+ * From map->lock on they are spinlocks taken with interrupts off.
+ */
+#ifndef HCV_VOLUME_H
+#define HCV_VOLUME_H
+
+#include <linux/blk-mq.h>
+#include <linux/kref.h>
+#include <linux/percpu-refcount.h>
+#include <linux/uuid.h>
+#include <linux/workqueue.h>
+
+#include <linux/hcivol.h>
+#include "core/map.h"
+#include "gate.h"
+#include "io.h"
+
+struct hcv_commit;
+struct hcv_disk_limits;
+struct hcv_vstats;
+struct hcv_sync;
+struct hcv_target;
+
+/**
+ * struct hcv_ioref - counts the I/Os that run under it
+ * @ref: the count; killed to let a period end
+ * @rcu: for freeing
+ * @vol: the volume
+ * @work: runs when the count is zero
+ * @freed: slots that may be taken again then
+ * @drained: someone waits for it
+ */
+struct hcv_ioref {
+	struct percpu_ref ref;
+	struct rcu_head rcu;
+	struct hcv_vol *vol;
+	struct work_struct work;
+	struct hcv_slot *freed;
+	struct completion *drained;
+};
+
+/**
+ * struct hcv_link - the tie between a volume and one store
+ * @vol: the volume
+ * @nr: index in vol->link
+ * @store: the store's UUID
+ * @state: enum hcv_link_state (vol->lock; READ_ONCE on the I/O path)
+ * @incarnation: of the store, when tied
+ * @err: errno of the failure, positive
+ * @bdev: where its bios go
+ * @local: the store, if it is this node's
+ * @grant: its local gate
+ * @target: the remote device, if it is another node's
+ * @tnode: in the target's list of links
+ * @range: handles, @nr_ranges of them
+ * @ref: legs in flight on a remote link; killed when it fails
+ * @ref_dead: the count is zero
+ * @ref_live: @ref was not killed
+ * @ref_used: @ref is initialised
+ * @lease_end_ns: CLOCK_BOOTTIME (WRITE_ONCE under vol->lock)
+ * @fail_work: tells the agent of the failure
+ * @full: resync without trusting stamps
+ * @sync: resync under way
+ * @ios: legs submitted, [0] reads, [1] writes
+ * @errors: legs failed
+ * @sync_total: bytes to be looked at
+ * @sync_done: bytes looked at
+ * @sync_copied: bytes copied
+ */
+struct hcv_link {
+	struct hcv_vol *vol;
+	u8 nr;
+	uuid_t store;
+	u8 state;
+	u64 incarnation;
+	int err;
+	struct block_device *bdev;
+	struct hcv_store *local;
+	struct hcv_grant *grant;
+	struct hcv_target *target;
+	struct list_head tnode;
+	struct hcv_nl_range *range;
+	u32 nr_ranges;
+	struct percpu_ref ref;
+	struct completion ref_dead;
+	bool ref_live;
+	bool ref_used;
+	s64 lease_end_ns;
+	struct work_struct fail_work;
+	bool full;
+	struct hcv_sync *sync;
+	atomic64_t ios[2];
+	atomic64_t errors;
+	u64 sync_total;
+	u64 sync_done;
+	u64 sync_copied;
+};
+
+/**
+ * struct hcv_rep - where an extent lies on one store
+ * @link: index of the link
+ * @data: first sector of the data, in what the link's device counts
+ * @meta: first sector of the metadata pages
+ */
+struct hcv_rep {
+	u8 link;
+	bool mapped;
+	sector_t data;
+	sector_t meta;
+};
+
+/**
+ * struct hcv_reps - the replicas of one extent; ext->priv, replaced under RCU
+ *
+ * The preferred source of reads comes first.
+ */
+struct hcv_reps {
+	struct rcu_head rcu;
+	u8 nr;
+	struct hcv_rep rep[HCV_MAX_REPLICAS];
+};
+
+/** hcv_reps() - replicas of an extent; under rcu_read_lock() */
+static inline struct hcv_reps *hcv_reps(struct hcv_ext *ext)
+{
+	return rcu_dereference(*(struct hcv_reps __rcu **)&ext->priv);
+}
+
+/**
+ * struct hcv_vol - an attached volume
+ */
+struct hcv_vol {
+	struct list_head node;
+	struct kref kref;
+	uuid_t uuid;
+	char name[HCV_NAME_SIZE];
+	u64 size_bytes;
+	u64 epoch;
+	u32 stripe;
+	u32 replicas;
+	u32 queue;
+	u32 flags;
+	u32 policy;
+	u32 policy_ms;
+	u32 sync_kibps;
+	int minor;
+	u64 volpage_seq;
+
+	struct mutex mutex;
+	spinlock_t lock;
+	u8 state;		/* enum hcv_vol_state, under lock */
+	bool running;		/* I/O may start; under lock */
+	bool failed;		/* all I/O fails: fenced, zombie */
+	bool impatient;		/* a stop does not wait for confirmations */
+	bool told_suspended;
+	u32 kick_seq;
+	atomic_t nr_draining;
+	u32 nr_failing;		/* links FAILING or LOST; under lock */
+	u32 want_extent;	/* columns for which the agent was asked */
+	u32 no_space;		/* columns for which it said no */
+	s64 lease_end_ns;
+	struct hcv_ioref __rcu *ref;
+	struct list_head held;	/* parked, by time */
+	struct list_head acks;	/* finished, not acknowledged */
+	struct list_head again;	/* to be submitted again */
+	struct work_struct kick_work;
+	struct delayed_work tick;
+	wait_queue_head_t wait;
+
+	struct hcv_link *link[HCV_MAX_LINKS];
+	u32 nr_links;
+
+	struct hcv_map map;
+	spinlock_t hot_lock;
+	struct list_head hots;
+	u32 nr_hots;
+
+	struct hcv_commit *commit;
+	struct workqueue_struct *wq;
+	struct hcv_vstats __percpu *stats;
+
+	struct gendisk *disk;
+	struct blk_mq_tag_set tags;
+	bool has_tags;
+	bool disk_added;
+	atomic_t openers;
+	struct work_struct zombie_work;
+	struct work_struct free_work;
+	struct completion halted;
+};
+
+extern struct workqueue_struct *hcv_wq;
+
+/* volume.c: life cycle */
+struct hcv_vol_config {
+	uuid_t uuid;
+	const char *name;
+	u64 size_bytes, epoch, v, lineage;
+	u32 stripe, replicas, queue, flags, policy, policy_ms;
+};
+
+struct hcv_vol *hcv_vol_create(const struct hcv_vol_config *cfg,
+			       struct netlink_ext_ack *extack);
+/** hcv_vol_get() - find by UUID and take a reference, or NULL */
+struct hcv_vol *hcv_vol_get(const uuid_t *uuid);
+void hcv_vol_put(struct hcv_vol *vol);
+/** hcv_vol_nth() - the @n-th volume with a reference, or NULL; for dumps */
+struct hcv_vol *hcv_vol_nth(u32 n);
+int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
+		  struct netlink_ext_ack *extack);
+int hcv_vol_stop(struct hcv_vol *vol, bool force,
+		 struct netlink_ext_ack *extack);
+int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack);
+int hcv_vol_resume(struct hcv_vol *vol, struct netlink_ext_ack *extack);
+int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
+		   struct netlink_ext_ack *extack);
+int hcv_vol_rename(struct hcv_vol *vol, const char *name,
+		   struct netlink_ext_ack *extack);
+void hcv_vol_fence(struct hcv_vol *vol);
+/** hcv_vol_kick() - something changed: submit again those who wait for @wait
+ *
+ * HCV_WAIT_NONE: all. Any context. Acknowledgements are looked at as well.
+ */
+void hcv_vol_kick(struct hcv_vol *vol, u8 wait);
+/** hcv_vol_again() - submit all of @list again from a worker; any context */
+void hcv_vol_again(struct hcv_vol *vol, struct list_head *list);
+/** hcv_vol_want_extent() - ask the agent for space in a column; any context */
+void hcv_vol_want_extent(struct hcv_vol *vol, u32 column);
+/** hcv_vol_ack_ok() - whether finished writes may be acknowledged now */
+bool hcv_vol_ack_ok(struct hcv_vol *vol, s64 now_ns);
+/**
+ * hcv_vol_drain() - let a period end: what runs now is told from what follows
+ * @freed: slots that may be taken again when it has ended, or NULL
+ *
+ * Context: process; does not wait.
+ */
+int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed);
+/** hcv_vol_drained() - whether all ended periods are over; see vol->wait */
+bool hcv_vol_drained(struct hcv_vol *vol);
+/**
+ * hcv_vol_enter() - run under the volume's I/O reference, in process context
+ * @stop: gives up when it becomes true (wake vol->wait), or NULL
+ *
+ * Waits while the volume is suspended. Return: 0, or -EIO.
+ */
+int hcv_vol_enter(struct hcv_vol *vol, const bool *stop,
+		  struct hcv_ioref **ref);
+void hcv_vol_leave(struct hcv_ioref *ref);
+/** hcv_vol_longest_wait() - CLOCK_BOOTTIME since when, or 0; process context */
+u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count);
+/** hcv_vol_event_state() - tell the agent of the state */
+void hcv_vol_event_state(struct hcv_vol *vol);
+int hcv_volume_init(void);
+void hcv_volume_exit(void);
+
+/* front.c */
+int hcv_front_add(struct hcv_vol *vol);
+/** hcv_front_del() - remove the disk; waits for its requests */
+void hcv_front_del(struct hcv_vol *vol);
+int hcv_front_init(void);
+void hcv_front_exit(void);
+
+/* link.c */
+int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
+		 u64 incarnation, const char *path,
+		 const struct hcv_nl_range *range, u32 nr,
+		 struct netlink_ext_ack *extack);
+int hcv_link_del(struct hcv_vol *vol, const uuid_t *store,
+		 struct netlink_ext_ack *extack);
+struct hcv_link *hcv_link_find(struct hcv_vol *vol, const uuid_t *store);
+/** hcv_link_fail() - a link gave an error; any context; once only counts */
+void hcv_link_fail(struct hcv_link *link, int err, const char *what);
+int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
+		     u64 incarnation, u32 state,
+		     struct netlink_ext_ack *extack);
+void hcv_links_destroy(struct hcv_vol *vol);
+/** hcv_link_writable() - whether writes go to a link in this state */
+static inline bool hcv_link_writable(u8 state)
+{
+	return state == HCV_LINK_INSYNC || state == HCV_LINK_JOINING ||
+	       state == HCV_LINK_SYNCING;
+}
+
+/**
+ * hcv_link_enter() - count a leg in
+ *
+ * A link's device and gate are let go one RCU grace period after it left the
+ * states in which this says yes, and once all legs have ended.
+ * Return: false: failed, out, or its gate is closed.
+ */
+static inline bool hcv_link_enter(struct hcv_link *link, struct hcv_leg *leg)
+{
+	bool ok = false;
+
+	rcu_read_lock();
+	if (hcv_link_writable(READ_ONCE(link->state))) {
+		leg->ref = link->local ? &link->grant->ref : &link->ref;
+		ok = percpu_ref_tryget_live(leg->ref);
+	}
+	rcu_read_unlock();
+	return ok;
+}
+
+/** hcv_link_make() - find a store's link, or make an untied one; vol->mutex */
+struct hcv_link *hcv_link_make(struct hcv_vol *vol, const uuid_t *store);
+/** hcv_link_joined() - a syncing link's copy is equal now */
+void hcv_link_joined(struct hcv_link *link);
+int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
+		    u32 nr, struct netlink_ext_ack *extack);
+/** hcv_link_resolve() - recompute all extents' positions on @link */
+int hcv_link_resolve(struct hcv_link *link);
+
+/** hcv_link_volarea() - sector of the volume area on a link */
+int hcv_link_volarea(struct hcv_link *link, sector_t *sector);
+
+/* lease.c */
+/** hcv_target_get() - open a remote export and start its beacons */
+struct hcv_target *hcv_target_get(const char *path, const uuid_t *store,
+				  u64 incarnation,
+				  struct netlink_ext_ack *extack);
+void hcv_target_put(struct hcv_target *target);
+struct block_device *hcv_target_bdev(struct hcv_target *target);
+void hcv_target_attach(struct hcv_target *target, struct hcv_link *link);
+void hcv_target_detach(struct hcv_target *target, struct hcv_link *link);
+/** hcv_lease_tick() - local beacons, the volume's lease; from vol->tick */
+void hcv_lease_tick(struct hcv_vol *vol);
+/** hcv_lease_update() - recompute vol->lease_end_ns; vol->lock held */
+void hcv_lease_update(struct hcv_vol *vol);
+
+/* load.c */
+int hcv_load(struct hcv_vol *vol, const uuid_t *store,
+	     struct netlink_ext_ack *extack);
+int hcv_load_write_volpage(struct hcv_vol *vol);
+/** hcv_load_pages() - read an extent's pages from one link into @buf
+ *
+ * @buf: HCV_EXTENT_META_SIZE bytes.
+ */
+int hcv_load_pages(struct hcv_link *link, struct hcv_ext *ext, void *buf);
+/** hcv_load_newest() - the newest valid place of a page in such a buffer
+ *
+ * Return: the page, NULL: never written; ERR_PTR(-EUCLEAN): none is valid.
+ */
+const void *hcv_load_newest(struct hcv_vol *vol, struct hcv_ext *ext, u32 page,
+			    const void *buf, struct hcv_pagepos *pos);
+
+/* commit.c */
+int hcv_commit_create(struct hcv_vol *vol);
+void hcv_commit_destroy(struct hcv_vol *vol);
+/** hcv_commit_join() - end @io when a round that begins now is durable */
+void hcv_commit_join(struct hcv_io *io);
+/**
+ * hcv_commit_sync() - run a round and wait; process context
+ * @stop: gives up with -ECANCELED when it becomes true (wake vol->wait), or NULL
+ */
+int hcv_commit_sync(struct hcv_vol *vol, const bool *stop);
+/** hcv_commit_tick() - write dirty pages now and then */
+void hcv_commit_tick(struct hcv_vol *vol);
+int hcv_commit_init(void);
+void hcv_commit_exit(void);
+bool hcv_commit_waiting(struct hcv_vol *vol, u64 *since_ns, u32 *count);
+
+/* recover.c */
+int hcv_sync_start(struct hcv_link *link);
+/** hcv_sync_stop() - stop a resync and wait for it; process context */
+void hcv_sync_stop(struct hcv_link *link);
+/** hcv_sync_takes_pages() - whether an extent's pages go to a syncing link */
+bool hcv_sync_takes_pages(struct hcv_link *link, struct hcv_ext *ext);
+int hcv_sync_init(void);
+void hcv_sync_exit(void);
+
+/* stats.c */
+int hcv_vstats_create(struct hcv_vol *vol);
+void hcv_vstats_destroy(struct hcv_vol *vol);
+void hcv_vstats_account(struct hcv_vol *vol, const struct hcv_io *io, s64 now,
+		       blk_status_t status);
+struct hcv_vstats_sum {
+	u64 ios[HCV_IO_OPS];
+	u64 bytes[HCV_IO_OPS];
+	u64 errors;
+	u64 hist[3][HCV_HIST_BUCKETS];
+};
+void hcv_vstats_sum(struct hcv_vol *vol, struct hcv_vstats_sum *sum);
+
+/* Synchronous I/O on a link, process context: returns 0 or -errno. */
+int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
+		void *buf, u32 len);
+
+#define hcv_vol_err(vol, fmt, ...) \
+	pr_err("hcivol %s: " fmt, (vol)->name, ##__VA_ARGS__)
+#define hcv_vol_warn(vol, fmt, ...) \
+	pr_warn("hcivol %s: " fmt, (vol)->name, ##__VA_ARGS__)
+#define hcv_vol_info(vol, fmt, ...) \
+	pr_info("hcivol %s: " fmt, (vol)->name, ##__VA_ARGS__)
+
+#endif /* HCV_VOLUME_H */
