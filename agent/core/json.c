@@ -95,11 +95,15 @@ static int to_u64(struct json_object *item, const char *what, uint64_t min,
 {
 	uint64_t n = json_object_get_uint64(item);
 
-	if (json_object_get_int64(item) < 0 || n < min || n > max)
+	/* What does not fit json-c turns into the largest number. */
+	if (json_object_get_int64(item) < 0 || n < min || n > max ||
+	    n > HCV_JSON_U64_MAX)
 		return hcv_json_err(err,
 				    "\"%s\" is not within %llu..%llu", what,
 				    (unsigned long long)min,
-				    (unsigned long long)max);
+				    (unsigned long long)(max < HCV_JSON_U64_MAX ?
+							 max :
+							 HCV_JSON_U64_MAX));
 	*out = n;
 	return 0;
 }

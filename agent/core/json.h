@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The largest number that can be told from one that is too large. */
+#define HCV_JSON_U64_MAX (UINT64_MAX - 1)
+
 /** hcv_json_parse() - one object of schema @schema; json_object_put() it */
 struct json_object *hcv_json_parse(const char *text, unsigned int schema,
 				   char *err);

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The largest that its JSON holds. */
+#define NUMBER_MAX (UINT64_MAX - 1)
+
 /* An election looks at this many choices at most. */
 #define ELECT_STEPS 100000
 
@@ -169,7 +172,7 @@ static int commit(struct hcv_record *r, struct hcv_record *new, char *err)
 {
 	int ret;
 
-	if (new->v == UINT64_MAX)
+	if (new->v >= NUMBER_MAX)
 		return fail(err, -EOVERFLOW, "v cannot grow any more");
 	new->v++;
 	ret = hcv_record_check(new, err);
@@ -217,7 +220,7 @@ int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
 		return fail(err, -EBUSY,
 			    "node %s owns the volume and is alive: detach it there, or attach with --takeover",
 			    r->owner);
-	if (r->epoch == UINT64_MAX)
+	if (r->epoch >= NUMBER_MAX)
 		return fail(err, -EOVERFLOW, "the epoch cannot grow any more");
 	/* A claimant that never served has not written either. */
 	if (r->phase == HCV_PH_NONE)

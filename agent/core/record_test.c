@@ -152,9 +152,9 @@ static struct step steps[] = {
 	  .after = "T1 e5 v10 w Ai1" },
 	{ "claimant of an unclean one died", "T2 e4 v9 Ai1", CLAIM, '1',
 	  .after = "T1 e5 v10 Ai1" },
-	{ "epochs are used up", "N e18446744073709551615 v9 Ai1", CLAIM, '1',
+	{ "epochs are used up", "N e18446744073709551614 v9 Ai1", CLAIM, '1',
 	  .ret = -EOVERFLOW },
-	{ "v is used up", "N e1 v18446744073709551615 Ai1", CLAIM, '1',
+	{ "v is used up", "N e1 v18446744073709551614 Ai1", CLAIM, '1',
 	  .ret = -EOVERFLOW },
 
 	/* Serving. */
