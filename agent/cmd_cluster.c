@@ -23,8 +23,6 @@
 #include "jout.h"
 #include "member.h"
 
-#define HCV_PENDING	"pending.json"
-
 /* One at a time: two would race for pending.json. */
 static pthread_mutex_t hcv_cluster_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -130,7 +128,7 @@ static int hcv_cluster_pending(struct hcv_api_req *req,
 	char why[HCV_ERR_SIZE];
 	int ret;
 
-	if (!hcv_identity_load(req->agent, HCV_PENDING, &old, why) &&
+	if (!hcv_identity_load(req->agent, HCV_IDENTITY_PENDING, &old, why) &&
 	    !strcmp(old.meta_spec, id->meta_spec) &&
 	    !strcmp(old.name, id->name)) {
 		strcpy(id->node, old.node);
@@ -142,12 +140,12 @@ static int hcv_cluster_pending(struct hcv_api_req *req,
 	if (!ret && init)
 		ret = hcv_uuid_new(id->cluster);
 	if (!ret)
-		ret = hcv_identity_save(req->agent, HCV_PENDING, id);
+		ret = hcv_identity_save(req->agent, HCV_IDENTITY_PENDING, id);
 	HCV_CRASH_POINT("cluster-pending");
 	if (!ret)
 		return 0;
 	return hcv_error_set(&req->err, HCV_E_IO, "state directory", NULL,
-			     "%s/%s: %s", req->agent->state_dir, HCV_PENDING,
+			     "%s/%s: %s", req->agent->state_dir, HCV_IDENTITY_PENDING,
 			     strerror(-ret));
 }
 
@@ -243,7 +241,7 @@ static int hcv_cluster_settle(struct hcv_api_req *req, struct hcv_meta *m,
 		return hcv_error_set(&req->err, HCV_E_IO, "state directory",
 				     NULL, "%s/node.json: %s",
 				     req->agent->state_dir, strerror(-ret));
-	hcv_identity_remove(req->agent, HCV_PENDING);
+	hcv_identity_remove(req->agent, HCV_IDENTITY_PENDING);
 	hcv_event_emit(req->agent, HCV_SEV_INFO, "node", NULL,
 		       "%s belongs to cluster %s now", id->name,
 		       id->cluster_name);

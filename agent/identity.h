@@ -7,6 +7,9 @@
 
 #include "agent.h"
 
+/* What an init or join under way has drawn; see cmd_cluster.c. */
+#define HCV_IDENTITY_PENDING	"pending.json"
+
 /**
  * hcv_identity_load() - read STATE/@file
  * Return: 0, -ENOENT, or another -errno with a sentence in @why (HCV_ERR_SIZE)

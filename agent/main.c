@@ -198,12 +198,15 @@ static int hcv_main_identity(struct hcv_agent *a)
 		return -EIO;
 	}
 	ret = hcv_identity_publish(a, &id, meta);
-	if (ret)
+	if (ret) {
 		hcv_meta_close(meta);
-	else
-		hcv_log(HCV_SEV_INFO, "node %s (%s) of cluster %s", id.name,
-			id.node, id.cluster_name);
-	return ret;
+		return ret;
+	}
+	hcv_log(HCV_SEV_INFO, "node %s (%s) of cluster %s", id.name, id.node,
+		id.cluster_name);
+	/* of an init or join that was killed in its last step */
+	hcv_identity_remove(a, HCV_IDENTITY_PENDING);
+	return 0;
 }
 
 static int hcv_main_rooms(struct hcv_agent *a)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,6 +65,8 @@ enum hcv_ctl_exit hcv_ctl_exit_code(enum hcv_code code)
 static int hcv_ctl_connect(struct hcv_ctl *ctl)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	/* A stopped agent accepts until its backlog is full, then blocks. */
+	struct timeval limit = { .tv_sec = HCV_CTL_GRACE_MS / 1000 };
 	int fd;
 
 	if (strlen(ctl->socket) >= sizeof(sa.sun_path))
@@ -71,6 +74,8 @@ static int hcv_ctl_connect(struct hcv_ctl *ctl)
 				     "the socket's path is too long");
 	strcpy(sa.sun_path, ctl->socket);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (fd >= 0 && !connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
 		return fd;
 	hcv_error_set(&ctl->err, HCV_E_UNREACHABLE, "agent",

@@ -64,10 +64,10 @@ _agentctl() {
 	command=$(_agentctl_commands | awk -F'\t' -v n="${words[0]}" \
 		-v v="${words[0]} ${words[1]:-}" '$1 == n || $1 == v')
 	if [ -z "$command" ]; then
-		[ ${#words[@]} = 1 ] || return
+		[ ${#words[@]} = 1 ] || return 0
 		options=$(_agentctl_commands | cut -f1 |
 			awk -v n="${words[0]}" '$1 == n { print $2 }')
-		[ -n "$options" ] && _agentctl_reply "$options --help" "$cur"
+		[ -z "$options" ] || _agentctl_reply "$options --help" "$cur"
 		return
 	fi
 	IFS=$'\x1f' read -r command pos options <<< "${command//$'\t'/$'\x1f'}"
