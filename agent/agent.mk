@@ -84,20 +84,22 @@ AGENTCTL_SRC := \
 
 AGENT_O		= $(patsubst %.c,$(AGENT_OBJ)/%.o,$(1))
 
-.PHONY: agent agentctl
+.PHONY: agent agentctl tools
 
-agent: $(BUILD)/bin/hcivold
+agent: $(BUILD)/bin/hcivold ## build the agent, build/bin/hcivold
 
 agentctl: $(BUILD)/bin/agentctl
 
+tools: agentctl inspect ## build agentctl and hcivol-inspect in build/bin
+
 $(BUILD)/bin/hcivold: $(call AGENT_O,$(AGENT_SRC))
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
+	$(if $(filter 1,$(V)),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
 		$(AGENT_LDFLAGS) -o $@ $^ $(AGENT_PKG_LIBS) -lpthread
 
 $(BUILD)/bin/agentctl: $(call AGENT_O,$(AGENTCTL_SRC))
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
+	$(if $(filter 1,$(V)),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
 		$(AGENT_LDFLAGS) -o $@ $^ $(shell pkg-config --libs json-c)
 
 $(AGENT_OBJ)/agent/lowerdev.o $(AGENT_OBJ)/kernel/core/format.o \
@@ -105,7 +107,7 @@ $(AGENT_OBJ)/agent/lowerdev.o $(AGENT_OBJ)/kernel/core/format.o \
 
 $(AGENT_OBJ)/%.o: %.c | agent-packages
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  CC      $<";) $(AGENT_CC) $(AGENT_CFLAGS) \
+	$(if $(filter 1,$(V)),,@echo "  CC      $<";) $(AGENT_CC) $(AGENT_CFLAGS) \
 		$(AGENT_FLAGS) -c $< -o $@
 
 # One sentence instead of a hundred missing headers.
