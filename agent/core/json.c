@@ -253,7 +253,8 @@ char *hcv_json_finish(struct hcv_json *j)
 
 	if (!j->failed)
 		text = json_object_to_json_string_ext(j->o,
-						      JSON_C_TO_STRING_PLAIN);
+						      JSON_C_TO_STRING_PLAIN |
+						      JSON_C_TO_STRING_NOSLASHESCAPE);
 	if (text)
 		copy = strdup(text);
 	json_object_put(j->o);

@@ -60,7 +60,7 @@ static void test_node(struct kunit *test)
 }
 
 static const char store_json[] =
-	"{\"schema\":1,\"uuid\":\"" ID_A "\",\"node\":\"" ID_B "\",\"name\":\"s-1\",\"path\":\"\\/dev\\/disk\\/by-id\\/x\",\"dev_bytes\":18446744073709551614,\"nr_extents\":4294967295,\"class\":\"ssd\",\"state\":\"removed\"}";
+	"{\"schema\":1,\"uuid\":\"" ID_A "\",\"node\":\"" ID_B "\",\"name\":\"s-1\",\"path\":\"/dev/disk/by-id/x\",\"dev_bytes\":18446744073709551614,\"nr_extents\":4294967295,\"class\":\"ssd\",\"state\":\"removed\"}";
 static const char storelive_json[] =
 	"{\"schema\":1,\"incarnation\":18446744073709551614,\"used_extents\":7,\"failed\":true,\"nqn\":\"nqn.2026-01.io.hcivol:"
 	ID_A "\",\"addr\":\"fe80::1\",\"port\":4420,\"transport\":\"rdma\"}";
