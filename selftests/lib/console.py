@@ -37,6 +37,12 @@ FAULTS = re.compile(
     r"|\bDEBUG_LOCKS_WARN_ON\b"
     r"|\bhcv-guestd:|\bhcv-init: (?:failed|no disk)")
 
+# When the kernel patches its code, a processor emulated by QEMU 7.2 may go on
+# with a translation of the breakpoint that stood there meanwhile: another one
+# translates anew between the invalidation of the old code and the store of the
+# new. C code cannot cause this oops, so that it says nothing about a test.
+EMULATOR_RACE = re.compile(r"\bint3: 0000 \[#1\]")
+
 MARK = "hcv-mark:"
 RULE = re.compile(r"={20,}$")
 EXCERPT_LINES = 60
@@ -130,6 +136,10 @@ class Console:
                 return False
             time.sleep(0.02)
         return True
+
+    def skip(self):
+        """Have new_faults() leave out what was printed so far."""
+        self._checked = self.size()
 
     def new_faults(self, allow=()):
         """Faults printed since the last call of this function."""

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import boot
 from boot import TestbedError
-from console import MARK, Console
+from console import EMULATOR_RACE, MARK, Console
 
 # Multiplies every limit, for slow machines and instrumented kernels.
 SCALE = float(os.environ.get("HCV_TIMEOUT_SCALE") or 1)
@@ -363,9 +363,20 @@ class Guest:
         return args
 
     def start(self, limit=BOOT_LIMIT):
-        """Boot and wait until commands can be run."""
-        self.start_nowait()
-        self.wait_ready(limit)
+        """Boot and wait until commands can be run.
+
+        A boot that dies of the emulator's fault is repeated.
+        """
+        for last in (False, False, True):
+            start = self.console.size()
+            self.start_nowait()
+            try:
+                return self.wait_ready(limit)
+            except GuestDied:
+                if last or not EMULATOR_RACE.search(self.console.text(start)):
+                    raise
+                self.console.skip()
+        return None
 
     def start_nowait(self):
         """Boot; wait_ready() must follow. Also after the guest has ended."""

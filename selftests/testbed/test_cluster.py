@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: cluster
-# TIMEOUT: 600
-# TAGS: fast
+# TIMEOUT: 900
+# TAGS: testbed
 """Nodes can be frozen, killed, robbed of power and cut off, as promised."""
 
 import os

@@ -97,4 +97,12 @@ def test_allow_needs_reason():
         ktap.check_raises(text, ValueError, lambda: console.parse_allow(text))
 
 
+def test_emulator_race():
+    for text, race in (("Oops: int3: 0000 [#1] PREEMPT SMP NOPTI", True),
+                       ("int3: 0000 [#1] PREEMPT SMP NOPTI", True),
+                       ("Oops: 0000 [#1] PREEMPT SMP NOPTI", False),
+                       ("WARNING: at print3: 0000 [#1", False)):
+        ktap.check_eq(text, race, bool(console.EMULATOR_RACE.search(text)))
+
+
 ktap.main(globals())

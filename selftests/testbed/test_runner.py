@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
-# TIMEOUT: 420
+# TIMEOUT: 600
 # TAGS: fast
 """run-tests tells good tests from bad ones, whatever makes them bad."""
 
@@ -27,7 +27,7 @@ def run_tests(*args):
     env = {key: value for key, value in os.environ.items()
            if key != "HCV_GUEST"}
     result = subprocess.run([RUN_TESTS, "--kver", KVER, *map(str, args)],
-                            env=env, text=True, check=False, timeout=400,
+                            env=env, text=True, check=False, timeout=550,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return result.returncode, result.stdout
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
-# TIMEOUT: 300
-# TAGS: fast
+# TIMEOUT: 600
+# TAGS: testbed
 """vm-run brings back exit codes, output, files and faults."""
 
 import os
@@ -23,7 +23,7 @@ def vm_run(*args, data=None):
     """The finished process of vm-run."""
     return subprocess.run([boot.TREE / "tools/dev/vm-run", "--kver", KVER,
                            *map(str, args)], input=data, text=True,
-                          capture_output=True, check=False, timeout=200)
+                          capture_output=True, check=False, timeout=300)
 
 
 def test_result():
