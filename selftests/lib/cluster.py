@@ -32,7 +32,6 @@ Ways to hurt a node, and what its disks keep:
 import concurrent.futures
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -368,7 +367,9 @@ class Cluster:
         self.allow = [console.parse_allow(text) for text in allow]
         self.dir = Path(workdir or tempfile.mkdtemp(prefix="hcv-"))
         self.dir.mkdir(parents=True, exist_ok=True)
-        self._own_dir = workdir is None
+        self._remove = vm.removed_at_exit(self, self.dir)
+        if workdir:
+            self._remove.detach()
         self.nodes = []
         self.net = None
         numbers = range(1, nodes + 1)
@@ -497,7 +498,7 @@ class Cluster:
 
     def keep(self):
         """Leave disks and logs in self.dir."""
-        self._own_dir = False
+        self._remove.detach()
 
     def close(self):
         """End every process and remove the temporary files."""
@@ -507,8 +508,10 @@ class Cluster:
                 disk.close()
         if self.net:
             self.net.close()
-        if self._own_dir:
-            shutil.rmtree(self.dir, ignore_errors=True)
+        if self._remove.alive:
+            for node in self.nodes:
+                node.console.detach()
+            self._remove()
 
 
 def _bytes(size):

@@ -13,6 +13,7 @@ exception fails it. A failing check_* is noted and the case goes on. With
 
 import contextlib
 import re
+import signal
 import sys
 import traceback
 
@@ -86,6 +87,8 @@ def _run_case(number, name, function, args):
 
 def main(names, context=None):
     """Run the cases among names (globals() of the test) and exit."""
+    # Lets `with` blocks clean up when the runner's patience ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cases = [(name, value) for name, value in names.items()
              if name.startswith("test_") and callable(value)]
     if len(sys.argv) > 1:

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import boot
@@ -97,6 +98,14 @@ def spawn_process(argv, **kwargs):
     argv = [arg if isinstance(arg, str) else str(arg) for arg in argv]
     return _spawner.submit(subprocess.Popen, argv, start_new_session=True,
                            preexec_fn=_die_with_parent, **kwargs).result()
+
+
+def removed_at_exit(owner, path):
+    """Remove folder path when owner goes, at the latest when we exit.
+
+    Call what is returned to remove it now, or its detach() to keep it.
+    """
+    return weakref.finalize(owner, shutil.rmtree, path, ignore_errors=True)
 
 
 @dataclasses.dataclass
@@ -276,8 +285,10 @@ class Guest:
         }
         self.hosts = hosts
         self.env = self._default_env() | (env or {})
-        self._own_rundir = rundir is None
         self.rundir = Path(rundir or tempfile.mkdtemp(prefix="hcv-vm-"))
+        self._remove = None
+        if not rundir:
+            self._remove = removed_at_exit(self, self.rundir)
         self.console = Console(self.rundir / "console.log")
         self.death = None
         self.qemu = None
@@ -593,14 +604,15 @@ class Guest:
 
     def keep(self):
         """Have close() leave the guest's files where they are."""
-        self._own_rundir = False
+        if self._remove:
+            self._remove.detach()
 
     def close(self):
         """Kill the guest and remove its temporary files."""
         self.kill()
-        if self._own_rundir and self.rundir.exists():
+        if self._remove and self._remove.alive:
             self.console.detach()
-            shutil.rmtree(self.rundir, ignore_errors=True)
+            self._remove()
 
 
 def is_stderr(kind):
