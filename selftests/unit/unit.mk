@@ -11,7 +11,8 @@
 # forgotten.  Libraries that agent/core/X_test.c needs beyond json-c go into
 # UNIT_LIBS_X, flags into UNIT_CFLAGS_X.
 
-UNIT_OUT	:= build/unit
+BUILD		?= build
+UNIT_OUT	:= $(BUILD)/unit
 UNIT_DIR	:= selftests/unit
 UNIT_CC		?= gcc
 UNIT_SAN	?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -55,7 +56,8 @@ endif
 .SECONDARY:
 .PHONY: unit unit-build fuzz fuzz-build golden
 
-unit: unit-build
+##@ Unit tests
+unit: unit-build ## pure code on the host under ASan and UBSan (UNIT=name)
 	@$(UNIT_DIR)/run $(wildcard $(UNIT_DIR)/check-format-doc) $(UNIT_PROGS)
 
 unit-build: $(UNIT_PROGS)
@@ -66,34 +68,34 @@ $(UNIT_OUT)/libhost.a: $(call UNIT_O,$(UNIT_H_SRC))
 $(UNIT_OUT)/lib%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(if $(V),,@echo "  AR      $@";) ar rcs $@ $^
+	$(if $(filter 1,$(V)),,@echo "  AR      $@";) ar rcs $@ $^
 
 $(UNIT_OUT)/obj/kernel/%.o: kernel/%.c
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+	$(if $(filter 1,$(V)),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
 		$(UNIT_CFLAGS_$(*F)) $(UNIT_INC_KERNEL) -c $< -o $@
 
 $(UNIT_OUT)/obj/$(UNIT_DIR)/shim/%.o: $(UNIT_DIR)/shim/%.c
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+	$(if $(filter 1,$(V)),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
 		$(UNIT_INC_KERNEL) -c $< -o $@
 
 $(UNIT_OUT)/obj/agent/%.o: agent/%.c
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+	$(if $(filter 1,$(V)),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
 		$(UNIT_CFLAGS_$(*F)) $(UNIT_INC_AGENT) -c $< -o $@
 
 $(UNIT_OUT)/obj/tools/%.o: tools/%.c
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+	$(if $(filter 1,$(V)),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
 		$(UNIT_INC_USER) -Ikernel/core -Itools/lib -c $< -o $@
 
 $(UNIT_OUT)/obj/$(UNIT_DIR)/%.o: $(UNIT_DIR)/%.c
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+	$(if $(filter 1,$(V)),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
 		$(UNIT_INC_USER) -Ikernel/core -Itools/lib -c $< -o $@
 
-UNIT_LINK = @mkdir -p $(@D); $(if $(V),,echo "  UNITLD  $@";) \
+UNIT_LINK = @mkdir -p $(@D); $(if $(filter 1,$(V)),,echo "  UNITLD  $@";) \
 	$(UNIT_CC) $(UNIT_SAN) -o $@ $^
 
 $(UNIT_PROG_K): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
@@ -111,7 +113,19 @@ $(UNIT_PROG_H): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
 		$(UNIT_OUT)/libkcore.a
 	$(UNIT_LINK) -lpthread -lblkid
 
+# The same tests inside a kernel, see kunit.sh.
+.PHONY: kunit
+kunit: ## build build/KVER/hcv_kunit.ko, tests for a kernel with KUnit (KVER=debug)
+	$(if $(filter 1,$(V)),,@)mkdir -p $(BUILD)/$(KVER)/kunit
+	$(if $(filter 1,$(V)),,@)rsync -a $(UNIT_DIR)/kunit/ uapi kernel/core \
+		$(BUILD)/$(KVER)/kunit/
+	$(if $(filter 1,$(V)),,@)$(MAKE) -s -C $(KDIR) \
+		M=$(abspath $(BUILD)/$(KVER)/kunit) W=1 modules
+	$(if $(filter 1,$(V)),,@)cp $(BUILD)/$(KVER)/kunit/hcv_kunit.ko \
+		$(BUILD)/$(KVER)/
+
 # Missing golden images are written, those that exist never change.
+golden: ## write missing golden images of the media format
 golden: $(UNIT_OUT)/$(UNIT_DIR)/golden_test
 	@HCV_GOLDEN_WRITE=1 $<
 
@@ -128,7 +142,7 @@ FUZZ_O		= $(patsubst %.c,$(FUZZ_OUT)/obj/%.o,$(1))
 FUZZ_OBJ	:= $(call FUZZ_O,$(UNIT_K_SRC) $(UNIT_A_SRC) \
 		   $(UNIT_DIR)/shim/hcv_shim.c tools/lib/hcv_crc32c.c)
 
-fuzz: fuzz-build
+fuzz: fuzz-build ## every parser under libFuzzer (FUZZ_TIME=60 s each, FUZZ=name)
 	@FUZZ_TIME=$(FUZZ_TIME) $(UNIT_DIR)/fuzz/run $(FUZZ_OUT) $(FUZZ_PROGS)
 
 fuzz-build: $(FUZZ_PROGS)
@@ -136,7 +150,7 @@ fuzz-build: $(FUZZ_PROGS)
 $(FUZZ_OUT)/libcore.a: $(FUZZ_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(if $(V),,@echo "  AR      $@";) ar rcs $@ $^
+	$(if $(filter 1,$(V)),,@echo "  AR      $@";) ar rcs $@ $^
 
 $(FUZZ_OUT)/obj/kernel/%.o $(FUZZ_OUT)/obj/$(UNIT_DIR)/shim/%.o: \
 		FUZZ_INC = $(UNIT_INC_KERNEL)
@@ -145,12 +159,12 @@ $(FUZZ_OUT)/obj/%.o: FUZZ_INC = $(UNIT_INC_AGENT) -Itools/lib
 
 $(FUZZ_OUT)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  FUZZCC  $<";) $(FUZZ_CC) $(UNIT_CFLAGS) $(FUZZ_SAN) \
+	$(if $(filter 1,$(V)),,@echo "  FUZZCC  $<";) $(FUZZ_CC) $(UNIT_CFLAGS) $(FUZZ_SAN) \
 		$(UNIT_CFLAGS_$(*F)) $(FUZZ_INC) -c $< -o $@
 
 $(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/obj/$(UNIT_DIR)/fuzz/fuzz_%.o \
 		$(FUZZ_OUT)/libcore.a
-	$(if $(V),,@echo "  FUZZLD  $@";) $(FUZZ_CC) -fsanitize=address,undefined,fuzzer \
+	$(if $(filter 1,$(V)),,@echo "  FUZZLD  $@";) $(FUZZ_CC) -fsanitize=address,undefined,fuzzer \
 		-o $@ $^ -lpthread $(UNIT_LIBS_AGENT) $(UNIT_LIBS_fuzz_$*)
 
 -include $(shell find $(UNIT_OUT)/obj $(UNIT_OUT)/fuzz/obj -name '*.d' 2>/dev/null)

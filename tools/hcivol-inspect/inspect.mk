@@ -3,6 +3,7 @@
 # hcivol-inspect; included by the top Makefile, run from the top of the tree.
 # Needs libblkid-dev, libjson-c-dev, uuid-dev.
 
+BUILD		?= build
 INSPECT_CFLAGS	:= -std=gnu11 -O2 -g -Wall -Wextra -Wno-sign-compare \
 		   -Wno-unused-parameter -D_GNU_SOURCE -MMD -MP \
 		   -Iuapi -Ikernel/core -Iselftests/unit/shim -Itools/lib \
@@ -21,25 +22,28 @@ INSPECT_SRC	:= $(MKFS_SRC) \
 		   tools/hcivol-inspect/store.c \
 		   tools/hcivol-inspect/volume.c \
 		   tools/lib/hcv_dump.c
-INSPECT_OBJ	:= $(patsubst %.c,build/inspect/%.o,$(INSPECT_SRC))
+INSPECT_OBJ	:= $(patsubst %.c,$(BUILD)/inspect/%.o,$(INSPECT_SRC))
 
 # Test images for selftests/cli/inspect.sh.
-HCV_IMAGE_OBJ	:= $(patsubst %.c,build/inspect/%.o,selftests/cli/image.c \
+HCV_IMAGE_OBJ	:= $(patsubst %.c,$(BUILD)/inspect/%.o,selftests/cli/image.c \
 		   kernel/core/format.c tools/lib/hcv_crc32c.c \
 		   tools/lib/hcv_dev.c tools/lib/hcv_dump.c)
 
-.PHONY: inspect
-inspect: build/bin/hcivol-inspect build/inspect/hcv-image
+.PHONY: inspect tools
+tools: inspect
 
-build/inspect/hcv-image: $(HCV_IMAGE_OBJ)
-	$(if $(V),,@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $^
+inspect: ## build build/bin/hcivol-inspect, which reads stores offline
+inspect: $(BUILD)/bin/hcivol-inspect $(BUILD)/inspect/hcv-image
 
-build/bin/hcivol-inspect: $(INSPECT_OBJ)
+$(BUILD)/inspect/hcv-image: $(HCV_IMAGE_OBJ)
+	$(if $(filter 1,$(V)),,@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/bin/hcivol-inspect: $(INSPECT_OBJ)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $^ $(INSPECT_LIBS)
+	$(if $(filter 1,$(V)),,@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $^ $(INSPECT_LIBS)
 
-build/inspect/%.o: %.c
+$(BUILD)/inspect/%.o: %.c
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  CC      $<";) $(CC) $(CFLAGS) $(INSPECT_CFLAGS) -c $< -o $@
+	$(if $(filter 1,$(V)),,@echo "  CC      $<";) $(CC) $(CFLAGS) $(INSPECT_CFLAGS) -c $< -o $@
 
 -include $(INSPECT_OBJ:.o=.d) $(HCV_IMAGE_OBJ:.o=.d)

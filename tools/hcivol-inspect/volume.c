@@ -396,7 +396,7 @@ static int hcv_ins_extent_page(struct hcv_ins_vol *vol, u8 *meta, u32 ext,
 {
 	struct hcv_ins_page pg[HCV_INS_STORES_MAX];
 	const struct hcv_ins_copy *copy;
-	u32 c, best, blank = 0;
+	u32 c, best, blank = HCV_INS_NONE;
 
 	for (c = 0; c < vol->nr_copies; c++) {
 		copy = &vol->copy[c];
@@ -405,7 +405,8 @@ static int hcv_ins_extent_page(struct hcv_ins_vol *vol, u8 *meta, u32 ext,
 			continue;
 		hcv_ins_page_pick(meta + (size_t)c * HCV_EXTENT_META_SIZE,
 				  vol->uuid, vol->ext[ext], page, &pg[c]);
-		blank += pg[c].blank;
+		if (pg[c].blank && blank == HCV_INS_NONE)
+			blank = c;
 		if (pg[c].place >= 0 || pg[c].blank)
 			continue;
 		lost |= 1ULL << c;
@@ -417,7 +418,8 @@ static int hcv_ins_extent_page(struct hcv_ins_vol *vol, u8 *meta, u32 ext,
 	best = hcv_ins_page_best(vol, pg);
 	if (best != HCV_INS_NONE && !hcv_ins_page_stale(vol, best, lost))
 		return hcv_ins_page_load(vol, pg, best, ext, page);
-	if (best == HCV_INS_NONE && blank)
+	if (best == HCV_INS_NONE && blank != HCV_INS_NONE &&
+	    !hcv_ins_page_stale(vol, blank, lost))
 		return 0;
 	hcv_ins_error("extent %u page %u is valid on none of these stores that are up to date: name others that hold it",
 		      vol->ext[ext], page);
