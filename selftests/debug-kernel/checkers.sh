@@ -6,6 +6,7 @@
 # TIMEOUT: 400
 # APPEND: kasan_multi_shot
 # ALLOW: hcv_faulty -- the test commits faults to see them reported
+# ALLOW: kmemleak: [0-9]+ new suspected -- one of the faults is a leak
 #
 # The debug kernel finds deliberate faults, offers fault injection, and has the
 # modules that tests use.
