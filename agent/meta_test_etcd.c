@@ -272,7 +272,7 @@ static void count_once(struct counter *c)
 	else if (res == HCV_META_UNKNOWN)
 		c->maybe = n + 1;
 	c->wrong += res == HCV_META_CONFLICT && c->maybe == n;
-	c->done += res == HCV_META_OK;
+	__atomic_add_fetch(&c->done, res == HCV_META_OK, __ATOMIC_RELAXED);
 }
 
 static void *count(void *arg)
@@ -368,7 +368,9 @@ static void test_full(struct kunit *test)
 		snprintf(key, sizeof(key), "k%d", i);
 		res = t_put(direct, key, 0, value, &rev);
 	}
-	KUNIT_EXPECT_EQ(test, res, HCV_META_UNREACHABLE);
+	/* UNKNOWN if a try had no answer: no room for the fence either. */
+	KUNIT_EXPECT_TRUE(test, res == HCV_META_UNREACHABLE ||
+				res == HCV_META_UNKNOWN);
 	KUNIT_EXPECT_TRUE_MSG(test, strstr(hcv_meta_last_error(), "alarm"),
 			      "%s", hcv_meta_last_error());
 	KUNIT_EXPECT_GT(test, t_get(direct, "k0", NULL), 0);

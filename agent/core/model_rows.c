@@ -175,7 +175,7 @@ static int grow(struct hcv_rows *rows, size_t nr, char *err)
 
 static int append(struct json_object *o, struct hcv_rows *rows, char *err)
 {
-	struct json_object *stores, *list;
+	struct json_object *stores = NULL, *list;
 	struct hcv_row *row;
 	uint64_t next;
 	size_t nr, i;
