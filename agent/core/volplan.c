@@ -675,7 +675,7 @@ static bool vp_row_ready(struct vp *p, const struct hcv_row *row)
 	return true;
 }
 
-/* Handles beyond the range that the link was given with. */
+/* The row's handle, number index + 1, lies beyond what the link was given. */
 static bool vp_more_handles(struct vp *p, const struct hcv_row *row)
 {
 	size_t j;
@@ -685,7 +685,7 @@ static bool vp_more_handles(struct vp *p, const struct hcv_row *row)
 		const struct hcv_k_link *link = vp_link(p, row->store[j]);
 
 		if (!st || !link || link->state != HCV_LINK_INSYNC ||
-		    !st->linked_count || st->linked_count > row->index)
+		    !st->linked_count || st->linked_count > row->index + 1)
 			continue;
 		if (vp_link_add(p, st, HCV_LINK_INSYNC, 0))
 			return true;

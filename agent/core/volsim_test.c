@@ -1,0 +1,1099 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A cluster of simulated agents around the real planner and the real record.
+ *
+ * Three nodes with a store each share one volume.  A node has a fake module
+ * (links, epoch, v, writes that wait for confirmations), a fake gate (grants,
+ * incarnations) and two actors as the agent has them: the volume's job and the
+ * urgent thread, each with a view of the record that may be old.  Every turn
+ * one actor takes one step, so being killed between any two steps is just a
+ * node's actors losing their memory.  The metadata store answers a transaction
+ * with success, conflict, "unreachable" or "unknown"; one of unknown outcome
+ * may land at once, never, or many turns later.
+ *
+ * After every turn:
+ * - the in-sync set is not empty, epoch and v have not gone back;
+ * - no two modules have the volume in one epoch;
+ * - every store that the record calls in-sync has all acknowledged writes;
+ * - a volume that starts finds the same on all its in-sync stores.
+ * In the end all faults are healed: an attach must succeed and all stores must
+ * come back in-sync, with every acknowledged write.
+ *
+ * HCV_SIM_SEED=N repeats one run; HCV_SIM_RUNS=N makes more of them.
+ */
+#include <kunit/test.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "record.h"
+#include "volplan.h"
+
+#define NODES		3
+#define ROWS		4
+#define TURNS		3000
+#define CALM_TURNS	6000
+#define TURN_MS		20
+#define LEASE_MS	10000
+#define LATE_TXNS	8
+#define WRITES		4
+
+struct sim_store {
+	uint64_t incarnation;
+	uint64_t granted;		/* epoch at the gate, 0: none */
+	uint64_t revoked;		/* epochs up to this are refused */
+	uint64_t content[ROWS];		/* newest write of each row */
+	bool has_key;			/* the grant key */
+	struct hcv_grant_info key;
+};
+
+struct sim_write {
+	bool used;
+	size_t row;
+	uint64_t n;
+	uint32_t sent;			/* stores that it was sent to */
+};
+
+/* One of the agent's threads that act on the volume. */
+struct sim_actor {
+	struct hcv_record rec;		/* its view */
+	int64_t rev;
+	bool known;
+	bool settled;
+	bool fresh;			/* has a view at all */
+	struct hcv_vp_mem mem;
+	bool path[NODES];
+};
+
+struct sim_node {
+	bool up;			/* the kernel runs */
+	bool agent;			/* the agent runs */
+	int64_t up_at;
+	int64_t agent_at;
+	int64_t lease_end;
+	bool meta;			/* can reach the metadata store */
+	bool wish_detach, wish_force;
+	int64_t own_rev;
+	bool unknown;
+	uint64_t stopped_epoch;
+	struct sim_actor job, urgent;
+	bool has_vol;
+	struct hcv_k_vol k;
+	struct sim_write write[WRITES];
+	unsigned int sync_left[NODES];
+};
+
+struct sim_late {
+	bool used;
+	int64_t rev;
+	struct hcv_record rec;
+	int64_t at;
+};
+
+struct sim {
+	struct kunit *test;
+	uint64_t seed, rng;
+	int64_t now;
+	bool calm;
+	bool cut[NODES][NODES];
+	struct sim_node node[NODES];
+	struct sim_store store[NODES];
+	struct sim_late late[LATE_TXNS];
+	struct hcv_record rec;		/* the truth */
+	int64_t rev;
+	struct hcv_vol_info vol;
+	struct hcv_row row[ROWS];
+	struct hcv_rows rows;
+	uint64_t acked[ROWS];
+	uint64_t next_n;
+	unsigned long nr_acks, nr_serves, nr_removes, nr_joins;
+	bool failed;
+	char log[64][160];
+	unsigned int nr_log;
+};
+
+static char node_id[NODES][HCV_ID_LEN];
+static char store_id[NODES][HCV_ID_LEN];
+
+/* ----------------------------------------------------------------- utilities */
+
+static uint32_t sim_rand(struct sim *s, uint32_t n)
+{
+	s->rng ^= s->rng << 13;
+	s->rng ^= s->rng >> 7;
+	s->rng ^= s->rng << 17;
+	return (uint32_t)((s->rng >> 16) % n);
+}
+
+static bool sim_chance(struct sim *s, uint32_t one_in)
+{
+	return !sim_rand(s, one_in);
+}
+
+__attribute__((format(printf, 2, 3)))
+static void sim_log(struct sim *s, const char *fmt, ...)
+{
+	char *line = s->log[s->nr_log++ % 64];
+	va_list ap;
+	int n;
+
+	n = snprintf(line, sizeof(s->log[0]), "%lld: ", (long long)s->now);
+	va_start(ap, fmt);
+	vsnprintf(line + n, sizeof(s->log[0]) - n, fmt, ap);
+	va_end(ap);
+}
+
+__attribute__((format(printf, 2, 3)))
+static void sim_fail(struct sim *s, const char *fmt, ...)
+{
+	char text[256];
+	unsigned int i;
+	va_list ap;
+
+	if (s->failed)
+		return;
+	s->failed = true;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (i = s->nr_log < 64 ? 0 : s->nr_log - 64; i < s->nr_log; i++)
+		kunit_info(s->test, "%s\n", s->log[i % 64]);
+	KUNIT_FAIL(s->test, "HCV_SIM_SEED=%llu at %lld: %s",
+		   (unsigned long long)s->seed, (long long)s->now, text);
+}
+
+static int sim_node_of(const char *store)
+{
+	int i;
+
+	for (i = 0; i < NODES; i++)
+		if (!strcmp(store, store_id[i]))
+			return i;
+	return -1;
+}
+
+static bool sim_reach(const struct sim *s, int a, int b)
+{
+	return s->node[a].up && s->node[b].up && !s->cut[a][b];
+}
+
+static bool sim_live(const struct sim *s, int n)
+{
+	return s->node[n].lease_end > s->now;
+}
+
+static struct hcv_k_link *sim_link(struct sim_node *n, const char *store)
+{
+	size_t i;
+
+	for (i = 0; i < n->k.nr_links; i++)
+		if (!strcmp(n->k.link[i].store, store))
+			return &n->k.link[i];
+	return NULL;
+}
+
+static bool sim_row_on(const struct sim *s, size_t row, int store)
+{
+	size_t j;
+
+	for (j = 0; j < s->row[row].nr; j++)
+		if (!strcmp(s->row[row].store[j], store_id[store]))
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------ metadata store */
+
+enum sim_res { SIM_OK, SIM_CONFLICT, SIM_UNKNOWN, SIM_UNREACHABLE };
+
+static void sim_apply(struct sim *s, const struct hcv_record *rec)
+{
+	if (rec->epoch < s->rec.epoch || rec->v <= s->rec.v)
+		sim_fail(s, "the record goes back: epoch %llu v %llu",
+			 (unsigned long long)rec->epoch,
+			 (unsigned long long)rec->v);
+	s->rec = *rec;
+	s->rev++;
+}
+
+static enum sim_res sim_txn(struct sim *s, int n, int64_t rev,
+			    const struct hcv_record *rec)
+{
+	struct sim_late *l = &s->late[sim_rand(s, LATE_TXNS)];
+
+	if (!s->node[n].meta)
+		return SIM_UNREACHABLE;
+	if (!s->calm && sim_chance(s, 12)) {
+		switch (sim_rand(s, 3)) {
+		case 0:
+			return SIM_UNREACHABLE;
+		case 1:
+			if (rev == s->rev)
+				sim_apply(s, rec);
+			break;
+		default:
+			if (l->used)
+				break;
+			*l = (struct sim_late){
+				.used = true, .rev = rev, .rec = *rec,
+				.at = s->now + sim_rand(s, 4000),
+			};
+		}
+		return SIM_UNKNOWN;
+	}
+	if (rev != s->rev)
+		return SIM_CONFLICT;
+	sim_apply(s, rec);
+	return SIM_OK;
+}
+
+static void sim_late_txns(struct sim *s)
+{
+	int i;
+
+	for (i = 0; i < LATE_TXNS; i++) {
+		if (!s->late[i].used || s->late[i].at > s->now)
+			continue;
+		s->late[i].used = false;
+		if (s->late[i].rev != s->rev)
+			continue;
+		sim_log(s, "a late transaction lands");
+		sim_apply(s, &s->late[i].rec);
+	}
+}
+
+static bool sim_read(struct sim *s, int n, struct sim_actor *a)
+{
+	if (!s->node[n].meta)
+		return false;
+	a->rec = s->rec;
+	a->rev = s->rev;
+	a->known = a->settled = a->fresh = true;
+	s->node[n].unknown = false;
+	if (s->node[n].own_rev < s->rev)
+		s->node[n].own_rev = s->rev;
+	return true;
+}
+
+/* Write a record that was derived from the actor's view. */
+static bool sim_commit(struct sim *s, int n, struct sim_actor *a,
+		       const struct hcv_record *rec)
+{
+	enum sim_res res = sim_txn(s, n, a->rev, rec);
+
+	a->settled = false;
+	switch (res) {
+	case SIM_OK:
+		a->rec = *rec;
+		a->rev = s->rev;
+		if (s->node[n].own_rev < s->rev)
+			s->node[n].own_rev = s->rev;
+		return true;
+	case SIM_UNKNOWN:
+		s->node[n].unknown = true;
+		a->known = false;
+		return false;
+	case SIM_CONFLICT:
+		a->known = false;
+		return false;
+	default:
+		return false;
+	}
+}
+
+/* ------------------------------------------------------------- target side */
+
+static void sim_target(struct sim *s, int n)
+{
+	struct sim_store *st = &s->store[n];
+	const struct hcv_record *rec = &s->rec;
+
+	if (!s->node[n].up || !s->node[n].agent || !s->node[n].meta)
+		return;
+	if (rec->phase == HCV_PH_NONE) {
+		if (st->revoked < rec->epoch)
+			st->revoked = rec->epoch;
+		st->has_key = false;
+		return;
+	}
+	if (st->revoked + 1 < rec->epoch)
+		st->revoked = rec->epoch - 1;
+	if (st->granted < rec->epoch && st->revoked < rec->epoch)
+		st->granted = rec->epoch;
+	if (st->granted != rec->epoch)
+		return;
+	st->has_key = true;
+	st->key = (struct hcv_grant_info){
+		.epoch = rec->epoch, .incarnation = st->incarnation,
+		.ready = ROWS, .nr = 1,
+	};
+	strcpy(st->key.client, rec->owner);
+	st->key.range[0].count = 1024;
+}
+
+/* --------------------------------------------------------------- the module */
+
+static bool sim_gate(const struct sim *s, int owner, int store, uint64_t epoch,
+		     uint64_t incarnation)
+{
+	const struct sim_store *st = &s->store[store];
+
+	return sim_reach(s, owner, store) && st->granted == epoch &&
+	       st->revoked < epoch && st->incarnation == incarnation;
+}
+
+static size_t sim_insync_links(const struct sim_node *n)
+{
+	size_t i, nr = 0;
+
+	for (i = 0; i < n->k.nr_links; i++)
+		nr += n->k.link[i].state == HCV_LINK_INSYNC;
+	return nr;
+}
+
+static void sim_link_fails(struct sim *s, struct sim_node *n,
+			   struct hcv_k_link *l)
+{
+	switch (l->state) {
+	case HCV_LINK_SYNCING:
+		l->state = HCV_LINK_OUT;
+		break;
+	case HCV_LINK_JOINING:
+		l->state = HCV_LINK_FAILING;
+		break;
+	case HCV_LINK_INSYNC:
+		l->state = sim_insync_links(n) > 1 ? HCV_LINK_FAILING :
+						     HCV_LINK_LOST;
+		break;
+	default:
+		return;
+	}
+	sim_log(s, "node %d: link to %d is now %u", (int)(n - s->node),
+		sim_node_of(l->store), l->state);
+}
+
+/* Legs go out one by one, so that a crash finds writes on some stores only. */
+static bool sim_write_send(struct sim *s, struct sim_node *n,
+			   struct sim_write *w)
+{
+	bool all = true;
+	size_t i;
+
+	for (i = 0; i < n->k.nr_links; i++) {
+		struct hcv_k_link *l = &n->k.link[i];
+		int st = sim_node_of(l->store);
+
+		if (!sim_row_on(s, w->row, st) || (w->sent & (1U << st)) ||
+		    (l->state != HCV_LINK_INSYNC &&
+		     l->state != HCV_LINK_JOINING &&
+		     l->state != HCV_LINK_SYNCING))
+			continue;
+		if (sim_chance(s, 2)) {
+			all = false;
+			continue;
+		}
+		if (!sim_gate(s, n - s->node, st, n->k.epoch, l->incarnation)) {
+			sim_link_fails(s, n, l);
+			continue;
+		}
+		w->sent |= 1U << st;
+		if (s->store[st].content[w->row] < w->n)
+			s->store[st].content[w->row] = w->n;
+	}
+	return all;
+}
+
+/* Acknowledged once no failed replica of the row is left to be confirmed. */
+static void sim_write_ack(struct sim *s, struct sim_node *n,
+			  struct sim_write *w)
+{
+	size_t i, good = 0;
+
+	for (i = 0; i < n->k.nr_links; i++) {
+		struct hcv_k_link *l = &n->k.link[i];
+		int st = sim_node_of(l->store);
+
+		if (!sim_row_on(s, w->row, st))
+			continue;
+		if (l->state == HCV_LINK_FAILING || l->state == HCV_LINK_LOST)
+			return;
+		if (l->state == HCV_LINK_INSYNC ||
+		    l->state == HCV_LINK_JOINING) {
+			if (s->store[st].content[w->row] < w->n) {
+				w->sent &= ~(1U << st);	/* came back: again */
+				return;
+			}
+			good += l->state == HCV_LINK_INSYNC;
+		}
+	}
+	if (!good)
+		return;
+	w->used = false;
+	s->nr_acks++;
+	if (s->acked[w->row] < w->n)
+		s->acked[w->row] = w->n;
+}
+
+static void sim_sync(struct sim *s, struct sim_node *n, struct hcv_k_link *l)
+{
+	int from = -1, to = sim_node_of(l->store);
+	size_t i, r;
+
+	if (l->state != HCV_LINK_SYNCING)
+		return;
+	if (!sim_gate(s, n - s->node, to, n->k.epoch, l->incarnation)) {
+		sim_link_fails(s, n, l);
+		return;
+	}
+	if (n->sync_left[to] && --n->sync_left[to])
+		return;
+	for (r = 0; r < ROWS; r++) {
+		if (!sim_row_on(s, r, to))
+			continue;
+		for (i = 0, from = -1; i < n->k.nr_links; i++) {
+			int st = sim_node_of(n->k.link[i].store);
+
+			if (n->k.link[i].state == HCV_LINK_INSYNC &&
+			    sim_row_on(s, r, st) &&
+			    sim_gate(s, n - s->node, st, n->k.epoch,
+				     n->k.link[i].incarnation))
+				from = st;
+		}
+		if (from < 0)
+			return;
+		s->store[to].content[r] = s->store[from].content[r];
+	}
+	l->state = HCV_LINK_JOINING;
+}
+
+static void sim_module(struct sim *s, struct sim_node *n)
+{
+	size_t i;
+
+	if (!n->up || !n->has_vol || (n->k.state != HCV_VOL_ACTIVE &&
+				      n->k.state != HCV_VOL_STOPPING))
+		return;
+	for (i = 0; i < n->k.nr_links; i++)
+		sim_sync(s, n, &n->k.link[i]);
+	for (i = 0; i < WRITES; i++) {
+		struct sim_write *w = &n->write[i];
+
+		if (!w->used && n->k.state == HCV_VOL_ACTIVE &&
+		    sim_chance(s, 6)) {
+			w->used = true;
+			w->sent = 0;
+			w->row = sim_rand(s, ROWS);
+			w->n = ++s->next_n;
+		}
+		if (w->used && sim_write_send(s, n, w))
+			sim_write_ack(s, n, w);
+	}
+}
+
+static void sim_module_drop(struct sim_node *n)
+{
+	n->has_vol = false;
+	memset(&n->k, 0, sizeof(n->k));
+	memset(n->write, 0, sizeof(n->write));
+}
+
+/* ------------------------------------------------------------ module commands */
+
+static bool sim_link_add(struct sim *s, struct sim_node *n,
+			 const struct hcv_vp_out *o)
+{
+	struct hcv_k_link *l = sim_link(n, o->store);
+	int st = sim_node_of(o->store);
+
+	if (!sim_gate(s, n - s->node, st, n->k.epoch, o->incarnation))
+		return false;
+	if (l) {
+		if (l->state != HCV_LINK_LOST ||
+		    l->incarnation != o->incarnation ||
+		    o->state != HCV_LINK_INSYNC)
+			return false;
+		l->state = HCV_LINK_INSYNC;
+		return true;
+	}
+	if ((o->state == HCV_LINK_INSYNC) != (n->k.state == HCV_VOL_NEW))
+		return false;
+	l = &n->k.link[n->k.nr_links++];
+	memset(l, 0, sizeof(*l));
+	strcpy(l->store, o->store);
+	l->state = o->state;
+	l->incarnation = o->incarnation;
+	n->sync_left[st] = 1 + sim_rand(s, 20);
+	return true;
+}
+
+static bool sim_confirm(struct sim_node *n, const struct hcv_vp_out *o)
+{
+	struct hcv_k_link *l = sim_link(n, o->store);
+
+	if (!l || o->v < n->k.v || o->incarnation != l->incarnation)
+		return false;
+	if (o->state == HCV_LINK_OUT) {
+		if (l->state == HCV_LINK_INSYNC || l->state == HCV_LINK_LOST)
+			return false;
+		l->state = HCV_LINK_OUT;
+	} else {
+		if (l->state != HCV_LINK_JOINING)
+			return false;
+		l->state = HCV_LINK_INSYNC;
+	}
+	n->k.v = o->v;
+	return true;
+}
+
+static bool sim_link_del(struct sim_node *n, const char *store)
+{
+	struct hcv_k_link *l = sim_link(n, store);
+
+	if (!l || l->state != HCV_LINK_OUT)
+		return false;
+	*l = n->k.link[--n->k.nr_links];
+	return true;
+}
+
+/* What a volume starts from: all its replicas must read the same. */
+static void sim_check_equal(struct sim *s, const struct sim_node *n)
+{
+	size_t i, r;
+
+	for (r = 0; r < ROWS; r++) {
+		int first = -1;
+
+		for (i = 0; i < n->k.nr_links; i++) {
+			int st = sim_node_of(n->k.link[i].store);
+
+			if (n->k.link[i].state != HCV_LINK_INSYNC ||
+			    !sim_row_on(s, r, st))
+				continue;
+			if (first >= 0 && s->store[st].content[r] !=
+					  s->store[first].content[r])
+				sim_fail(s, "started with row %zu different on %d and %d",
+					 r, first, st);
+			first = st;
+		}
+		if (first < 0)
+			sim_fail(s, "started without row %zu", r);
+	}
+}
+
+static bool sim_start(struct sim *s, struct sim_node *n, uint64_t v)
+{
+	size_t i;
+
+	for (i = 0; i < n->k.nr_links; i++) {
+		struct hcv_k_link *l = &n->k.link[i];
+
+		if (l->state == HCV_LINK_INSYNC &&
+		    !sim_gate(s, n - s->node, sim_node_of(l->store), n->k.epoch,
+			      l->incarnation)) {
+			l->state = sim_insync_links(n) > 1 ? HCV_LINK_FAILING :
+							     HCV_LINK_LOST;
+			return false;
+		}
+	}
+	n->k.state = HCV_VOL_ACTIVE;
+	n->k.v = v;
+	sim_check_equal(s, n);
+	return true;
+}
+
+static bool sim_stop(struct sim_node *n, bool force)
+{
+	size_t i;
+
+	for (i = 0; i < n->k.nr_links && !force; i++)
+		if (n->k.link[i].state == HCV_LINK_FAILING ||
+		    n->k.link[i].state == HCV_LINK_LOST)
+			return false;
+	for (i = 0; i < WRITES && !force; i++)
+		if (n->write[i].used)
+			return false;	/* open */
+	sim_module_drop(n);
+	return true;
+}
+
+/* ----------------------------------------------------------------- the agent */
+
+static void sim_view(struct sim *s, int n, struct sim_actor *a,
+		     struct hcv_vp_store *st)
+{
+	size_t i;
+
+	for (i = 0; i < a->rec.nr; i++) {
+		int x = sim_node_of(a->rec.st[i].store);
+		struct sim_store *store = &s->store[x];
+
+		memset(&st[i], 0, sizeof(st[i]));
+		strcpy(st[i].id, a->rec.st[i].store);
+		st[i].local = x == n;
+		st[i].live = sim_live(s, x) && s->node[x].up;
+		st[i].incarnation = store->incarnation;
+		st[i].has_grant = store->has_key;
+		st[i].grant = &store->key;
+		st[i].path = a->path[x] ? "/dev/nvme0n1" : NULL;
+	}
+}
+
+static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
+			   const struct hcv_vp_out *o)
+{
+	const char *set[NODES];
+	struct hcv_rec_ids ids = { .id = set };
+	struct hcv_record rec = a->rec;
+	char err[HCV_ERR_SIZE] = "";
+	size_t i;
+	int ret;
+
+	switch (o->act) {
+	case HCV_VP_SERVE:
+		for (i = 0; i < rec.nr; i++)
+			if (o->set[i])
+				set[ids.nr++] = a->rec.st[i].store;
+		ret = hcv_record_serve(&rec, node_id[n], ids, ids, &s->rows,
+				       err);
+		s->nr_serves += !ret;
+		break;
+	case HCV_VP_REMOVE:
+		ret = hcv_record_remove(&rec, o->store, NULL, &s->rows, err);
+		s->nr_removes += !ret;
+		break;
+	case HCV_VP_BEGIN_SYNC:
+		ret = hcv_record_begin_sync(&rec, o->store, err);
+		break;
+	case HCV_VP_JOIN:
+		ret = hcv_record_join(&rec, o->store, err);
+		s->nr_joins += !ret;
+		break;
+	default:
+		ret = hcv_record_detach(&rec, node_id[n], o->clean, err);
+	}
+	if (ret)
+		sim_fail(s, "the planner wants %s %s, the record refuses: %s",
+			 hcv_volplan_act_name(o->act), o->store, err);
+	return !ret && sim_commit(s, n, a, &rec);
+}
+
+static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
+			   const struct hcv_vp_out *o)
+{
+	struct sim_node *n = &s->node[i];
+
+	if (!n->has_vol && o->act != HCV_VP_CREATE)
+		return false;
+	switch (o->act) {
+	case HCV_VP_CREATE:
+		if (n->has_vol)
+			return false;
+		n->has_vol = true;
+		n->k.epoch = a->rec.epoch;
+		n->k.v = a->rec.v;
+		n->k.state = HCV_VOL_NEW;
+		n->k.size = s->vol.size;
+		n->k.nr_col = 1;
+		n->k.col_ready[0] = HCV_VP_AHEAD;
+		return true;
+	case HCV_VP_CONNECT:
+		a->path[sim_node_of(o->store)] =
+			sim_reach(s, i, sim_node_of(o->store));
+		return a->path[sim_node_of(o->store)];
+	case HCV_VP_LINK_ADD:
+		return sim_link_add(s, n, o);
+	case HCV_VP_LINK_DEL:
+		a->path[sim_node_of(o->store)] = false;
+		return sim_link_del(n, o->store);
+	case HCV_VP_EXTENT_ADD:
+		n->k.nr_extents = o->row + o->row_nr;
+		return true;
+	case HCV_VP_START:
+		return sim_start(s, n, o->v);
+	case HCV_VP_CONFIRM:
+		return sim_confirm(n, o);
+	case HCV_VP_FENCE:
+		n->k.state = HCV_VOL_FENCED;
+		return true;
+	case HCV_VP_STOP:
+		if (!sim_stop(n, o->force))
+			return false;
+		if (!o->force)
+			n->stopped_epoch = a->rec.epoch;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
+{
+	struct sim_node *n = &s->node[i];
+	struct hcv_vp_store st[HCV_REC_STORES];
+	struct hcv_vp_out out;
+	struct hcv_vp_in in;
+	bool ok;
+
+	/* a snapshot comes now and then; own writes must be in the view */
+	if (!a->fresh || !a->known || n->unknown || a->rev < n->own_rev ||
+	    sim_chance(s, 10)) {
+		if (!sim_read(s, i, a) && (!a->fresh || !a->known ||
+					   n->unknown || a->rev < n->own_rev))
+			a->known = false;
+		else
+			a->settled = a->settled && sim_chance(s, 2);
+	}
+	in = (struct hcv_vp_in){
+		.node = node_id[i], .now_ms = s->now, .known = a->known,
+		.settled = a->settled, .urgent = urgent,
+		.want_detach = n->wish_detach, .want_force = n->wish_force,
+		.stopped = n->stopped_epoch == a->rec.epoch,
+		.rec = &a->rec, .vol = &s->vol, .rows = &s->rows,
+		.k = n->has_vol ? &n->k : NULL, .st = st, .nr_st = a->rec.nr,
+		.mem = &a->mem,
+	};
+	if (urgent && !n->has_vol)
+		return;
+	sim_view(s, i, a, st);
+	hcv_volplan_time(&a->mem, &in);
+	hcv_volplan_next(&in, &out);
+	if (out.act == HCV_VP_NONE || out.act == HCV_VP_WAIT)
+		return;
+	if (urgent && out.act != HCV_VP_REMOVE && out.act != HCV_VP_JOIN &&
+	    out.act != HCV_VP_CONFIRM && out.act != HCV_VP_REREAD)
+		return;
+	if (out.act == HCV_VP_REREAD) {
+		sim_read(s, i, a);
+		return;
+	}
+	if (out.act == HCV_VP_SERVE || out.act == HCV_VP_REMOVE ||
+	    out.act == HCV_VP_BEGIN_SYNC || out.act == HCV_VP_JOIN ||
+	    out.act == HCV_VP_DETACH)
+		ok = sim_act_record(s, i, a, &out);
+	else
+		ok = sim_act_module(s, i, a, &out);
+	sim_log(s, "node %d%s: %s %d %s, epoch %llu v %llu", i,
+		urgent ? "u" : "", hcv_volplan_act_name(out.act),
+		out.store[0] ? sim_node_of(out.store) : -1, ok ? "ok" : "failed",
+		(unsigned long long)a->rec.epoch, (unsigned long long)a->rec.v);
+	if (ok) {
+		hcv_volplan_done(&a->mem, &out);
+		if (out.act == HCV_VP_DETACH)
+			n->wish_detach = n->wish_force = false;
+	} else {
+		hcv_volplan_failed(&a->mem, &out, s->now, "simulated");
+		if (out.act == HCV_VP_STOP && !out.force)
+			n->wish_detach = false;
+	}
+}
+
+static void sim_forget(struct sim_node *n)
+{
+	memset(&n->job, 0, sizeof(n->job));
+	memset(&n->urgent, 0, sizeof(n->urgent));
+	n->wish_detach = n->wish_force = false;
+	n->own_rev = 0;
+	n->unknown = false;
+	n->stopped_epoch = 0;
+}
+
+/* What cmd_volume_attach.c does; the rest is the actors' business. */
+static void sim_attach(struct sim *s, int i, bool takeover)
+{
+	struct sim_node *n = &s->node[i];
+	struct hcv_record rec = s->rec;
+	char err[HCV_ERR_SIZE];
+	int64_t rev = s->rev;
+	enum sim_res res;
+	int owner;
+
+	if (!n->up || !n->agent || !n->meta || n->has_vol || n->wish_detach ||
+	    n->wish_force)
+		return;
+	if (!strcmp(rec.owner, node_id[i]) && rec.phase == HCV_PH_TAKING)
+		return;
+	for (owner = 0; owner < NODES; owner++)
+		if (!strcmp(rec.owner, node_id[owner]))
+			break;
+	if (hcv_record_claim(&rec, node_id[i], owner < NODES &&
+			     sim_live(s, owner), takeover, err))
+		return;
+	res = sim_txn(s, i, rev, &rec);
+	sim_log(s, "node %d claims epoch %llu: %d", i,
+		(unsigned long long)rec.epoch, res);
+	if (res == SIM_OK && n->own_rev < s->rev)
+		n->own_rev = s->rev;
+	n->unknown |= res == SIM_UNKNOWN;
+}
+
+/* ------------------------------------------------------------------- faults */
+
+static bool sim_served(const struct sim *s)
+{
+	int i;
+
+	for (i = 0; i < NODES; i++)
+		if (s->node[i].has_vol && s->node[i].k.epoch == s->rec.epoch)
+			return true;
+	return false;
+}
+
+static void sim_crash_node(struct sim *s, int i)
+{
+	struct sim_node *n = &s->node[i];
+
+	sim_log(s, "node %d crashes", i);
+	sim_forget(n);
+	sim_module_drop(n);
+	n->up = n->agent = false;
+	n->up_at = s->now + 200 + sim_rand(s, 30000);
+}
+
+static void sim_faults(struct sim *s)
+{
+	int a = sim_rand(s, NODES), b = sim_rand(s, NODES);
+	struct sim_node *n = &s->node[a];
+
+	if (s->calm)
+		return;
+	if (sim_chance(s, 60) && n->agent) {
+		sim_log(s, "node %d: agent killed", a);
+		sim_forget(n);
+		n->agent = false;
+		n->agent_at = s->now + sim_rand(s, 8000);
+	}
+	if (sim_chance(s, 400) && n->up)
+		sim_crash_node(s, a);
+	if (a != b && sim_chance(s, s->cut[a][b] ? 30 : 200))
+		s->cut[a][b] = s->cut[b][a] = !s->cut[a][b];
+	if (sim_chance(s, n->meta ? 200 : 30))
+		n->meta = !n->meta;
+	if (sim_chance(s, sim_served(s) ? 300 : 30))
+		sim_attach(s, a, sim_chance(s, 3));
+	if (sim_chance(s, 400) && n->agent &&
+	    !strcmp(s->rec.owner, node_id[a])) {
+		n->wish_detach = true;
+		n->wish_force = sim_chance(s, 3);
+		if (n->wish_force)
+			n->wish_detach = false;
+	}
+}
+
+static void sim_recover(struct sim *s, int i)
+{
+	struct sim_node *n = &s->node[i];
+
+	if (!n->up && n->up_at <= s->now) {
+		n->up = true;
+		n->agent_at = s->now;
+		s->store[i].incarnation++;
+		s->store[i].granted = 0;
+		s->store[i].revoked = 0;
+	}
+	if (n->up && !n->agent && n->agent_at <= s->now)
+		n->agent = true;
+	if (n->up && n->agent && n->meta)
+		n->lease_end = s->now + LEASE_MS;
+}
+
+static void sim_check(struct sim *s)
+{
+	size_t i, r;
+	int a, b;
+
+	if (!hcv_record_nr_insync(&s->rec))
+		sim_fail(s, "no store is in-sync");
+	for (a = 0; a < NODES; a++)
+		for (b = a + 1; b < NODES; b++)
+			if (s->node[a].has_vol && s->node[b].has_vol &&
+			    s->node[a].k.epoch == s->node[b].k.epoch)
+				sim_fail(s, "nodes %d and %d have epoch %llu",
+					 a, b, (unsigned long long)
+					 s->node[a].k.epoch);
+	for (i = 0; i < s->rec.nr; i++) {
+		a = sim_node_of(s->rec.st[i].store);
+		if (s->rec.st[i].state != HCV_RS_INSYNC)
+			continue;
+		for (r = 0; r < ROWS; r++)
+			if (sim_row_on(s, r, a) &&
+			    s->store[a].content[r] < s->acked[r])
+				sim_fail(s, "store %d is in-sync but has write %llu of row %zu, %llu was acknowledged",
+					 a, (unsigned long long)
+					 s->store[a].content[r], r,
+					 (unsigned long long)s->acked[r]);
+	}
+}
+
+/* ---------------------------------------------------------------- a whole run */
+
+static void sim_tick(struct sim *s)
+{
+	int i;
+
+	s->now += TURN_MS;
+	sim_faults(s);
+	sim_late_txns(s);
+	for (i = 0; i < NODES; i++) {
+		sim_recover(s, i);
+		if (s->calm || sim_chance(s, 2))
+			sim_target(s, i);
+		sim_module(s, &s->node[i]);
+		sim_check(s);
+		if (s->node[i].agent && sim_chance(s, 2))
+			sim_turn(s, i, &s->node[i].urgent, true);
+		sim_check(s);
+		if (s->node[i].agent && sim_chance(s, 2))
+			sim_turn(s, i, &s->node[i].job, false);
+		sim_check(s);
+	}
+}
+
+static bool sim_whole(const struct sim *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->rec.nr; i++)
+		if (s->rec.st[i].state != HCV_RS_INSYNC)
+			return false;
+	for (i = 0; i < NODES; i++)
+		if (s->node[i].has_vol && s->node[i].k.state == HCV_VOL_ACTIVE &&
+		    s->node[i].k.epoch == s->rec.epoch)
+			return s->rec.phase == HCV_PH_SERVING;
+	return false;
+}
+
+static void sim_heal(struct sim *s)
+{
+	int i, j, t;
+
+	s->calm = true;
+	for (i = 0; i < NODES; i++) {
+		s->node[i].meta = true;
+		s->node[i].wish_detach = s->node[i].wish_force = false;
+		for (j = 0; j < NODES; j++)
+			s->cut[i][j] = false;
+	}
+	for (t = 0; t < CALM_TURNS && !sim_whole(s) && !s->failed; t++) {
+		sim_tick(s);
+		/* an operator: force what is stuck, then attach again */
+		if (t % 1500 == 1000)
+			for (i = 0; i < NODES; i++)
+				s->node[i].wish_force =
+					!strcmp(s->rec.owner, node_id[i]) &&
+					s->node[i].agent;
+		if (t % 1500 == 1250)
+			sim_attach(s, sim_rand(s, NODES), false);
+	}
+	if (!sim_whole(s))
+		sim_fail(s, "the volume does not come back: owner %s phase %d epoch %llu v %llu, states %d %d %d",
+			 s->rec.owner, s->rec.phase,
+			 (unsigned long long)s->rec.epoch,
+			 (unsigned long long)s->rec.v, s->rec.st[0].state,
+			 s->rec.st[1].state, s->rec.st[2].state);
+}
+
+static void sim_layout(struct sim *s)
+{
+	/* one store in every row; pairs around one; all the same */
+	static const int layout[3][ROWS][2] = {
+		{ { 0, 1 }, { 0, 2 }, { 0, 1 }, { 0, 2 } },
+		{ { 0, 1 }, { 1, 2 }, { 1, 0 }, { 2, 1 } },
+		{ { 0, 1 }, { 0, 1 }, { 1, 0 }, { 1, 0 } },
+	};
+	uint32_t which = sim_rand(s, 3);
+	size_t i;
+
+	for (i = 0; i < ROWS; i++) {
+		s->row[i].index = i;
+		s->row[i].nr = 2;
+		s->row[i].full = 3;
+		strcpy(s->row[i].store[0], store_id[layout[which][i][0]]);
+		strcpy(s->row[i].store[1], store_id[layout[which][i][1]]);
+	}
+	/* a third copy of everything, in some runs */
+	for (i = 0; i < ROWS && which == 2; i++) {
+		s->row[i].nr = 3;
+		s->row[i].full = 7;
+		strcpy(s->row[i].store[2], store_id[2]);
+	}
+	s->rows = (struct hcv_rows){ .next = ROWS, .nr = ROWS, .row = s->row };
+}
+
+static void sim_run(struct kunit *test, struct sim *s, uint64_t seed)
+{
+	const char *ids[NODES] = { store_id[0], store_id[1], store_id[2] };
+	struct hcv_rec_ids all = { .id = ids, .nr = NODES };
+	char err[HCV_ERR_SIZE];
+	int i;
+
+	memset(s, 0, sizeof(*s));
+	s->test = test;
+	s->seed = seed;
+	s->rng = seed * 0x9e3779b97f4a7c15ULL + 1;
+	s->now = 1000;
+	s->rev = 1;
+	for (i = 0; i < 10; i++)
+		sim_rand(s, 2);
+	for (i = 0; i < NODES; i++) {
+		s->node[i].up = s->node[i].agent = s->node[i].meta = true;
+		s->node[i].lease_end = s->now + LEASE_MS;
+		s->store[i].incarnation = 100 * (i + 1);
+	}
+	sim_layout(s);
+	s->vol.size = ROWS * HCV_VP_EXTENT_BYTES;
+	s->vol.stripe = 1;
+	s->vol.replicas = 2;
+	if (hcv_record_init(&s->rec, 7, all, err))
+		sim_fail(s, "%s", err);
+	sim_attach(s, 0, false);
+	for (i = 0; i < TURNS && !s->failed; i++)
+		sim_tick(s);
+	if (!s->failed)
+		sim_heal(s);
+}
+
+static void volsim(struct kunit *test)
+{
+	const char *env = getenv("HCV_SIM_SEED"), *runs = getenv("HCV_SIM_RUNS");
+	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
+	uint64_t seed = env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL);
+	unsigned int i, nr = env ? 1 : runs ? strtoul(runs, NULL, 0) : 40;
+	struct sim *s = kunit_kzalloc(test, sizeof(*s), 0);
+
+	for (i = 0; i < NODES; i++) {
+		snprintf(node_id[i], HCV_ID_LEN,
+			 "00000000-0000-4000-8000-00000000000%u", i + 1);
+		snprintf(store_id[i], HCV_ID_LEN,
+			 "00000000-0000-4000-8000-00000000000%c", 'a' + i);
+	}
+	for (i = 0; i < nr; i++) {
+		sim_run(test, s, seed + i);
+		acks += s->nr_acks;
+		serves += s->nr_serves;
+		removes += s->nr_removes;
+		joins += s->nr_joins;
+		if (s->failed)
+			return;
+	}
+	kunit_info(test, "seeds %llu to %llu: %lu writes acknowledged, %lu take-overs, %lu removals, %lu joins\n",
+		   (unsigned long long)seed, (unsigned long long)seed + nr - 1,
+		   acks, serves, removes, joins);
+	/* a run in which nothing happens proves nothing */
+	KUNIT_EXPECT_GT(test, acks, 100UL * nr);
+	KUNIT_EXPECT_GT(test, serves + removes + joins, (unsigned long)nr);
+}
+
+static struct kunit_case volsim_cases[] = {
+	KUNIT_CASE(volsim),
+	{}
+};
+
+static struct kunit_suite volsim_suite = {
+	.name = "hcv_volsim",
+	.test_cases = volsim_cases,
+};
+
+kunit_test_suite(volsim_suite);
