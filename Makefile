@@ -37,6 +37,38 @@ help: ## explain every target
 deps: ## install what building and testing needs (Debian packages, as root)
 	$(Q)tools/dev/deps
 
+.PHONY: demo
+demo: ## boot three nodes, use a replicated volume, kill one of them
+	$(Q)tools/dev/deps
+	$(Q)$(MAKE) --no-print-directory KVER=6.1 modules agent tools
+	$(Q)tools/demo/demo
+
+.PHONY: check
+check: ## all fast tests: everything on 6.1, a smoke set on 6.12
+	$(Q)tools/dev/deps
+	$(Q)tools/dev/check fast
+
+.PHONY: check-all
+check-all: ## everything on both kernels
+	$(Q)tools/dev/deps
+	$(Q)tools/dev/check all
+
+.PHONY: check-debug
+check-debug: ## everything on the debug kernel, sizes divided by ten
+	$(Q)tools/dev/deps
+	$(Q)tools/dev/debug-kernel
+	$(Q)tools/dev/check debug
+
+.PHONY: debug-kernel
+debug-kernel: ## build the kernel with KASAN, lockdep, kmemleak, ... (15 min)
+	$(Q)tools/dev/debug-kernel
+
+.PHONY: bench
+bench: ## instructions per I/O beside the peers, into build/bench.json
+	$(Q)tools/dev/deps
+	$(Q)$(MAKE) --no-print-directory KVER=6.1 modules
+	$(Q)tools/bench/bench
+
 ##@ Build
 .PHONY: modules
 modules: ## build build/KVER/hcivol.ko (KVER=6.1, 6.12 or debug; or KDIR=...)

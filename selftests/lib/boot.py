@@ -118,8 +118,12 @@ class Kernel:
 
     def boot_modules(self):
         """(path, arguments) of the modules that the initramfs loads."""
+        return self.modules_of(BOOT_MODULES)
+
+    def modules_of(self, names):
+        """(path, arguments) of modules and what they need, in load order."""
         seen = {}
-        for name in BOOT_MODULES:
+        for name in names:
             result = subprocess.run(
                 ["modprobe", "-C", "/dev/null", "-S", self.release,
                  "-d", self.dir, "--show-depends", name],
@@ -159,7 +163,8 @@ class Cpio:
         return b"".join(self.parts)
 
 
-def _module_bytes(path):
+def module_bytes(path):
+    """A module's file, unpacked."""
     data = path.read_bytes()
     if path.suffix == ".xz":
         return lzma.decompress(data)
@@ -192,7 +197,7 @@ def _base_initramfs(kernel, busybox):
         lines = []
         for path, args in kernel.boot_modules():
             name = path.name.removesuffix(".xz").removesuffix(".zst")
-            cpio.add(f"lib/{name}", _module_bytes(path))
+            cpio.add(f"lib/{name}", module_bytes(path))
             lines.append(f"{name} {args}\n")
         cpio.add("modules", "".join(lines).encode())
         for old in kernel.dir.glob("initramfs-*"):
