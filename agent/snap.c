@@ -513,8 +513,6 @@ const struct hcv_snap_store *hcv_snap_store_find(const struct hcv_snap *s,
 		return st;
 	for (i = 0; i < s->nr_stores; i++) {
 		st = &s->store[i];
-		if (st->i.state == HCV_ST_REMOVED)
-			continue;
 		if (colon) {
 			n = hcv_snap_node(s, st->i.node);
 			if (!n || strcmp(st->i.name, colon + 1) ||
