@@ -308,6 +308,40 @@ def test_bad_tables():
     ktap.check_eq("nothing is open", [], node.dump("STORE_GET"))
 
 
+def test_large_table():
+    """Many pages of table; lists of extents that need several messages."""
+    size = 1300 << 30
+    meta_off = hcvnl.layout(size)[4]
+    edge = meta_off // 512
+    big = hcvtest.dm_create(
+        "big", f"0 {edge} linear {A} 0\n{edge} {size // 512 - edge} zero")
+    try:
+        got = node.open(big)
+        ktap.check_eq("extents", 5197, got["NR_EXTENTS"])
+        node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v1",
+                INDEXES="1-4200,9000")
+        want = {uuid_text("@v1"): [*range(1, 4201), 9000]}
+        for i in range(200):
+            node.do("STORE_EXTENT_ADD", STORE="@s1", VOL=f"@w{i}",
+                    INDEXES=f"{i}-{i + 1}")
+            want[uuid_text(f"@w{i}")] = [i, i + 1]
+        messages = node.dump("STORE_EXTENT_GET", STORE="@s1")
+        ktap.check_eq("messages", (202, 4096),
+                      (len(messages),
+                       max(len(m["INDEXES"]) for m in messages)))
+        ktap.check_eq("all extents", want, node.extents())
+        node.fails(errno.ENOSPC, "all 5197", "STORE_EXTENT_ADD", STORE="@s1",
+                   VOL="@w0", INDEXES="1000-1600")
+        node.do("STORE_EXTENT_DEL", STORE="@s1", VOL="@v1", INDEXES="1-4199")
+        want[uuid_text("@v1")] = [4200, 9000]
+        node.shut()
+        node.open(big, fmt=False)
+        ktap.check_eq("after close and open", want, node.extents())
+        node.shut()
+    finally:
+        hcvtest.dm_remove("big")
+
+
 def refused(code, text, cmd, payload, dump=False):
     try:
         node.client.raw(cmd, payload, dump)
