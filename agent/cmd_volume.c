@@ -261,7 +261,7 @@ static const struct set_key set_keys[] = {
 	{ "policy", "suspend or error", set_policy },
 	{ "policy_ms", "0 to 86400000", set_policy_ms },
 	{ "queue", "mq or bio; from the next attach on", set_queue },
-	{ "readonly", "on or off", set_readonly },
+	{ "readonly", "on or off; from the next attach on", set_readonly },
 };
 
 #define SET_KEYS (sizeof(set_keys) / sizeof(set_keys[0]))

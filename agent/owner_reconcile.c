@@ -71,7 +71,6 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 		.want_force = r->vol.force,
 		.stopped = v->rec.epoch &&
 			   r->vol.stopped_epoch == v->rec.epoch,
-		.readonly = v->i.readonly || (opt && r->vol.opt_readonly),
 		.rec = v->rec_rev ? &v->rec : NULL,
 		.vol = v->rev ? &v->i : NULL, .rows = &v->rows,
 		.k = r->present ? &r->k : NULL, .mem = &r->vol.mem,
@@ -81,7 +80,7 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 	run_links(r);
 	in.st = w->st;
 	in.nr_st = w->nr_st;
-	r->step.readonly = in.readonly;
+	r->step.readonly = v->i.readonly || (opt && r->vol.opt_readonly);
 	r->step.queue = opt ? r->vol.opt_queue : v->i.queue;
 	hcv_volplan_time(&r->vol.mem, &in);
 	shared = hcv_owner_vols_lock(r->uuid, true);

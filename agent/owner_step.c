@@ -387,8 +387,6 @@ static enum hcv_owner_result step_set(struct hcv_owner_step *s)
 {
 	const struct hcv_vol_info *i = &s->w->v.i;
 	const struct hcv_k_vol *k = s->k;
-	uint32_t flags = (k->flags & ~HCV_VOL_F_READONLY) |
-			 (s->readonly ? HCV_VOL_F_READONLY : 0);
 	uint32_t policy = i->policy, policy_ms = i->policy_ms;
 	struct hcv_k_vol_set set = { 0 };
 	int ret;
@@ -401,8 +399,6 @@ static enum hcv_owner_result step_set(struct hcv_owner_step *s)
 		set.policy = &policy;
 	if (policy == HCV_POLICY_ERROR && policy_ms != k->policy_ms)
 		set.policy_ms = &policy_ms;
-	if (flags != k->flags)
-		set.flags = &flags;
 	HCV_CRASH_POINT("owner-set");
 	ret = hcv_k_vol_set(s->kl, s->w->v.uuid, s->w->v.rec.epoch, &set);
 	HCV_CRASH_POINT("owner-set-done");

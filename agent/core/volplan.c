@@ -758,13 +758,11 @@ static bool vp_ahead(struct vp *p)
 static bool vp_set(struct vp *p)
 {
 	const struct hcv_vol_info *vol = p->in->vol;
-	bool readonly = p->k->flags & HCV_VOL_F_READONLY;
 
 	if (vol->size <= p->k->size && !strcmp(vol->name, p->k->name) &&
 	    vol->policy == p->k->policy &&
 	    (vol->policy == HCV_POLICY_SUSPEND ||
-	     vol->policy_ms == p->k->policy_ms) &&
-	    p->in->readonly == readonly)
+	     vol->policy_ms == p->k->policy_ms))
 		return false;
 	return vp_do(p, HCV_VP_SET, NULL);
 }

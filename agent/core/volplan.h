@@ -164,7 +164,6 @@ struct hcv_vp_in {
 	bool want_detach;
 	bool want_force;
 	bool stopped;
-	bool readonly;
 	const struct hcv_record *rec;
 	const struct hcv_vol_info *vol;
 	const struct hcv_rows *rows;

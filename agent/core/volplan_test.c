@@ -724,11 +724,6 @@ static void set_policy(struct fix *f)
 	f->vol.policy = HCV_POLICY_ERROR;
 }
 
-static void set_readonly(struct fix *f)
-{
-	f->in.readonly = true;
-}
-
 static void nothing(struct fix *f)
 {
 }
@@ -907,7 +902,6 @@ static const struct plan_case plan_cases[] = {
 	C(set_smaller, NONE),
 	C(set_name, SET),
 	C(set_policy, SET),
-	C(set_readonly, SET),
 	/* detach */
 	C(detach, STOP, .flags = F(0)),
 	C(detach_failing, REMOVE, SB),
