@@ -79,6 +79,7 @@ AGENTCTL_SRC := \
 	tools/agentctl/out.c \
 	tools/agentctl/size.c \
 	tools/agentctl/store.c \
+	tools/agentctl/tables.c \
 	tools/agentctl/version.c \
 	tools/agentctl/volume.c
 
@@ -118,3 +119,7 @@ agent-packages:
 		exit 1; }
 
 -include $(shell find $(AGENT_OBJ) -name '*.d' 2>/dev/null)
+
+# The command-line fuzzer of selftests/unit/fuzz needs agentctl's tables.
+build/unit/fuzz/fuzz_cli: $(patsubst %.c,build/unit/fuzz/obj/%.o,\
+	$(filter tools/agentctl/%,$(filter-out %/main.c,$(AGENTCTL_SRC))))

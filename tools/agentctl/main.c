@@ -9,11 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct hcv_ctl_cmd *const hcv_ctl_tables[] = {
-	hcv_ctl_cluster, hcv_ctl_node, hcv_ctl_store, hcv_ctl_volume,
-	hcv_ctl_events, hcv_ctl_version, NULL
-};
-
 static int hcv_ctl_fail(const struct hcv_ctl *ctl)
 {
 	const struct hcv_error *e = &ctl->err;
