@@ -53,9 +53,11 @@ static void run_links(struct owner_run *r)
 		return;
 	for (i = 0; i < r->view.nr_st; i++)
 		for (j = 0; j < r->vol.nr_links; j++)
-			if (!strcmp(r->vol.link[j].store, r->view.st[i].id))
+			if (!strcmp(r->vol.link[j].store, r->view.st[i].id)) {
 				r->view.st[i].linked_count =
 					r->vol.link[j].count;
+				r->view.st[i].dropped = r->vol.link[j].dropped;
+			}
 }
 
 static void run_plan(struct hcv_job *job, struct owner_run *r)
@@ -117,12 +119,30 @@ static void run_report(struct owner_run *r)
 	hcv_owner_vols_unlock(true);
 }
 
+static void run_note_link(const struct owner_run *r, struct hcv_owner_vol *v)
+{
+	size_t i;
+
+	if (v->link_epoch != r->view.v.rec.epoch)
+		v->nr_links = 0;
+	v->link_epoch = r->view.v.rec.epoch;
+	for (i = 0; i < v->nr_links; i++)
+		if (!strcmp(v->link[i].store, r->out.store))
+			break;
+	if (i == HCV_REC_STORES)
+		return;
+	if (i == v->nr_links)
+		v->nr_links++;
+	memcpy(v->link[i].store, r->out.store, HCV_ID_LEN);
+	v->link[i].count = r->step.linked_count;
+	v->link[i].dropped = r->out.act == HCV_VP_LINK_DEL;
+}
+
 /* What a step that was taken leaves to be remembered. */
 static void run_done(struct hcv_job *job, struct owner_run *r)
 {
 	const struct hcv_owner_step *s = &r->step;
 	struct hcv_owner_vol *v = hcv_owner_vols_lock(r->uuid, true);
-	size_t i;
 
 	if (!v) {
 		hcv_owner_vols_unlock(false);
@@ -137,20 +157,8 @@ static void run_done(struct hcv_job *job, struct owner_run *r)
 		v->detach = false;
 		v->force = false;
 	}
-	if (s->linked_count) {
-		if (v->link_epoch != r->view.v.rec.epoch)
-			v->nr_links = 0;
-		v->link_epoch = r->view.v.rec.epoch;
-		for (i = 0; i < v->nr_links; i++)
-			if (!strcmp(v->link[i].store, r->out.store))
-				break;
-		if (i < HCV_REC_STORES) {
-			memcpy(v->link[i].store, r->out.store, HCV_ID_LEN);
-			v->link[i].count = s->linked_count;
-			if (i == v->nr_links)
-				v->nr_links++;
-		}
-	}
+	if (r->out.act == HCV_VP_LINK_ADD || r->out.act == HCV_VP_LINK_DEL)
+		run_note_link(r, v);
 	hcv_owner_vols_unlock(false);
 	if (r->out.act == HCV_VP_DETACH)
 		hcv_owner_options_drop(job->agent, r->uuid);

@@ -11,11 +11,14 @@
 #include "owner.h"
 
 /**
- * struct hcv_owner_link - handles that the module was given for a link
+ * struct hcv_owner_link - what was last done to a link
+ * @count: handles that the module was given
+ * @dropped: it was deleted
  */
 struct hcv_owner_link {
 	char store[HCV_ID_LEN];
 	uint32_t count;
+	bool dropped;
 };
 
 /**

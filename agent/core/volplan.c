@@ -134,6 +134,17 @@ static const struct hcv_k_link *vp_link(const struct vp *p, const char *store)
 	return NULL;
 }
 
+/* A link that has, or failed with, a device. */
+static const struct hcv_k_link *vp_tied(const struct vp *p, const char *store)
+{
+	const struct hcv_k_link *link = vp_link(p, store);
+	const struct hcv_vp_store *st = vp_store(p, store);
+
+	if (link && link->state == HCV_LINK_OUT && st && st->dropped)
+		return NULL;
+	return link;
+}
+
 static bool vp_live(const struct hcv_vp_store *st)
 {
 	return st && st->live && !st->bad;
@@ -401,7 +412,7 @@ static bool vp_link_add(struct vp *p, const struct hcv_vp_store *st,
 static bool vp_new_link(struct vp *p, const char *id)
 {
 	const struct hcv_vp_store *st = vp_store(p, id);
-	const struct hcv_k_link *link = vp_link(p, id);
+	const struct hcv_k_link *link = vp_tied(p, id);
 	int64_t until = p->in->mem->serving_ms + HCV_VP_LINK_WAIT_MS;
 	char err[HCV_ERR_SIZE];
 	bool late;
@@ -439,10 +450,7 @@ static bool vp_new(struct vp *p)
 			nr++;
 		} else if (link && link->state == HCV_LINK_FAILING) {
 			return vp_confirm(p, link, HCV_LINK_OUT);
-		} else if (link && link->state == HCV_LINK_OUT) {
-			if (vp_do(p, HCV_VP_LINK_DEL, link->store))
-				return true;
-		} else if (link) {
+		} else if (link && link->state != HCV_LINK_OUT) {
 			vp_wait(p, 0, "the module would start from %s, which is not in-sync; detach by force and attach again",
 				vp_name(p, link->store));
 		}
@@ -563,7 +571,7 @@ static bool vp_rows_used(const struct vp *p, const char *store)
  */
 static bool vp_newcomer(struct vp *p, const struct hcv_rec_store *rs)
 {
-	const struct hcv_k_link *link = vp_link(p, rs->store);
+	const struct hcv_k_link *link = vp_tied(p, rs->store);
 	const struct hcv_vp_store *st = vp_store(p, rs->store);
 
 	if (link && link->state != HCV_LINK_OUT)
@@ -583,7 +591,7 @@ static bool vp_newcomer(struct vp *p, const struct hcv_rec_store *rs)
 /* A stale or syncing store: bring it back when it can be had. */
 static bool vp_return(struct vp *p, const struct hcv_rec_store *rs)
 {
-	const struct hcv_k_link *link = vp_link(p, rs->store);
+	const struct hcv_k_link *link = vp_tied(p, rs->store);
 	const struct hcv_vp_store *st = vp_store(p, rs->store);
 	bool syncing = rs->state == HCV_RS_SYNCING;
 
@@ -617,15 +625,6 @@ static bool vp_bring_in(struct vp *p)
 	for (i = 0; i < rec->nr; i++) {
 		if (rec->st[i].state == HCV_RS_INSYNC ?
 		    vp_newcomer(p, &rec->st[i]) : vp_return(p, &rec->st[i]))
-			return true;
-	}
-	for (i = 0; i < p->k->nr_links; i++) {
-		const struct hcv_k_link *link = &p->k->link[i];
-
-		if (vp_rec_index(rec, link->store) >= 0 ||
-		    link->state != HCV_LINK_OUT)
-			continue;
-		if (vp_do(p, HCV_VP_LINK_DEL, link->store))
 			return true;
 	}
 	return false;

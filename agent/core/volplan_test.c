@@ -513,6 +513,26 @@ static void out_stale(struct fix *f)
 	f->k.link[1].state = HCV_LINK_OUT;
 }
 
+static void fresh_out_stale(struct fix *f)
+{
+	fresh_elected(f);
+	f->k.nr_links = 2;
+	f->k.link[1].state = HCV_LINK_OUT;
+}
+
+static void out_dropped(struct fix *f)
+{
+	out_stale(f);
+	f->st[1].dropped = true;
+}
+
+static void out_syncing_dropped(struct fix *f)
+{
+	out_dropped(f);
+	f->rec.st[1].state = HCV_RS_SYNCING;
+	f->rec.st[1].v = 3;
+}
+
 static void out_syncing(struct fix *f)
 {
 	f->rec.st[1].state = HCV_RS_SYNCING;
@@ -867,6 +887,9 @@ static const struct plan_case plan_cases[] = {
 	C(lost_away, WAIT, .says = "store0 is away"),
 	C(lost_reborn, WAIT, .says = "restarted"),
 	C(out_stale, LINK_DEL, SB),
+	C(fresh_out_stale, START, SA),
+	C(out_dropped, BEGIN_SYNC, SB),
+	C(out_syncing_dropped, LINK_ADD, SB, S(HCV_LINK_SYNCING), F(0)),
 	C(out_syncing, REMOVE, SB),
 	C(stale_gone, NONE),
 	C(stale_failed_disk, NONE),
