@@ -4,6 +4,7 @@
 # KVER: debug
 # TAGS: fast
 # TIMEOUT: 600
+# APPEND: kunit.enable=1 kunit.filter_glob=hcv_*
 #
 # The tests of kernel/core in a kernel with KASAN, UBSAN and lock checking.
 
@@ -19,7 +20,7 @@ test_suites() {
 	check "load" insmod "$module"
 	on_exit rmmod hcv_kunit
 	for suite in "$results"/hcv_*; do
-		cat "$suite/results"
+		sed "s/^/# /" "$suite/results"
 		check "${suite##*/}" grep -q "^ok .* ${suite##*/}$" \
 			"$suite/results"
 	done
