@@ -16,7 +16,7 @@
 #define HCV_TARGET_PASS_MS	20000	/* deadline of a pass */
 #define HCV_TARGET_IDLE_MS	10000	/* longest time without a pass */
 #define HCV_TARGET_RETRY_MS	1000	/* after a failure, then doubled */
-#define HCV_TARGET_NVMET_MS	4000	/* for one subsystem */
+#define HCV_TARGET_NVMET_MS	8000	/* for one subsystem */
 #define HCV_TARGET_CHECK_MS	10000	/* NVMe objects are looked at again */
 
 /**
@@ -55,6 +55,8 @@ struct hcv_target_note {
  * @seq: newest snapshot that a pass was given
  * @next_ms: when the pass wants to be repeated, 0: need not be
  * @fails: passes in a row in which something failed
+ * @written_rev: of the newest change of keys by a pass: older snapshots would
+ *	make it again
  */
 struct hcv_target_store {
 	struct hcv_target_store *next;		/* L */
@@ -65,6 +67,7 @@ struct hcv_target_store {
 	uint64_t seq;				/* L */
 	int64_t next_ms;			/* J */
 	unsigned int fails;			/* J */
+	int64_t written_rev;			/* J */
 	struct hcv_target_client *client;	/* J */
 	size_t nr_clients;
 	struct hcv_target_note *note;		/* J */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nvme_host.h"
 #include "nvme_target.h"
 
 #define HCV_TARGET_STEPS	64	/* of one volume in one pass */
@@ -436,6 +437,21 @@ static bool hcv_target_wanted(struct hcv_agent *a, const struct hcv_snap *s,
 	       st->i.state != HCV_ST_REMOVED && hcv_snap_node(s, sub->client);
 }
 
+/* In a cluster both sides will be needed, and then at once. */
+static void hcv_target_preload(struct hcv_job *job, const struct hcv_snap *s)
+{
+	const char *transport = hcv_agent_id(job->agent)->transport;
+	static bool loaded;	/* there is one sweep at a time */
+	char err[HCV_ERR_SIZE];
+
+	if (loaded || s->nr_nodes < 2)
+		return;
+	loaded = !hcv_nvmet_prepare(transport, job->deadline_ms, err) &&
+		 !hcv_nvme_prepare(transport, job->deadline_ms, err);
+	if (!loaded)
+		hcv_log(HCV_SEV_WARN, "%s", err);
+}
+
 void hcv_target_sweep(struct hcv_job *job)
 {
 	struct hcv_snap *s = job->arg;
@@ -445,6 +461,7 @@ void hcv_target_sweep(struct hcv_job *job)
 
 	if (!hcv_agent_id(job->agent) || !s->cluster_rev)
 		return;
+	hcv_target_preload(job, s);
 	if (hcv_nvmet_list(&sub, &nr, err)) {
 		hcv_log(HCV_SEV_WARN, "%s", err);
 		return;

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HCV_SWEEP_MS	30000
+#define HCV_SWEEP_MS		30000
+#define HCV_SWEEP_JOB_MS	60000
 
 struct hcv_target {
 	struct hcv_agent *agent;
@@ -102,7 +103,8 @@ static void hcv_target_start(struct hcv_target_store *ts)
 		return;
 	p->snap = hcv_snap_get(a);
 	p->ts = ts;
-	if (!p->snap || p->snap->seq < ts->seq)
+	if (!p->snap || p->snap->seq < ts->seq ||
+	    p->snap->rev < ts->written_rev)
 		goto out_free;
 	ts->seq = p->snap->seq;
 	snprintf(key, sizeof(key), "target/%s", ts->uuid);
@@ -137,7 +139,7 @@ static void hcv_target_start_sweep(void)
 		return;
 	hcv_target.sweep_ms = hcv_now_ms() + HCV_SWEEP_MS;
 	hcv_target.sweeping = hcv_job_start(a, "target-sweep",
-					    HCV_TARGET_PASS_MS,
+					    HCV_SWEEP_JOB_MS,
 					    hcv_target_sweep, hcv_target_swept,
 					    s);
 	if (!hcv_target.sweeping)

@@ -172,6 +172,10 @@ static int step_export_make(struct hcv_target_pass *p,
 	char dev[48];
 	int ret;
 
+	/* modules take long to load on a busy machine, all else does not */
+	ret = hcv_nvmet_prepare(id->transport, p->job->deadline_ms, err);
+	if (ret)
+		return ret;
 	ret = hcv_k_export_add(p->kl, p->ts->uuid, c->node, &e);
 	if (ret) {
 		snprintf(err, HCV_ERR_SIZE, "%.200s", hcv_klink_error(p->kl));
@@ -325,13 +329,21 @@ static char *step_encode(const struct hcv_grant_info *g, const char *devpath)
  * view; what was changed meanwhile is looked at again with the next snapshot.
  */
 static bool step_meta(struct hcv_target_pass *p, struct hcv_target_vol *tv,
-		      enum hcv_meta_result res, const char *what)
+		      const struct hcv_cmp *cmp, size_t nr_cmp,
+		      const struct hcv_op *op, const char *what)
 {
+	unsigned int left = hcv_job_left(p->job);
+	enum hcv_meta_result res;
 	struct hcv_error e;
+	int64_t rev = 0;
 
+	res = hcv_meta_txn(hcv_agent_meta(p->agent), cmp, nr_cmp, op, 1, &rev,
+			   left < HCV_META_MS ? left : HCV_META_MS);
 	switch (res) {
 	case HCV_META_OK:
 		p->changed = true;
+		if (rev > p->ts->written_rev)
+			p->ts->written_rev = rev;
 		return true;
 	case HCV_META_CONFLICT:
 		p->changed = true;	/* have it read again at once */
@@ -343,13 +355,6 @@ static bool step_meta(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 				HCV_WAIT_TELL_MS, "%s: %.200s", what, e.cause);
 		return false;
 	}
-}
-
-static unsigned int step_meta_ms(const struct hcv_target_pass *p)
-{
-	unsigned int left = hcv_job_left(p->job);
-
-	return left < HCV_META_MS ? left : HCV_META_MS;
 }
 
 static void step_tell_grant(struct hcv_target_pass *p,
@@ -377,8 +382,8 @@ static bool step_write_grant(struct hcv_target_pass *p,
 	char key[96], rec[64];
 	struct hcv_cmp cmp = { rec, tv->v->rec_rev };
 	struct hcv_op op = { .key = key };
-	enum hcv_meta_result res;
 	char *value;
+	bool done;
 
 	k = hcv_storeplan_find(&tv->in, out->epoch, tv->in.rec->owner);
 	memcpy(g.client, k->client, HCV_ID_LEN);
@@ -392,11 +397,10 @@ static bool step_write_grant(struct hcv_target_pass *p,
 	snprintf(key, sizeof(key), "grant/%s/%s", tv->uuid, p->ts->uuid);
 	snprintf(rec, sizeof(rec), "rec/%s", tv->uuid);
 	op.value = value;
-	res = hcv_meta_txn(hcv_agent_meta(p->agent), &cmp, 1, &op, 1, NULL,
-			   step_meta_ms(p));
+	done = step_meta(p, tv, &cmp, 1, &op, "the grant cannot be published");
 	free(value);
 	HCV_CRASH_POINT("target.grant-written");
-	if (!step_meta(p, tv, res, "the grant cannot be published"))
+	if (!done)
 		return false;
 	step_tell_grant(p, tv, &g);
 	tv->key = g;
@@ -412,14 +416,14 @@ static bool step_delete_grant(struct hcv_target_pass *p,
 	char key[96], rec[64];
 	struct hcv_cmp cmp = { rec, tv->v ? tv->v->rec_rev : 0 };
 	struct hcv_op op = { .key = key };
-	enum hcv_meta_result res;
+	bool done;
 
 	snprintf(key, sizeof(key), "grant/%s/%s", tv->uuid, p->ts->uuid);
 	snprintf(rec, sizeof(rec), "rec/%s", tv->uuid);
-	res = hcv_meta_txn(hcv_agent_meta(p->agent), &cmp, 1, &op, 1, NULL,
-			   step_meta_ms(p));
+	done = step_meta(p, tv, &cmp, 1, &op,
+			 "the old grant cannot be deleted");
 	HCV_CRASH_POINT("target.grant-deleted");
-	if (!step_meta(p, tv, res, "the old grant cannot be deleted"))
+	if (!done)
 		return false;
 	tv->in.grant = NULL;
 	return true;
@@ -433,16 +437,13 @@ static bool step_delete_tomb(struct hcv_target_pass *p,
 		{ key, tv->tomb->rev }, { vol, 0 }, { rec, 0 }, { rows, 0 },
 	};
 	struct hcv_op op = { .key = key };
-	enum hcv_meta_result res;
 
 	snprintf(key, sizeof(key), "tomb/%s/%s", p->ts->uuid, tv->uuid);
 	snprintf(vol, sizeof(vol), "vol/%s", tv->uuid);
 	snprintf(rec, sizeof(rec), "rec/%s", tv->uuid);
 	snprintf(rows, sizeof(rows), "rows/%s", tv->uuid);
-	res = hcv_meta_txn(hcv_agent_meta(p->agent), cmp, 4, &op, 1, NULL,
-			   step_meta_ms(p));
+	step_meta(p, tv, cmp, 4, &op, "the tombstone cannot be deleted");
 	HCV_CRASH_POINT("target.tomb-deleted");
-	step_meta(p, tv, res, "the tombstone cannot be deleted");
 	return false;
 }
 
