@@ -33,8 +33,10 @@
 #define HCV_META_MS		3000	/* deadline of one metadata call */
 #define HCV_LEASE_TTL_S		10
 #define HCV_SNAP_MS		2000	/* a snapshot is at most this old */
-#define HCV_POOL_THREADS	16
-#define HCV_POOL_API		6	/* of these, for API handlers */
+#define HCV_POOL_THREADS	32
+#define HCV_POOL_API		6	/* of these, for commands that may wait */
+#define HCV_POOL_QUICK		4	/* and for those that only look */
+#define HCV_QUICK_MS		10000	/* deadline of a command that only looks */
 
 /* ------------------------------------------------------------ small things */
 
@@ -92,6 +94,10 @@ do {									\
 	hcv_crash_pass(&__hcv_cp);					\
 } while (0)
 
+/* bounds of the section, from the linker */
+extern struct hcv_crash_point __start_hcv_crash[] __attribute__((weak));
+extern struct hcv_crash_point __stop_hcv_crash[] __attribute__((weak));
+
 void hcv_crash_pass(struct hcv_crash_point *p);
 /** hcv_crash_arm() - "NAME:N"; -ENOENT: no such point, -EINVAL */
 int hcv_crash_arm(const char *spec);
@@ -104,16 +110,20 @@ void hcv_crash_list(void);
  * struct hcv_identity - who this node is (STATE/node.json); immutable
  * @meta_spec: what hcv_meta_open() gets
  */
+#define HCV_ADDR_LEN		64
+#define HCV_TRANSPORT_LEN	8
+#define HCV_SPEC_LEN		1024
+
 struct hcv_identity {
 	char node[HCV_ID_LEN];
 	char name[HCV_NAME_LEN];
 	char cluster[HCV_ID_LEN];
 	char cluster_name[HCV_NAME_LEN];
 	char rack[HCV_NAME_LEN];
-	char addr[64];
+	char addr[HCV_ADDR_LEN];
 	unsigned int port;
-	char transport[8];
-	char meta_spec[1024];
+	char transport[HCV_TRANSPORT_LEN];
+	char meta_spec[HCV_SPEC_LEN];
 };
 
 struct hcv_agent;
@@ -350,7 +360,8 @@ struct hcv_api_req {
  * struct hcv_api_cmd - a row of the command table
  * @handler: runs in the pool, 0 or -1 with req->err; may block up to the
  *	deadline; not cut short when the client goes away
- * @deadline_ms: default; the request's "timeout_ms" replaces it
+ * @deadline_ms: default; the request's "timeout_ms" replaces it; up to
+ *	HCV_QUICK_MS the command runs beside those that wait for something
  */
 struct hcv_api_cmd {
 	const char *name;

@@ -395,7 +395,8 @@ static int hcv_api_start(struct hcv_client *c, struct hcv_request *rq,
 	ms = rq->timeout_ms ? rq->timeout_ms : cmd->deadline_ms;
 	snprintf(key, sizeof(key), "api/%llu",
 		 (unsigned long long)a->api->next_job++);
-	if (!hcv_job_start_api(a, key, ms, hcv_api_job, hcv_api_done, call)) {
+	if (!hcv_job_start_api(a, key, cmd->deadline_ms <= HCV_QUICK_MS, ms,
+			       hcv_api_job, hcv_api_done, call)) {
 		json_object_put(call->req.result);
 		free(call);
 		return hcv_error_set(err, HCV_E_UNREACHABLE, "agent", NULL,

@@ -248,6 +248,11 @@ static void hcv_status_volumes(struct hcv_status *st)
 static void hcv_status_domain(struct hcv_status *st)
 {
 	static const char * const noun[] = { "disk", "node", "rack" };
+	static const char * const text[] = {
+		"replicas lie on different disks of one node: its loss is not survived",
+		"replicas lie on different nodes",
+		"replicas lie in different racks",
+	};
 	struct hcv_place_store *stores;
 	enum hcv_domain d;
 
@@ -256,11 +261,7 @@ static void hcv_status_domain(struct hcv_status *st)
 	d = hcv_place_domain(stores, st->s->nr_stores, 2,
 			     hcv_meta_is_cluster(hcv_agent_meta(st->a)));
 	hcv_jo_str(st->out, "failure_domain", noun[d]);
-	hcv_jo_str(st->out, "failure_domain_text",
-		   d == HCV_DOM_DISK ?
-		   "replicas lie on different disks of one node: the loss of the node is not survived" :
-		   d == HCV_DOM_NODE ? "replicas lie on different nodes" :
-		   "replicas lie in different racks");
+	hcv_jo_str(st->out, "failure_domain_text", text[d]);
 	free(stores);
 }
 

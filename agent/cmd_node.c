@@ -109,8 +109,7 @@ static void hcv_node_contents(const struct hcv_snap *s,
 	for (i = 0; i < s->nr_vols; i++)
 		if (s->vol[i].rec_rev &&
 		    !strcmp(s->vol[i].rec.owner, n->i.uuid))
-			json_object_array_add(owned,
-				json_object_new_string(s->vol[i].i.name));
+			hcv_jo_push_str(owned, s->vol[i].i.name);
 	hcv_jo_u64(out, "extents_left", left);
 }
 
@@ -178,9 +177,9 @@ static int hcv_cmd_node_drain(struct hcv_api_req *req)
 		hcv_jo_str(req->result, "state",
 			   draining ? "draining" : "ready");
 		hcv_node_contents(s, n, req->result);
-		hcv_jo_str(req->result, "text", draining ?
-			   "new extents are placed elsewhere from now on; what is there stays there" :
-			   "new extents may be placed here again");
+		hcv_jo_str(req->result, "text",
+			   draining ? "new extents go elsewhere; what is there stays there" :
+				      "new extents may be placed here again");
 	}
 	hcv_snap_put(s);
 	return ret;

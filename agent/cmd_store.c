@@ -390,9 +390,9 @@ static int hcv_store_reserve(struct hcv_api_req *req)
 	HCV_CRASH_POINT("store-remove-marked");
 	if (ret)
 		return ret;
-	ret = -1;
 	st = hcv_store_read(req, &s);
-	if (st && !(ret = hcv_store_empty(req, s, st)))
+	ret = st ? hcv_store_empty(req, s, st) : -1;
+	if (!ret)
 		goto out;
 	first = req->err;
 	if (st)

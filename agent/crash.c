@@ -14,9 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-extern struct hcv_crash_point __start_hcv_crash[] __attribute__((weak));
-extern struct hcv_crash_point __stop_hcv_crash[] __attribute__((weak));
-
 static pthread_mutex_t hcv_crash_lock = PTHREAD_MUTEX_INITIALIZER;
 static char hcv_crash_name[64];		/* under the lock */
 static unsigned int hcv_crash_left;	/* under the lock */

@@ -11,22 +11,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "jout.h"
+
 static const struct hcv_identity_member {
 	const char *name;
 	size_t off, size;
 	bool required;
 } hcv_identity_members[] = {
-#define HCV_MEMBER(m, req) { #m, offsetof(struct hcv_identity, m), \
-		sizeof(((struct hcv_identity *)0)->m), req }
-	HCV_MEMBER(node, true),
-	HCV_MEMBER(name, true),
-	HCV_MEMBER(cluster, true),
-	HCV_MEMBER(cluster_name, true),
-	HCV_MEMBER(rack, false),
-	HCV_MEMBER(addr, false),
-	HCV_MEMBER(transport, true),
-	HCV_MEMBER(meta_spec, true),
-#undef HCV_MEMBER
+	{ "node", offsetof(struct hcv_identity, node), HCV_ID_LEN, true },
+	{ "name", offsetof(struct hcv_identity, name), HCV_NAME_LEN, true },
+	{ "cluster", offsetof(struct hcv_identity, cluster), HCV_ID_LEN, true },
+	{ "cluster_name", offsetof(struct hcv_identity, cluster_name),
+	  HCV_NAME_LEN, true },
+	{ "rack", offsetof(struct hcv_identity, rack), HCV_NAME_LEN, false },
+	{ "addr", offsetof(struct hcv_identity, addr), HCV_ADDR_LEN, false },
+	{ "transport", offsetof(struct hcv_identity, transport),
+	  HCV_TRANSPORT_LEN, true },
+	{ "meta_spec", offsetof(struct hcv_identity, meta_spec), HCV_SPEC_LEN,
+	  true },
 };
 
 #define HCV_MEMBERS \
@@ -118,8 +120,7 @@ int hcv_identity_save(struct hcv_agent *a, const char *file,
 	json_object_object_add(o, "schema", json_object_new_int(HCV_SCHEMA));
 	for (m = hcv_identity_members; m < hcv_identity_members + HCV_MEMBERS;
 	     m++)
-		json_object_object_add(o, m->name,
-			json_object_new_string((const char *)id + m->off));
+		hcv_jo_str(o, m->name, (const char *)id + m->off);
 	json_object_object_add(o, "port", json_object_new_int(id->port));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
 					      JSON_C_TO_STRING_NOSLASHESCAPE);

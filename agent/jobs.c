@@ -2,9 +2,9 @@
 /*
  * Jobs: blocking work in libuv's pool, one at a time for each key.
  *
- * Two classes share the pool, with a fixed number of threads each, so that API
- * requests that wait for something cannot starve the reconcilers that would
- * bring it about.  Everything here runs in the loop thread, except
+ * Three classes share the pool, with a fixed number of threads each: API
+ * requests that wait for something can neither starve the reconcilers that
+ * would bring it about, nor those requests that only look.  Everything here runs in the loop thread, except
  * hcv_job_work() and the helpers a job's function calls.
  */
 #include "jobs.h"
@@ -14,7 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum hcv_job_class { HCV_JOB_WORK, HCV_JOB_API, HCV_JOB_CLASSES };
+enum hcv_job_class {
+	HCV_JOB_WORK,
+	HCV_JOB_API,
+	HCV_JOB_QUICK,
+	HCV_JOB_CLASSES
+};
 
 struct hcv_job_run {
 	struct hcv_job job;		/* first: hcv_job_klink() casts back */
@@ -34,8 +39,9 @@ struct hcv_jobs {
 };
 
 static const unsigned int hcv_jobs_limit[HCV_JOB_CLASSES] = {
-	[HCV_JOB_WORK] = HCV_POOL_THREADS - HCV_POOL_API,
+	[HCV_JOB_WORK] = HCV_POOL_THREADS - HCV_POOL_API - HCV_POOL_QUICK,
 	[HCV_JOB_API] = HCV_POOL_API,
+	[HCV_JOB_QUICK] = HCV_POOL_QUICK,
 };
 
 static void hcv_jobs_dispatch(struct hcv_agent *a, enum hcv_job_class class);
@@ -156,11 +162,12 @@ bool hcv_job_start(struct hcv_agent *a, const char *key,
 	return hcv_jobs_start(a, HCV_JOB_WORK, key, deadline_ms, fn, done, arg);
 }
 
-bool hcv_job_start_api(struct hcv_agent *a, const char *key,
+bool hcv_job_start_api(struct hcv_agent *a, const char *key, bool quick,
 		       unsigned int deadline_ms, hcv_job_fn fn,
 		       hcv_job_fn done, void *arg)
 {
-	return hcv_jobs_start(a, HCV_JOB_API, key, deadline_ms, fn, done, arg);
+	return hcv_jobs_start(a, quick ? HCV_JOB_QUICK : HCV_JOB_API, key,
+			      deadline_ms, fn, done, arg);
 }
 
 bool hcv_job_running(struct hcv_agent *a, const char *key)
@@ -187,7 +194,8 @@ void hcv_jobs_stop(struct hcv_agent *a)
 bool hcv_jobs_idle(struct hcv_agent *a)
 {
 	return !a->jobs->nr_running[HCV_JOB_WORK] &&
-		!a->jobs->nr_running[HCV_JOB_API];
+		!a->jobs->nr_running[HCV_JOB_API] &&
+		!a->jobs->nr_running[HCV_JOB_QUICK];
 }
 
 bool hcv_job_expired(const struct hcv_job *job)

@@ -14,7 +14,7 @@ void hcv_jobs_exit(struct hcv_agent *a);
 void hcv_jobs_stop(struct hcv_agent *a);
 bool hcv_jobs_idle(struct hcv_agent *a);
 /** hcv_job_start_api() - as hcv_job_start(), from the API's share of threads */
-bool hcv_job_start_api(struct hcv_agent *a, const char *key,
+bool hcv_job_start_api(struct hcv_agent *a, const char *key, bool quick,
 		       unsigned int deadline_ms, hcv_job_fn fn,
 		       hcv_job_fn done, void *arg);
 

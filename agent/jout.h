@@ -55,4 +55,9 @@ static inline struct json_object *hcv_jo_push(struct json_object *array)
 	return n;
 }
 
+static inline void hcv_jo_push_str(struct json_object *array, const char *s)
+{
+	json_object_array_add(array, json_object_new_string(s));
+}
+
 #endif /* HCV_AGENT_JOUT_H */

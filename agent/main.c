@@ -183,7 +183,8 @@ static int hcv_main_identity(struct hcv_agent *a)
 
 	ret = hcv_identity_load(a, "node.json", &id, why);
 	if (ret == -ENOENT) {
-		hcv_log(HCV_SEV_INFO, "this node belongs to no cluster yet: agentctl cluster init, or join");
+		hcv_log(HCV_SEV_INFO,
+			"this node belongs to no cluster yet: agentctl cluster init, or join");
 		return 0;
 	}
 	if (ret) {

@@ -249,14 +249,16 @@ static void hcv_member_name_module(struct hcv_job *job, struct hcv_klink *k,
 	int ret;
 
 	if (m->abi != HCV_ABI) {
-		snprintf(why, sizeof(why), "the loaded module has interface version %u, this agent needs %u",
+		snprintf(why, sizeof(why),
+			 "the loaded module has interface version %u, this agent needs %u",
 			 m->abi, HCV_ABI);
 	} else if (!m->has_node || strcmp(m->node, id->node) ||
 		   strcmp(m->cluster, id->cluster)) {
 		ret = hcv_k_node_set(k, id->node, id->cluster);
 		HCV_CRASH_POINT("member-node-set");
 		if (ret)
-			snprintf(why, sizeof(why), "the module does not accept this node's name: %.100s (%s)",
+			snprintf(why, sizeof(why),
+				 "the module does not accept this node's name: %.100s (%s)",
 				 hcv_klink_error(k), strerror(-ret));
 	}
 	hcv_member_set_module(job->agent, m, why);

@@ -13,17 +13,22 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Lower is better; compared in the order of the members. */
+/* Lower is better; compared in this order. */
+enum hcv_place_by {
+	HCV_BY_DEAD,
+	HCV_BY_REMOTE,		/* not the owner's although one may be */
+	HCV_BY_SAME_NODE,
+	HCV_BY_SAME_RACK,
+	HCV_BY_STRIPE,		/* columns beside us on the same disk */
+	HCV_BY_TIER,
+	HCV_BY_UNUSED,		/* the volume has nothing there yet */
+	HCV_BY_USED_PCT,
+	HCV_BY_NOT_FREE,	/* extents, subtracted from all there can be */
+	HCV_BY_NR
+};
+
 struct hcv_place_score {
-	unsigned int dead;
-	unsigned int remote;	/* not the owner's although one may be */
-	unsigned int stripe;	/* columns beside us on the same disk */
-	unsigned int tier;
-	unsigned int same_node;
-	unsigned int same_rack;
-	unsigned int unused;	/* the volume has nothing there yet */
-	unsigned int used_pct;
-	uint32_t free;		/* higher is better */
+	uint32_t by[HCV_BY_NR];
 };
 
 unsigned int hcv_place_used_pct(const struct hcv_place_store *st)
@@ -157,50 +162,45 @@ static struct hcv_place_score hcv_place_score(const struct hcv_place_state *ps,
 					      size_t i)
 {
 	const struct hcv_place_store *st = &ps->store[i];
-	struct hcv_place_score sc = {
-		.dead = !st->live,
-		.tier = hcv_place_tier(st),
-		.used_pct = hcv_place_used_pct(st),
-		.free = st->total - st->used,
-	};
-	unsigned int k;
+	unsigned int k, tier = hcv_place_tier(st);
+	struct hcv_place_score sc = { { 0 } };
 
-	sc.stripe = hcv_place_neighbours(ps->want, st->uuid);
-	sc.remote = ps->local_due &&
-		!(hcv_place_local(ps, i) && sc.tier < 2);
+	sc.by[HCV_BY_DEAD] = !st->live;
+	sc.by[HCV_BY_TIER] = tier;
+	sc.by[HCV_BY_USED_PCT] = hcv_place_used_pct(st);
+	sc.by[HCV_BY_NOT_FREE] = UINT32_MAX - (st->total - st->used);
+	sc.by[HCV_BY_STRIPE] = hcv_place_neighbours(ps->want, st->uuid);
+	sc.by[HCV_BY_REMOTE] = ps->local_due &&
+		!(hcv_place_local(ps, i) && tier < 2);
 	for (k = 0; k < ps->row->nr; k++) {
 		const struct hcv_place_store *other =
 			&ps->store[ps->row->store[k]];
 
-		sc.same_node |= !strcmp(st->node, other->node);
-		sc.same_rack |= !strcmp(hcv_place_rack(st),
-					hcv_place_rack(other));
+		sc.by[HCV_BY_SAME_NODE] |= !strcmp(st->node, other->node);
+		sc.by[HCV_BY_SAME_RACK] |= !strcmp(hcv_place_rack(st),
+						   hcv_place_rack(other));
 	}
-	if (!sc.tier)
-		sc.unused = !hcv_place_uses(ps->want->rows, st->uuid);
+	if (!tier)
+		sc.by[HCV_BY_UNUSED] = !hcv_place_uses(ps->want->rows,
+						       st->uuid);
 	return sc;
 }
 
 static int hcv_place_compare(const struct hcv_place_score *a,
 			     const struct hcv_place_score *b)
 {
-#define HCV_BY(m) do { if (a->m != b->m) return a->m < b->m ? -1 : 1; } while (0)
-	HCV_BY(dead);
-	HCV_BY(remote);
-	HCV_BY(same_node);
-	HCV_BY(same_rack);
-	HCV_BY(stripe);
-	HCV_BY(tier);
-	HCV_BY(unused);
-	HCV_BY(used_pct);
-#undef HCV_BY
-	return (a->free < b->free) - (a->free > b->free);
+	unsigned int i;
+
+	for (i = 0; i < HCV_BY_NR; i++)
+		if (a->by[i] != b->by[i])
+			return a->by[i] < b->by[i] ? -1 : 1;
+	return 0;
 }
 
 /* The best store for the next replica, or nr. */
 static size_t hcv_place_pick(const struct hcv_place_state *ps)
 {
-	struct hcv_place_score best = { 0 }, sc;
+	struct hcv_place_score best = { { 0 } }, sc;
 	size_t i, found = ps->nr;
 	int cmp;
 
@@ -208,8 +208,7 @@ static size_t hcv_place_pick(const struct hcv_place_state *ps)
 		if (!hcv_place_allowed(ps, i))
 			continue;
 		sc = hcv_place_score(ps, i);
-		/* equal stores: by UUID, so that the answer does not depend
-		 * on the order of the list */
+		/* equals by UUID: the list's order must not matter */
 		cmp = found == ps->nr ? -1 : hcv_place_compare(&sc, &best);
 		if (cmp > 0 || (!cmp && strcmp(ps->store[i].uuid,
 					       ps->store[found].uuid) > 0))

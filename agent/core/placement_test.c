@@ -323,7 +323,8 @@ static unsigned int place_count_groups(const struct hcv_place_store *st,
 static void placement_properties(struct kunit *test)
 {
 	uint64_t seed = 20260101;
-	unsigned int round, i, k, nr, placed;
+	unsigned int round, i, k, nr, placed, groups;
+	bool same;
 
 	for (round = 0; round < 300; round++) {
 		struct hcv_place_store st[STORES];
@@ -365,19 +366,19 @@ static void placement_properties(struct kunit *test)
 						&st[out.store[k]];
 
 					KUNIT_ASSERT_TRUE(test, a != b);
-					if (want.domain == HCV_DOM_NODE)
-						KUNIT_ASSERT_TRUE(test,
-							strcmp(a->node, b->node));
+					same = !strcmp(a->node, b->node);
+					same = same && want.domain;
+					KUNIT_ASSERT_FALSE(test, same);
 				}
 			}
 			row[placed].nr = out.nr;
 			rows.nr = placed + 1;
 			hcv_place_take(st, &out);
 		}
-		if (placed < 64)
-			KUNIT_ASSERT_TRUE_MSG(test,
-				place_count_groups(st, nr, want.domain) <
-				want.replicas, "round %u: %s", round, out.why);
+		groups = place_count_groups(st, nr, want.domain);
+		KUNIT_ASSERT_TRUE_MSG(test,
+				      placed == 64 || groups < want.replicas,
+				      "round %u: %s", round, out.why);
 	}
 }
 

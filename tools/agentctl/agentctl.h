@@ -167,8 +167,7 @@ struct hcv_table {
 	unsigned int right;	/* bit mask of columns aligned right */
 };
 
-/** hcv_table_init() - titles separated by '|'; one that starts with '>' is
- * aligned right */
+/** hcv_table_init() - titles separated by '|'; '>' before one: right-aligned */
 void hcv_table_init(struct hcv_table *t, const char *titles);
 void hcv_table_row(struct hcv_table *t, ...);	/* t->cols strings */
 /** hcv_table_print() - and free it */

@@ -141,8 +141,9 @@ const struct hcv_ctl_cmd hcv_ctl_cluster[] = {
 	{
 		.noun = "cluster", .verb = "init", .api = "cluster.init",
 		.summary = "Make a new cluster with this node as its first",
-		.details = "Without --metadata the node stands alone and keeps the metadata in a file.\n"
-			   "With it, --addr is needed, and the name must not be in use there.",
+		.details =
+	"Without --metadata the node stands alone and keeps the metadata in a file.\n"
+	"With it, --addr is needed, and the name must not be in use there.",
 		.timeout_ms = 20000, .opts = hcv_cluster_init_opts,
 		.show = hcv_cluster_show_enter,
 	}, {

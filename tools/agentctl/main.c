@@ -12,15 +12,15 @@
 static int hcv_ctl_fail(const struct hcv_ctl *ctl)
 {
 	const struct hcv_error *e = &ctl->err;
-	struct json_object *o, *err;
+	struct json_object *o, *err, *code;
 
 	if (ctl->json) {
 		o = json_object_new_object();
 		err = json_object_new_object();
 		json_object_object_add(o, "schema",
 				       json_object_new_int(HCV_CTL_SCHEMA));
-		json_object_object_add(err, "code",
-			json_object_new_string(hcv_code_name(e->code)));
+		code = json_object_new_string(hcv_code_name(e->code));
+		json_object_object_add(err, "code", code);
 		json_object_object_add(err, "object",
 				       json_object_new_string(e->object));
 		json_object_object_add(err, "cause",
@@ -82,10 +82,29 @@ static int hcv_ctl_set_timeout(struct hcv_ctl *ctl, const char *value)
 	return 0;
 }
 
+/* Global options with a value; words used, 0: it is none of them, -1: error */
+static int hcv_ctl_global_value(struct hcv_ctl *ctl, int argc, char **argv)
+{
+	const char *value;
+	int n;
+
+	n = hcv_ctl_global("--socket", argc, argv, &value);
+	if (n > 0)
+		ctl->socket = value;
+	if (n)
+		goto out;
+	n = hcv_ctl_global("--timeout", argc, argv, &value);
+	if (n > 0 && hcv_ctl_set_timeout(ctl, value))
+		return -1;
+out:
+	return n >= 0 ? n : hcv_error_set(&ctl->err, HCV_E_USAGE, argv[0],
+					  "agentctl --help",
+					  "its value is missing");
+}
+
 static int hcv_ctl_globals(struct hcv_ctl *ctl, int argc, char **argv,
 			   struct hcv_ctl_line *line)
 {
-	const char *value;
 	int i, n;
 
 	for (i = 0; i < argc; i += n) {
@@ -104,20 +123,14 @@ static int hcv_ctl_globals(struct hcv_ctl *ctl, int argc, char **argv,
 			line->version = true;
 		} else if (!strcmp(argv[i], "--list-commands")) {
 			line->list = true;
-		} else if ((n = hcv_ctl_global("--socket", argc - i, argv + i,
-					       &value)) > 0) {
-			ctl->socket = value;
-		} else if (!n && (n = hcv_ctl_global("--timeout", argc - i,
-						     argv + i, &value)) > 0) {
-			if (hcv_ctl_set_timeout(ctl, value))
-				return -1;
-		} else if (n < 0) {
-			return hcv_error_set(&ctl->err, HCV_E_USAGE, argv[i],
-					     "agentctl --help",
-					     "its value is missing");
 		} else {
-			line->word[line->nr++] = argv[i];
-			n = 1;
+			n = hcv_ctl_global_value(ctl, argc - i, argv + i);
+			if (n < 0)
+				return -1;
+			if (!n) {
+				line->word[line->nr++] = argv[i];
+				n = 1;
+			}
 		}
 	}
 	return 0;

@@ -104,8 +104,9 @@ const struct hcv_ctl_cmd hcv_ctl_store[] = {
 	{
 		.noun = "store", .verb = "add", .api = "store.add",
 		.summary = "Format a block device of this node and use it",
-		.details = "Refused when the device holds something, unless --force is given, and always\n"
-			   "when it is mounted, in use, or a store of this cluster.",
+		.details =
+	"Refused when the device holds something, unless --force is given, and always\n"
+	"when it is mounted, in use, or a store of this cluster.",
 		.timeout_ms = 60000, .pos = {
 			{ "DEVICE", "path", HCV_CTL_PATH, false },
 		},

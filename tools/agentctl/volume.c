@@ -294,8 +294,9 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 	}, {
 		.noun = "volume", .verb = "attach", .api = "volume.attach",
 		.summary = "Make a volume a block device of this node",
-		.details = "Prints the device.  Refused while another node that lives owns the volume,\n"
-			   "unless --takeover is given.",
+		.details =
+	"Prints the device.  Refused while another node that lives owns the volume,\n"
+	"unless --takeover is given.",
 		.timeout_ms = 60000, .pos = { HCV_POS_VOLUME },
 		.opts = hcv_volume_attach_opts,
 		.show = hcv_volume_show_attach,
@@ -326,8 +327,9 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 			HCV_POS_VOLUME,
 			{ "KEY=VALUE", "key", HCV_CTL_KEYVAL, false },
 		},
-		.details = "Keys: policy (suspend, error), policy-ms, readonly (on, off), queue (mq, bio;\n"
-			   "from the next attach on).",
+		.details =
+	"Keys: policy (suspend, error), policy-ms, readonly (on, off), queue (mq, bio;\n"
+	"from the next attach on).",
 	}, {
 		.noun = "volume", .verb = "delete", .api = "volume.delete",
 		.summary = "Delete a detached volume and its data",
