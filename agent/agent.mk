@@ -85,15 +85,24 @@ AGENTCTL_SRC := \
 
 AGENT_O		= $(patsubst %.c,$(AGENT_OBJ)/%.o,$(1))
 
-.PHONY: agent agentctl tools
+.PHONY: agent agentctl nvme-tool tools
 
 agent: $(BUILD)/bin/hcivold ## build the agent, build/bin/hcivold
 
 agentctl: $(BUILD)/bin/agentctl
 
-tools: agentctl inspect ## build agentctl and hcivol-inspect in build/bin
+# The agent's NVMe code from a shell, for tests only.
+nvme-tool: $(BUILD)/bin/hcv-nvme-tool
+
+tools: agentctl inspect nvme-tool ## build agentctl and hcivol-inspect in build/bin
 
 $(BUILD)/bin/hcivold: $(call AGENT_O,$(AGENT_SRC))
+	@mkdir -p $(@D)
+	$(if $(filter 1,$(V)),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
+		$(AGENT_LDFLAGS) -o $@ $^ $(AGENT_PKG_LIBS) -lpthread
+
+$(BUILD)/bin/hcv-nvme-tool: $(call AGENT_O,agent/nvme_tool.c \
+		$(filter-out agent/main.c,$(AGENT_SRC)))
 	@mkdir -p $(@D)
 	$(if $(filter 1,$(V)),,@echo "  LD      $@";) $(AGENT_CC) $(AGENT_CFLAGS) \
 		$(AGENT_LDFLAGS) -o $@ $^ $(AGENT_PKG_LIBS) -lpthread

@@ -259,12 +259,12 @@ static int port_fill(const char *dir, const struct port_want *w, char *err)
 {
 	int ret = attr_set(dir, "addr_trtype", w->transport, err);
 
-	HCV_CRASH_POINT("target.port-made");
+	HCV_CRASH_POINT("nvmet.port-made");
 	if (!ret)
 		ret = attr_set(dir, "addr_adrfam", w->family, err);
 	if (!ret)
 		ret = attr_set(dir, "addr_trsvcid", w->svcid, err);
-	HCV_CRASH_POINT("target.port-service");
+	HCV_CRASH_POINT("nvmet.port-service");
 	if (!ret)
 		ret = attr_set(dir, "addr_traddr", w->addr, err);
 	return ret;
@@ -350,7 +350,7 @@ static int port_unlink_all(struct pair *p, const char *keep)
 		if (!exists(link))
 			continue;
 		ret = slow(p, HCV_SLOW_UNLINK, link, NULL);
-		HCV_CRASH_POINT("target.port-unlinked");
+		HCV_CRASH_POINT("nvmet.port-unlinked");
 		if (!ret)
 			ret = port_drop(p, port, e->d_name);
 	}
@@ -390,16 +390,16 @@ static int take_down_ns(struct pair *p)
 	int ret;
 
 	ret = unlink_hosts(p);
-	HCV_CRASH_POINT("target.remove-host");
+	HCV_CRASH_POINT("nvmet.remove-host");
 	if (!ret)
 		ret = port_unlink_all(p, NULL);
-	HCV_CRASH_POINT("target.remove-port");
+	HCV_CRASH_POINT("nvmet.remove-port");
 	if (ret || !exists(p->ns))
 		return ret;
 	path_set(path, "%.400s/enable", p->ns);
 	if (!attr_is(p->ns, "enable", "0"))
 		ret = slow(p, HCV_SLOW_WRITE, path, "0");
-	HCV_CRASH_POINT("target.remove-disabled");
+	HCV_CRASH_POINT("nvmet.remove-disabled");
 	if (!ret)
 		ret = slow(p, HCV_SLOW_RMDIR, p->ns, NULL);
 	return ret;
@@ -414,11 +414,11 @@ int hcv_nvmet_remove(const char *store, const char *client, int64_t until_ms,
 	pair_init(&p, store, client, until_ms, err);
 	if (exists(p.subsys)) {
 		ret = take_down_ns(&p);
-		HCV_CRASH_POINT("target.remove-ns");
+		HCV_CRASH_POINT("nvmet.remove-ns");
 		if (!ret)
 			ret = slow(&p, HCV_SLOW_RMDIR, p.subsys, NULL);
 	}
-	HCV_CRASH_POINT("target.remove-subsys");
+	HCV_CRASH_POINT("nvmet.remove-subsys");
 	/* the host stays while another store still allows it */
 	if (!ret && exists(p.hostdir)) {
 		ret = hcv_slow_run(p.host, HCV_SLOW_RMDIR, p.hostdir, NULL,
@@ -465,14 +465,14 @@ static int ns_make(struct pair *p, const char *dev)
 	char path[PATH_LEN];
 	int ret = dir_make(p->ns, p->err);
 
-	HCV_CRASH_POINT("target.ns-made");
+	HCV_CRASH_POINT("nvmet.ns-made");
 	if (!ret)
 		ret = attr_set(p->ns, "device_path", dev, p->err);
 	if (!ret)
 		ret = attr_set(p->ns, "device_uuid", p->uuid, p->err);
 	if (!ret)
 		ret = attr_set(p->ns, "device_nguid", p->uuid, p->err);
-	HCV_CRASH_POINT("target.ns-named");
+	HCV_CRASH_POINT("nvmet.ns-named");
 	path_set(path, "%.400s/enable", p->ns);
 	if (!ret)
 		ret = slow(p, HCV_SLOW_WRITE, path, "1");
@@ -483,7 +483,7 @@ static int subsys_make(struct pair *p)
 {
 	int ret = dir_make(p->subsys, p->err);
 
-	HCV_CRASH_POINT("target.subsys-made");
+	HCV_CRASH_POINT("nvmet.subsys-made");
 	if (!ret && !attr_is(p->subsys, "attr_serial", p->serial))
 		ret = attr_set(p->subsys, "attr_serial", p->serial, p->err);
 	if (!ret && !attr_is(p->subsys, "attr_allow_any_host", "0"))
@@ -518,10 +518,10 @@ static int connect_pair(struct pair *p, const char *port)
 	int ret;
 
 	ret = dir_make(p->hostdir, p->err);
-	HCV_CRASH_POINT("target.host-made");
+	HCV_CRASH_POINT("nvmet.host-made");
 	if (!ret && !exists(p->allowed))
 		ret = slow(p, HCV_SLOW_SYMLINK, p->allowed, p->hostdir);
-	HCV_CRASH_POINT("target.host-allowed");
+	HCV_CRASH_POINT("nvmet.host-allowed");
 	if (!ret)
 		ret = port_unlink_all(p, port);
 	path_set(link, "%.200s/subsystems/%s", port, p->nqn);
@@ -553,15 +553,15 @@ int hcv_nvmet_ensure(const struct hcv_nvmet_addr *at, const char *store,
 		ret = subsys_make(&p);
 	if (!ret && !exists(p.ns))
 		ret = ns_make(&p, dev);
-	HCV_CRASH_POINT("target.ns-enabled");
+	HCV_CRASH_POINT("nvmet.ns-enabled");
 	if (!ret && !only_host(&p))
 		ret = unlink_hosts(&p);
 	if (!ret)
 		ret = port_ensure(at, port, err);
-	HCV_CRASH_POINT("target.port-ready");
+	HCV_CRASH_POINT("nvmet.port-ready");
 	if (!ret)
 		ret = connect_pair(&p, port);
-	HCV_CRASH_POINT("target.linked");
+	HCV_CRASH_POINT("nvmet.linked");
 	return ret;
 }
 

@@ -154,7 +154,7 @@ test_killed_halfway() {
 	local point n=0 dev
 
 	on_exit clean
-	for point in $("$tool" crash-points | grep '^target\.'); do
+	for point in $("$tool" crash-points | grep '^nvmet\.'); do
 		# both directions pass through some of the points
 		HCV_CRASH=$point:1 ensure "$S1" /dev/ram0 2> /dev/null || n=$((n + 1))
 		ensure "$S1" /dev/ram0

@@ -250,7 +250,7 @@ def test_takeover_fences_first():
 def test_agent_is_killed_at_every_step():
     points = [p for p in hcvtest.run(str(BIN / "hcivold"),
                                      "--list-crash-points").split()
-              if p.startswith("target.")]
+              if p.startswith(("target.", "nvmet."))]
     epoch, died = 2, 0
     for point in points:
         epoch += 1
