@@ -4,8 +4,9 @@
  *
  * Three classes share the pool, with a fixed number of threads each: API
  * requests that wait for something can neither starve the reconcilers that
- * would bring it about, nor those requests that only look.  Everything here runs in the loop thread, except
- * hcv_job_work() and the helpers a job's function calls.
+ * would bring it about, nor those requests that only look.  Everything here
+ * runs in the loop thread, except hcv_job_work() and the helpers a job's
+ * function calls.
  */
 #include "jobs.h"
 
