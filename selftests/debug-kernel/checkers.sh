@@ -3,7 +3,7 @@
 # HCV-TEST: guest
 # KVER: debug
 # TAGS: fast
-# TIMEOUT: 400
+# TIMEOUT: 900
 # APPEND: kasan_multi_shot
 # ALLOW: hcv_faulty -- the test commits faults to see them reported
 # ALLOW: kmemleak: [0-9]+ new suspected -- one of the faults is a leak
