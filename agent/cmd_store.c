@@ -375,6 +375,26 @@ static const struct hcv_snap_store *hcv_store_read(struct hcv_api_req *req,
 	return hcv_store_arg(req, *out);
 }
 
+/* Extents of deleted volumes are freed when the last lease on them is over. */
+static void hcv_store_wait_freed(struct hcv_api_req *req)
+{
+	const struct hcv_snap_store *st;
+	bool wait = true;
+	struct hcv_snap *s;
+	uint64_t seq = 0;
+
+	while (wait && !hcv_job_expired(req->job)) {
+		s = hcv_snap_wait(req->agent, seq, req->job->deadline_ms);
+		if (!s)
+			return;
+		seq = s->seq;
+		st = hcv_store_arg(req, s);
+		wait = st && st->i.live && st->i.used_extents &&
+			!hcv_place_rows_on(s, st->i.uuid);
+		hcv_snap_put(s);
+	}
+}
+
 /* No new row can name it any more; was one written just before? */
 static int hcv_store_reserve(struct hcv_api_req *req)
 {
@@ -383,6 +403,7 @@ static int hcv_store_reserve(struct hcv_api_req *req)
 	struct hcv_snap *s;
 	int ret = -1;
 
+	hcv_store_wait_freed(req);
 	st = hcv_store_read(req, &s);
 	if (st && !hcv_store_empty(req, s, st))
 		ret = hcv_store_set_state(req, st, HCV_ST_REMOVED);

@@ -328,8 +328,8 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 			{ "KEY=VALUE", "key", HCV_CTL_KEYVAL, false },
 		},
 		.details =
-	"Keys: policy (suspend, error), policy-ms, readonly (on, off), queue (mq, bio;\n"
-	"from the next attach on).",
+	"Keys: policy (suspend, error), policy-ms; from the next attach on: readonly\n"
+	"(on, off), queue (mq, bio).",
 	}, {
 		.noun = "volume", .verb = "delete", .api = "volume.delete",
 		.summary = "Delete a detached volume and its data",
