@@ -24,7 +24,7 @@
 
 #define HCV_LEASE_KEEP_MS	2000
 #define HCV_LEASE_CALL_MS	1500
-#define HCV_MEMBER_STORES	64
+#define HCV_MEMBER_STORES	256
 #define HCV_MEMBER_JOB_MS	30000
 
 struct hcv_member_store {
