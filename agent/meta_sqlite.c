@@ -189,7 +189,7 @@ static enum hcv_meta_result commit(struct sqlite_file *f)
 
 static enum hcv_meta_result begin(struct sqlite_file *f)
 {
-	int64_t rev;
+	int64_t rev = 0;
 
 	if (run(f->stmt[ST_BEGIN]) != SQLITE_OK)
 		return fail_db(f, HCV_META_UNREACHABLE);
@@ -251,7 +251,7 @@ static enum hcv_meta_result drop_lease(struct hcv_local *l, int64_t lease)
 static void poll_outside(struct hcv_local *l)
 {
 	struct sqlite_file *f = (struct sqlite_file *)l;
-	int64_t version;
+	int64_t version = 0;
 
 	/* An error here is seen by whoever reads or writes next. */
 	if (read_int(f, ST_VERSION, &version) != SQLITE_OK ||
