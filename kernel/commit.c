@@ -289,14 +289,20 @@ static int commit_until_done(struct hcv_commit *c)
 	int ret;
 
 	for (;;) {
-		if (READ_ONCE(vol->failed))
+		if (READ_ONCE(vol->failed) || READ_ONCE(vol->flush_lost))
 			return -EIO;
 		ret = commit_round(c);
 		if (!ret)
 			return 0;
-		/* The last replica's disk said no: that is the answer. */
-		if (!READ_ONCE(vol->nr_failing))
+		/*
+		 * The last replica's disk said no: that is the answer, now and
+		 * to every later FLUSH, since what was lost stays lost.
+		 */
+		if (!READ_ONCE(vol->nr_failing)) {
+			WRITE_ONCE(vol->flush_lost, true);
+			hcv_vol_err(vol, "the last replica failed a flush; no write can be made durable until the volume is attached anew\n");
 			return ret;
+		}
 		if (READ_ONCE(vol->impatient))
 			return -EAGAIN;
 		wait_event(vol->wait, commit_may_retry(vol));
@@ -345,6 +351,8 @@ void hcv_commit_join(struct hcv_io *io)
 	io->wait = HCV_WAIT_FLUSH;
 	if (!io->wait_ns)
 		io->wait_ns = ktime_get_boottime_ns();
+	if (!io->start_ns)
+		io->start_ns = io->wait_ns;
 	spin_lock_irqsave(&c->lock, flags);
 	list_add_tail(&io->node, &c->waiting);
 	spin_unlock_irqrestore(&c->lock, flags);

@@ -134,6 +134,11 @@ void hcv_io_submit(struct hcv_io *io)
 		hcv_io_end(io, BLK_STS_IOERR);
 		return;
 	}
+	if (unlikely(vol->flags & HCV_VOL_F_READONLY) &&
+	    io->op != HCV_IO_READ && io->op != HCV_IO_FLUSH) {
+		hcv_io_end(io, BLK_STS_IOERR);
+		return;
+	}
 	rcu_read_lock();
 	ref = rcu_dereference(vol->ref);
 	if (unlikely(!ref || !percpu_ref_tryget_live(&ref->ref))) {

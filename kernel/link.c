@@ -14,7 +14,10 @@
  *		SYNCING -> JOINING (equal) -> INSYNC (confirmed)
  *		INSYNC, JOINING -> FAILING -> OUT (confirmed)
  *		FAILING -> LOST -> INSYNC (tied anew, same incarnation)
- *		SYNCING -> OUT
+ *		SYNCING -> FAILING; SYNCING, JOINING -> OUT (confirmed)
+ *
+ * Confirmations take vol->confirm_mutex alone: they must not queue behind
+ * whoever waits for a device with vol->mutex held.
  */
 #include <linux/ktime.h>
 #include <linux/slab.h>
@@ -103,13 +106,15 @@ void hcv_link_fail(struct hcv_link *link, int err, const char *what)
 			break;
 		}
 		fallthrough;
+	case HCV_LINK_SYNCING:
 	case HCV_LINK_JOINING:
+		/*
+		 * A syncing copy as well: some of its extents carry present
+		 * stamps, and only a grown v tells what it misses from now on.
+		 */
+		link->spare = link->state != HCV_LINK_INSYNC;
 		link->err = err;
 		link_set_state(link, HCV_LINK_FAILING);
-		break;
-	case HCV_LINK_SYNCING:
-		link->err = err;
-		link_set_state(link, HCV_LINK_OUT);
 		break;
 	default:
 		failed = false;
@@ -155,17 +160,15 @@ static bool link_expendable(struct hcv_link *link)
 /* Stop counting legs in, so that the device can be let go. */
 static void link_kill_ref(struct hcv_link *link)
 {
-	if (!link->ref_live)
-		return;
-	link->ref_live = false;
-	percpu_ref_kill(&link->ref);
+	if (xchg(&link->ref_live, false))
+		percpu_ref_kill(&link->ref);
 }
 
 static void link_fail_fn(struct work_struct *work)
 {
 	struct hcv_link *link = container_of(work, struct hcv_link, fail_work);
 	struct hcv_vol *vol = link->vol;
-	bool expendable = link_expendable(link);
+	bool expendable = link->spare || link_expendable(link);
 
 	spin_lock_irq(&vol->lock);
 	if (link->state == HCV_LINK_FAILING && !expendable)
@@ -345,6 +348,23 @@ static int link_check_add(struct hcv_vol *vol, struct hcv_link *link, u32 state,
 	return 0;
 }
 
+/* The same tie again, maybe with handles for further extents. */
+static int link_more_ranges(struct hcv_link *link,
+			    const struct hcv_nl_range *range, u32 nr)
+{
+	struct hcv_nl_range *copy;
+
+	if (nr <= link->nr_ranges)
+		return 0;
+	copy = kmemdup(range, nr * sizeof(*range), GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+	kfree(link->range);
+	link->range = copy;
+	link->nr_ranges = nr;
+	return hcv_link_resolve(link);
+}
+
 int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		 u64 incarnation, const char *path,
 		 const struct hcv_nl_range *range, u32 nr,
@@ -356,10 +376,12 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 	mutex_lock(&vol->mutex);
 	link = hcv_link_find(vol, store);
 	ret = link_check_add(vol, link, state, incarnation, extack);
-	if (ret) {
-		ret = ret == -EALREADY ? 0 : ret;
+	if (ret == -EALREADY)
+		ret = link_more_ranges(link, range, nr);
+	else if (!ret)
+		ret = 1;
+	if (ret <= 0)
 		goto out;
-	}
 	if (link && link->bdev) {
 		ret = link_drain(link);
 		if (ret) {
@@ -404,11 +426,6 @@ int hcv_link_del(struct hcv_vol *vol, const uuid_t *store,
 	link = hcv_link_find(vol, store);
 	if (!link || !link->bdev)
 		goto out;
-	if (link->state == HCV_LINK_SYNCING) {
-		spin_lock_irq(&vol->lock);
-		link_set_state(link, HCV_LINK_OUT);
-		spin_unlock_irq(&vol->lock);
-	}
 	ret = -EBUSY;
 	if (link->state != HCV_LINK_OUT) {
 		NL_SET_ERR_MSG(extack, "the store is still part of the volume");
@@ -426,19 +443,49 @@ out:
 	return ret;
 }
 
-static int link_confirm_out(struct hcv_link *link, u64 v)
+/* Move a link on the agent's word, unless it moved on its own meanwhile. */
+static bool link_confirm_move(struct hcv_link *link, u32 from, u32 to)
 {
 	struct hcv_vol *vol = link->vol;
+	bool moved;
 
+	spin_lock_irq(&vol->lock);
+	moved = from & BIT(link->state);
+	if (moved)
+		link_set_state(link, to);
+	spin_unlock_irq(&vol->lock);
+	return moved;
+}
+
+static int link_confirm(struct hcv_link *link, u64 v, u32 state,
+			struct netlink_ext_ack *extack)
+{
+	u32 from = state == HCV_LINK_OUT ?
+		   BIT(HCV_LINK_FAILING) | BIT(HCV_LINK_SYNCING) |
+		   BIT(HCV_LINK_JOINING) : BIT(HCV_LINK_JOINING);
+	struct hcv_vol *vol = link->vol;
+
+	if (READ_ONCE(link->state) == state)
+		return 0;
+	if (state != HCV_LINK_OUT && state != HCV_LINK_INSYNC) {
+		NL_SET_ERR_MSG(extack, "only OUT and INSYNC are confirmed");
+		return -EINVAL;
+	}
+	if (!(from & BIT(READ_ONCE(link->state)))) {
+		NL_SET_ERR_MSG(extack, "the link is not in a state that this confirms");
+		return -EBUSY;
+	}
 	/*
-	 * First the stamps, then the acknowledgements: the copy that left must
+	 * First the stamps, then the acknowledgments: the copy that left must
 	 * not compare equal to a mib of which it may have missed a write.
 	 */
 	hcv_map_bump(&vol->map, v);
-	spin_lock_irq(&vol->lock);
-	link_set_state(link, HCV_LINK_OUT);
-	spin_unlock_irq(&vol->lock);
-	link_kill_ref(link);
+	if (!link_confirm_move(link, from, state)) {
+		NL_SET_ERR_MSG(extack, "the link failed meanwhile");
+		return -EBUSY;
+	}
+	if (state == HCV_LINK_OUT)
+		link_kill_ref(link);
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	return 0;
 }
@@ -448,9 +495,9 @@ int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
 		     struct netlink_ext_ack *extack)
 {
 	struct hcv_link *link;
-	int ret = -EINVAL;
+	int ret;
 
-	mutex_lock(&vol->mutex);
+	mutex_lock(&vol->confirm_mutex);
 	link = hcv_link_find(vol, store);
 	if (!link) {
 		NL_SET_ERR_MSG(extack, "the store is not tied to this volume");
@@ -458,23 +505,10 @@ int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
 	} else if (v < vol->map.v || link->incarnation != incarnation) {
 		NL_SET_ERR_MSG(extack, "an older version, or another incarnation of the store");
 		ret = -ESTALE;
-	} else if (link->state == state) {
-		ret = 0;
-	} else if (state == HCV_LINK_OUT && link->state == HCV_LINK_FAILING) {
-		ret = link_confirm_out(link, v);
-	} else if (state == HCV_LINK_INSYNC &&
-		   link->state == HCV_LINK_JOINING) {
-		hcv_map_bump(&vol->map, v);
-		spin_lock_irq(&vol->lock);
-		if (link->state == HCV_LINK_JOINING)
-			link_set_state(link, HCV_LINK_INSYNC);
-		spin_unlock_irq(&vol->lock);
-		ret = link->state == HCV_LINK_INSYNC ? 0 : -EBUSY;
-		hcv_vol_kick(vol, HCV_WAIT_NONE);
 	} else {
-		NL_SET_ERR_MSG(extack, "the link is not in a state that this confirms");
+		ret = link_confirm(link, v, state, extack);
 	}
-	mutex_unlock(&vol->mutex);
+	mutex_unlock(&vol->confirm_mutex);
 	return ret;
 }
 

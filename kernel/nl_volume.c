@@ -516,7 +516,9 @@ static int nl_fill_vol(struct sk_buff *msg, struct hcv_vol *vol)
 		ret = nl_put_counters(msg, vol);
 	/* Links are freed with the volume's last reference: no lock. */
 	for (i = 0; !ret && i < smp_load_acquire(&vol->nr_links); i++)
-		ret = nl_put_link(msg, vol->link[i]);
+		if (READ_ONCE(vol->link[i]->state) != HCV_LINK_OUT ||
+		    READ_ONCE(vol->link[i]->bdev))
+			ret = nl_put_link(msg, vol->link[i]);
 	return ret;
 }
 

@@ -462,6 +462,7 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 
 	kref_init(&vol->kref);
 	mutex_init(&vol->mutex);
+	mutex_init(&vol->confirm_mutex);
 	spin_lock_init(&vol->lock);
 	spin_lock_init(&vol->hot_lock);
 	INIT_LIST_HEAD(&vol->held);
@@ -641,6 +642,7 @@ static void vol_teardown(struct hcv_vol *vol)
 	reinit_completion(&vol->halted);
 	if (!vol_halt(vol, &vol->halted))
 		wait_for_completion(&vol->halted);
+	wait_event(vol->wait, hcv_vol_drained(vol));
 	flush_workqueue(vol->wq);
 	hcv_links_destroy(vol);
 	cancel_work_sync(&vol->kick_work);

@@ -5,6 +5,7 @@
  * Locks, outer first:
  *   hcv_vol_lock     mutex, list of volumes, minors; creation and removal
  *   vol->mutex       configuration: links, extents, size, start and stop
+ *   vol->confirm_mutex  growth of v; never held over anything that waits
  *   map->lock, ext->lock   see core/map.h
  *   vol->hot_lock    list of hot slots
  *   vol->lock        state, link states, lists of waiting I/Os
@@ -69,6 +70,7 @@ struct hcv_ioref {
  * @ref_used: @ref is initialised
  * @lease_end_ns: CLOCK_BOOTTIME (WRITE_ONCE under vol->lock)
  * @fail_work: tells the agent of the failure
+ * @spare: it failed before it was in-sync
  * @full: resync without trusting stamps
  * @sync: resync under way
  * @ios: legs submitted, [0] reads, [1] writes
@@ -97,6 +99,7 @@ struct hcv_link {
 	bool ref_used;
 	s64 lease_end_ns;
 	struct work_struct fail_work;
+	bool spare;
 	bool full;
 	struct hcv_sync *sync;
 	atomic64_t ios[2];
@@ -156,11 +159,13 @@ struct hcv_vol {
 	int minor;
 	u64 volpage_seq;
 
-	struct mutex mutex;
-	spinlock_t lock;
+	struct mutex mutex;	/* configuration */
+	struct mutex confirm_mutex;	/* v; nothing slow under it */
+	spinlock_t lock;	/* states and lists of waiting I/Os */
 	u8 state;		/* enum hcv_vol_state, under lock */
 	bool running;		/* I/O may start; under lock */
 	bool failed;		/* all I/O fails: fenced, zombie */
+	bool flush_lost;	/* the last replica failed a flush: no more */
 	bool impatient;		/* a stop does not wait for confirmations */
 	bool told_suspended;
 	u32 kick_seq;
