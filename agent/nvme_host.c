@@ -32,7 +32,10 @@
 
 /*
  * A frozen target fails what is in flight after io_timeout only if that is
- * below a quarter of the keep-alive time-out. These two pairs were measured.
+ * below a quarter of the keep-alive time-out: in that interval 6.1 sends
+ * keep-alives, and error recovery waits for one that is under way, up to the
+ * whole time-out.  None is sent while other commands complete, and the
+ * module's beacons see to that.  These two pairs were measured.
  */
 #define SSD_IO_MS	1000
 #define SSD_KATO_S	10
