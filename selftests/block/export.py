@@ -298,7 +298,6 @@ def test_beacon_overflow():
     with exported() as dev:
         grant()
         for i in range(161):
-            vol = f"@w{i % 7}"
             vol = f"@w{i}"
             node.do("STORE_EXTENT_ADD", STORE="@s1", VOL=vol, INDEXES="0")
             grant(vol=vol)
@@ -315,16 +314,18 @@ def test_beacon_overflow():
 
 def test_lease_ends():
     with exported() as dev:
-        first = grant()["FIRST"]
-        dev.read(CONTROL)
+        grant()
         begin = time.monotonic()
+        dev.read(CONTROL)
         got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
-        ktap.check("lease is out", 0 < got["LEASE_MS"] <= LEASE_MS, str(got))
+        ktap.check("lease is out", got["LEASE_MS"] <= LEASE_MS, str(got))
+        time.sleep(2.5)
+        again = time.monotonic()
         dev.read(CONTROL)
         node.fence("@s1", "@v1", 1)
-        spent = time.monotonic() - begin
-        ktap.check("waited out, not extended", 4 < spent < 4.5 + 2 *
-                   hcvtest.SCALE, f"{spent:.1f} s")
+        end = time.monotonic()
+        ktap.check("waited out", end - begin > 4.5, f"{end - begin:.1f} s")
+        ktap.check("not extended", end - again < 4.5, f"{end - again:.1f} s")
         # An I/O that was let in is a lease, too.
         first = grant(epoch=2)["FIRST"]
         hcvtest.wait_for(lambda: lease_of() == [0], 6, "end of lease")
@@ -335,15 +336,17 @@ def test_lease_ends():
 def test_close_waits_for_leases():
     with exported() as dev:
         grant()
-        dev.read(CONTROL)
-        node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
-        hcvtest.wait_for(lambda: node.dump("GRANT_GET")[0]["INFLIGHT"] == 0, 5,
-                         "drain")
         begin = time.monotonic()
+        dev.read(CONTROL)
+
+        def drained():
+            node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+            return not any(g["INFLIGHT"] for g in node.dump("GRANT_GET"))
+        hcvtest.wait_for(drained, 5, "drain")
         os.close(dev.fd)
         node.do("EXPORT_DEL", STORE="@s1", NODE="@n2")
         node.do("STORE_CLOSE", STORE="@s1")
-        ktap.check("waited", time.monotonic() - begin > 1)
+        ktap.check("waited", time.monotonic() - begin > 4.5)
         ktap.check_eq("flags", 3, hcvtest.read_super(A)["flags"])
         node.open(A, fmt=False)
         dev.fd = os.open("/dev/null", os.O_RDONLY)
@@ -353,12 +356,12 @@ def test_silence_after_crash():
     node.format(A)
     for copy in range(2):
         hcvtest.patch_super(A, copy, flags=0)
-    node.open(A, fmt=False)
     begin = time.monotonic()
+    node.open(A, fmt=False)
     got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=3)
-    ktap.check("silent", 1000 < got["LEASE_MS"] <= LEASE_MS, str(got))
+    ktap.check("silent", got["LEASE_MS"] <= LEASE_MS, str(got))
     node.fence("@s1", "@v1", 3)
-    ktap.check("for one lease", time.monotonic() - begin > 3)
+    ktap.check("for one lease", time.monotonic() - begin > 4.5)
     node.shut()
     node.open(A, fmt=False)
     got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=3)
