@@ -42,7 +42,7 @@ struct commit_page {
 
 struct hcv_commit {
 	struct hcv_vol *vol;
-	spinlock_t lock;
+	spinlock_t lock;	/* waiting, running */
 	struct list_head waiting;
 	struct list_head running;
 	struct work_struct work;
@@ -375,9 +375,16 @@ static void commit_sync_done(struct hcv_io *io)
 	struct commit_sync *s = container_of(io, struct commit_sync, io);
 	struct hcv_vol *vol = io->vol;
 
+	/* Pairs with hcv_commit_sync(): the status is there. */
 	smp_store_release(&s->done, true);
 	wake_up_all(&vol->wait);
 	kref_put(&s->ref, commit_sync_free);
+}
+
+static bool commit_sync_is_done(struct commit_sync *s)
+{
+	/* Pairs with commit_sync_done(). */
+	return smp_load_acquire(&s->done);
 }
 
 int hcv_commit_sync(struct hcv_vol *vol, const bool *stop)
@@ -394,9 +401,9 @@ int hcv_commit_sync(struct hcv_vol *vol, const bool *stop)
 	hcv_io_init(&s->io, vol, HCV_IO_FLUSH, 0, 0, NULL, NULL);
 	s->io.done = commit_sync_done;
 	hcv_commit_join(&s->io);
-	wait_event(vol->wait, smp_load_acquire(&s->done) ||
-			      (stop && READ_ONCE(*stop)));
-	if (smp_load_acquire(&s->done))
+	wait_event(vol->wait, commit_sync_is_done(s) ||
+		   (stop && READ_ONCE(*stop)));
+	if (commit_sync_is_done(s))
 		ret = blk_status_to_errno(s->io.status);
 	kref_put(&s->ref, commit_sync_free);
 	return ret;

@@ -68,74 +68,18 @@ static inline void hcv_compat_bdev_close(struct hcv_compat_bdev *dev)
 
 /*
  * v6.5 d32e2bf83791, ae220766d87c: ->open(disk, mode), ->release(disk).
- *
- *	static int x_open(struct hcv_compat_opened *from, hcv_compat_mode_t m)
- *	{
- *		struct gendisk *disk = hcv_compat_disk(from);
- *		bool write = m & HCV_COMPAT_MODE_WRITE;
- *	...
- *	static void x_release(HCV_COMPAT_RELEASE_ARGS)
- *
- * the latter with an argument "disk".
- */
-#if KERNEL_VERSION(6, 5, 0) > LINUX_VERSION_CODE
-#define hcv_compat_opened	block_device
-#define hcv_compat_mode_t	fmode_t
-#define HCV_COMPAT_MODE_WRITE	FMODE_WRITE
-#define HCV_COMPAT_RELEASE_ARGS	struct gendisk *disk, fmode_t mode
-
-static inline struct gendisk *hcv_compat_disk(struct block_device *from)
-{
-	return from->bd_disk;
-}
-#else
-#define hcv_compat_opened	gendisk
-#define hcv_compat_mode_t	blk_mode_t
-#define HCV_COMPAT_MODE_WRITE	BLK_OPEN_WRITE
-#define HCV_COMPAT_RELEASE_ARGS	struct gendisk *disk
-
-static inline struct gendisk *hcv_compat_disk(struct gendisk *from)
-{
-	return from;
-}
-#endif
-
-/*
- * v6.5 d32e2bf83791, ae220766d87c: ->open(disk, mode), ->release(disk).
- * HCV_COMPAT_BLK_OPEN(name, fn) defines the operation @name, which calls
- * int fn(struct gendisk *, bool write); HCV_COMPAT_BLK_RELEASE likewise
- * for void fn(struct gendisk *).
+ * The parameters of these operations, and what is in them.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-#define HCV_COMPAT_BLK_OPEN_DECL(name)					\
-int name(struct block_device *bdev, fmode_t mode)
-#define HCV_COMPAT_BLK_RELEASE_DECL(name)				\
-void name(struct gendisk *disk, fmode_t mode)
-#define HCV_COMPAT_BLK_OPEN(name, fn)					\
-int name(struct block_device *bdev, fmode_t mode)			\
-{									\
-	return fn(bdev->bd_disk, mode & FMODE_WRITE);			\
-}
-#define HCV_COMPAT_BLK_RELEASE(name, fn)				\
-void name(struct gendisk *disk, fmode_t mode)				\
-{									\
-	fn(disk);							\
-}
+#define HCV_COMPAT_OPEN_ARGS	struct block_device *bdev, fmode_t mode
+#define HCV_COMPAT_OPEN_DISK	(bdev->bd_disk)
+#define HCV_COMPAT_OPEN_WRITE	(mode & FMODE_WRITE)
+#define HCV_COMPAT_RELEASE_ARGS	struct gendisk *disk, fmode_t mode
 #else
-#define HCV_COMPAT_BLK_OPEN_DECL(name)					\
-int name(struct gendisk *disk, blk_mode_t mode)
-#define HCV_COMPAT_BLK_RELEASE_DECL(name)				\
-void name(struct gendisk *disk)
-#define HCV_COMPAT_BLK_OPEN(name, fn)					\
-int name(struct gendisk *disk, blk_mode_t mode)				\
-{									\
-	return fn(disk, mode & BLK_OPEN_WRITE);				\
-}
-#define HCV_COMPAT_BLK_RELEASE(name, fn)				\
-void name(struct gendisk *disk)						\
-{									\
-	fn(disk);							\
-}
+#define HCV_COMPAT_OPEN_ARGS	struct gendisk *disk, blk_mode_t mode
+#define HCV_COMPAT_OPEN_DISK	(disk)
+#define HCV_COMPAT_OPEN_WRITE	(mode & BLK_OPEN_WRITE)
+#define HCV_COMPAT_RELEASE_ARGS	struct gendisk *disk
 #endif
 
 #define HCV_DISK_WRITE_CACHE	BIT(0)

@@ -228,10 +228,9 @@ static void hcv_export_submit_bio(struct bio *bio)
 
 /* The disk */
 
-static int hcv_export_open(struct hcv_compat_opened *from,
-			   hcv_compat_mode_t mode)
+static int hcv_export_open(HCV_COMPAT_OPEN_ARGS)
 {
-	struct hcv_export *exp = hcv_compat_disk(from)->private_data;
+	struct hcv_export *exp = HCV_COMPAT_OPEN_DISK->private_data;
 	int ret = 0;
 
 	mutex_lock(&hcv_export_lock);

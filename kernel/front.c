@@ -32,11 +32,11 @@ void hcv_front_limits(struct hcv_vol *vol, struct hcv_disk_limits *l)
 	};
 }
 
-static int front_open(struct gendisk *disk, bool write)
+int hcv_front_open(HCV_COMPAT_OPEN_ARGS)
 {
-	struct hcv_vol *vol = disk->private_data;
+	struct hcv_vol *vol = HCV_COMPAT_OPEN_DISK->private_data;
 
-	if (write && vol->flags & HCV_VOL_F_READONLY)
+	if (HCV_COMPAT_OPEN_WRITE && vol->flags & HCV_VOL_F_READONLY)
 		return -EROFS;
 	atomic_inc(&vol->openers);
 	/* Pairs with vol_stop_clean(): it sees the opener, or we the state. */
@@ -48,16 +48,12 @@ static int front_open(struct gendisk *disk, bool write)
 	return -ENXIO;
 }
 
-static void front_release(struct gendisk *disk)
+void hcv_front_release(HCV_COMPAT_RELEASE_ARGS)
 {
 	struct hcv_vol *vol = disk->private_data;
 
 	atomic_dec(&vol->openers);
 }
-
-HCV_COMPAT_BLK_OPEN(hcv_front_open, front_open)
-
-HCV_COMPAT_BLK_RELEASE(hcv_front_release, front_release)
 
 void hcv_front_free_disk(struct gendisk *disk)
 {

@@ -13,8 +13,8 @@ struct hcv_vol;
 
 void hcv_front_limits(struct hcv_vol *vol, struct hcv_disk_limits *l);
 void hcv_front_free_disk(struct gendisk *disk);
-HCV_COMPAT_BLK_OPEN_DECL(hcv_front_open);
-HCV_COMPAT_BLK_RELEASE_DECL(hcv_front_release);
+int hcv_front_open(HCV_COMPAT_OPEN_ARGS);
+void hcv_front_release(HCV_COMPAT_RELEASE_ARGS);
 
 int hcv_mq_alloc(struct hcv_vol *vol);
 /** hcv_mq_free() - the tags, after the disk */

@@ -73,15 +73,14 @@ int hcv_hot_trylock(struct hcv_hot *hot, u32 blk, u32 nr)
 			return -EBUSY;
 	} else {
 		for (w = first; w <= last; w++) {
-			unsigned long mask = hot_mask(w, blk, nr), old;
+			atomic_long_t *word = (atomic_long_t *)&hot->busy[w];
+			unsigned long mask = hot_mask(w, blk, nr);
+			unsigned long old = atomic_long_fetch_or(mask, word);
 
-			old = atomic_long_fetch_or(mask,
-					(atomic_long_t *)&hot->busy[w]);
 			if (!(old & mask))
 				continue;
 			/* Give back what was taken, and only that. */
-			atomic_long_andnot(mask & ~old,
-					   (atomic_long_t *)&hot->busy[w]);
+			atomic_long_andnot(mask & ~old, word);
 			if (w > first)
 				hot_clear(hot, blk,
 					  w * BITS_PER_LONG - blk);

@@ -33,7 +33,7 @@ struct hcv_hot {
 	unsigned long busy[HCV_BM_WORDS];
 	bool dead;
 	bool waiting;
-	spinlock_t lock;
+	spinlock_t lock;	/* waiters */
 	struct list_head waiters;
 	u32 mib;
 	struct list_head node;

@@ -33,7 +33,7 @@ struct hcv_vol;
  * @io: the I/O
  * @link: the replica
  * @ref: what counts it in flight: the local gate's grant, or the link
- * @strong: counts for the acknowledgement (in-sync or joining when submitted)
+ * @strong: counts for the acknowledgment (in-sync or joining when submitted)
  * @bio: shares the pages of the parent; last, it may carry inline vectors
  */
 struct hcv_leg {
@@ -54,13 +54,13 @@ enum hcv_io_op {
 };
 
 /* Flags of an I/O; only the one who runs it looks at them. */
-#define HCV_IO_FUA	(1U << 0)
-#define HCV_IO_SYNC	(1U << 1)	/* REQ_SYNC of the parent */
-#define HCV_IO_BUSY	(1U << 2)	/* holds busy bits */
-#define HCV_IO_BOUNCED	(1U << 3)	/* @bv is a bounce table */
-#define HCV_IO_PREFLUSHED (1U << 4)	/* a bio's PREFLUSH was served */
-#define HCV_IO_NOWAIT	(1U << 5)	/* fail with AGAIN rather than wait */
-#define HCV_IO_COUNTED	(1U << 6)	/* a front's, seen by statistics */
+#define HCV_IO_FUA	BIT(0)
+#define HCV_IO_SYNC	BIT(1)	/* REQ_SYNC of the parent */
+#define HCV_IO_BUSY	BIT(2)	/* holds busy bits */
+#define HCV_IO_BOUNCED	BIT(3)	/* @bv is a bounce table */
+#define HCV_IO_PREFLUSHED BIT(4)	/* a bio's PREFLUSH was served */
+#define HCV_IO_NOWAIT	BIT(5)	/* fail with AGAIN rather than wait */
+#define HCV_IO_COUNTED	BIT(6)	/* a front's, seen by statistics */
 
 /**
  * struct hcv_io - one I/O

@@ -32,7 +32,7 @@ struct hcv_target {
 	uuid_t store;
 	u64 incarnation;
 	struct hcv_compat_bdev dev;
-	spinlock_t lock;
+	spinlock_t lock;	/* links, busy */
 	struct list_head links;	/* lock */
 	struct delayed_work work;
 	struct work_struct answer;

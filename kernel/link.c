@@ -546,7 +546,6 @@ void hcv_links_destroy(struct hcv_vol *vol)
 	mutex_unlock(&vol->mutex);
 }
 
-
 static void link_rw_end(struct bio *bio)
 {
 	struct completion *done = bio->bi_private;

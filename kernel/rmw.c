@@ -29,7 +29,6 @@ struct rmw_bounce {
 	struct bio_vec table[RMW_VECS];
 };
 
-
 static mempool_t rmw_bounces;
 static mempool_t rmw_pages;
 static struct kmem_cache *rmw_cache;

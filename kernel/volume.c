@@ -305,6 +305,7 @@ bool hcv_vol_drained(struct hcv_vol *vol)
 int hcv_vol_enter(struct hcv_vol *vol, const bool *stop, struct hcv_ioref **ref)
 {
 	for (;;) {
+		/* Pairs with hcv_vol_kick(). */
 		u32 seq = smp_load_acquire(&vol->kick_seq);
 
 		if (READ_ONCE(vol->failed) || (stop && READ_ONCE(*stop)))

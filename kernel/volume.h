@@ -186,7 +186,7 @@ struct hcv_vol {
 	u32 nr_links;
 
 	struct hcv_map map;
-	spinlock_t hot_lock;
+	spinlock_t hot_lock;	/* hots, nr_hots */
 	struct list_head hots;
 	u32 nr_hots;
 
@@ -383,17 +383,20 @@ bool hcv_sync_takes_pages(struct hcv_link *link, struct hcv_ext *ext);
 int hcv_sync_init(void);
 void hcv_sync_exit(void);
 
-/* stats.c */
+/* vstats.c */
 int hcv_vstats_create(struct hcv_vol *vol);
 void hcv_vstats_destroy(struct hcv_vol *vol);
 void hcv_vstats_account(struct hcv_vol *vol, const struct hcv_io *io, s64 now,
-		       blk_status_t status);
+			blk_status_t status);
+
+/** struct hcv_vstats_sum - counters of a volume, all processors' */
 struct hcv_vstats_sum {
 	u64 ios[HCV_IO_OPS];
 	u64 bytes[HCV_IO_OPS];
 	u64 errors;
 	u64 hist[3][HCV_HIST_BUCKETS];
 };
+
 void hcv_vstats_sum(struct hcv_vol *vol, struct hcv_vstats_sum *sum);
 
 /* Synchronous I/O on a link, process context: returns 0 or -errno. */

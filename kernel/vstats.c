@@ -23,7 +23,7 @@ void hcv_vstats_destroy(struct hcv_vol *vol)
 }
 
 void hcv_vstats_account(struct hcv_vol *vol, const struct hcv_io *io, s64 now,
-		       blk_status_t status)
+			blk_status_t status)
 {
 	u64 us = (u64)(now - (s64)io->start_ns) >> 10;
 	struct hcv_vstats *st;

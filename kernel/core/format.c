@@ -60,8 +60,8 @@ static_assert(HCV_EXTENT_PAGES * HCV_PAGE_RECORDS == HCV_EXTENT_RECORDS,
 /* The checksum is the second word of every structure but the superblock. */
 #define HCV_FMT_CRC_OFF		4U
 #define HCV_FMT_SB_CRC_OFF	8U
-#define HCV_FMT_MIB		(1ULL << 20)
-#define HCV_FMT_EXTENTS_MAX	(1U << 31)
+#define HCV_FMT_MIB		BIT_ULL(20)
+#define HCV_FMT_EXTENTS_MAX	BIT(31)
 
 static bool hcv_fmt_zero(const void *buf, size_t len)
 {

@@ -87,7 +87,7 @@ static void hcv_t_super(struct hcv_super *sb)
 	sb->handle_next = 5 * HCV_HANDLE_CHUNK;
 	sb->incarnation = 0x1122334455667788ULL;
 	sb->format_time = 1700000000;
-	strcpy(sb->label, "bay 3");
+	memcpy(sb->label, "bay 3", sizeof("bay 3"));
 	hcv_fmt_layout(HCV_T_DEV, &sb->lay);
 }
 
@@ -202,7 +202,7 @@ static void hcv_t_volpage(struct hcv_volpage *vp)
 	vp->replicas = 3;
 	vp->cur_gen = 5;
 	vp->nr_gens = 3;
-	strcpy(vp->name, "db01");
+	memcpy(vp->name, "db01", sizeof("db01"));
 }
 
 static void hcv_t_vol_make(u8 *buf)

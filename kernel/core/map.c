@@ -4,7 +4,7 @@
  */
 #include "map.h"
 
-#define HCV_MIBS_MAX	(1ULL << 32)
+#define HCV_MIBS_MAX	BIT_ULL(32)
 
 static void map_account(struct hcv_map *map, long bytes)
 {
@@ -727,6 +727,7 @@ static void map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
 		/* Zero before data goes, for readers and for races. */
 		if (map_older_knows(slot, i))
 			set_bit(i, bm->zero);
+		/* map_state() looks at data first. */
 		smp_mb__before_atomic();
 		clear_bit(i, bm->data);
 		if (!map_older_knows(slot, i))
@@ -924,6 +925,7 @@ void hcv_map_round_end(struct hcv_map *map, struct llist_node *leaves, bool ok)
 			WRITE_ONCE(leaf->flushing[i], 0);
 		}
 		clear_bit(0, &leaf->listed);
+		/* Pairs with hcv_map_mark(): bit first there, listed here. */
 		smp_mb__after_atomic();
 		if (!map_leaf_idle(leaf) && !test_and_set_bit(0, &leaf->listed))
 			llist_add(&leaf->unode, &map->unflushed);
@@ -1006,6 +1008,7 @@ static void map_record_bits(struct hcv_bm *bm, struct hcv_rec *out)
 		for (k = 0; k < 64 / BITS_PER_LONG; k++)
 			zero |= (u64)READ_ONCE(bm->zero[i / BITS_PER_LONG + k])
 				<< (k * (BITS_PER_LONG % 64));
+		/* Pairs with hcv_map_written(). */
 		smp_rmb();
 		for (k = 0; k < 64 / BITS_PER_LONG; k++)
 			data |= (u64)READ_ONCE(bm->data[i / BITS_PER_LONG + k])

@@ -35,7 +35,7 @@
 #endif
 
 #define HCV_LEAF_SHIFT		9
-#define HCV_LEAF_MIBS		(1U << HCV_LEAF_SHIFT)
+#define HCV_LEAF_MIBS		BIT(HCV_LEAF_SHIFT)
 #define HCV_LEAF_WORDS		(HCV_LEAF_MIBS / BITS_PER_LONG)
 #define HCV_BM_WORDS		(HCV_SLOT_BLOCKS / BITS_PER_LONG)
 #define HCV_MAX_COLUMNS		4
@@ -44,8 +44,8 @@ struct hcv_ext;
 struct hcv_hot;
 
 /* Flags of a slot, changed under map->lock. */
-#define HCV_SLOT_USED		(1U << 0)
-#define HCV_SLOT_FREEING	(1U << 1)	/* waits for its page and readers */
+#define HCV_SLOT_USED		BIT(0)
+#define HCV_SLOT_FREEING	BIT(1)	/* waits for its page and readers */
 
 /**
  * struct hcv_bm - block states of a slot that is not full
@@ -115,7 +115,7 @@ struct hcv_pagepos {
  * @slot: the records
  */
 struct hcv_ext {
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct list_head node;
 	struct list_head fnode;
 	struct llist_node dnode;
@@ -185,7 +185,7 @@ struct hcv_dir {
  * @bytes: memory of leaves, extents, bitmaps (atomic)
  */
 struct hcv_map {
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct hcv_dir __rcu *dir;
 	struct list_head exts;
 	struct list_head avail[HCV_MAX_COLUMNS];

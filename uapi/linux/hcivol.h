@@ -203,8 +203,7 @@ enum hcv_attr {
 	HCV_A_LINK		= 47,	/* nested */
 	HCV_A_OPENERS		= 48,	/* u32 */
 	HCV_A_READY		= 49,	/* u32: free data slots, all columns */
-	HCV_A_COL_READY		= 50,	/* array of u32: fully free extents
-					 * of each column */
+	HCV_A_COL_READY		= 50,	/* u32s: free extents of each column */
 	HCV_A_READ_IOS		= 51,	/* u64 counters from here */
 	HCV_A_WRITE_IOS		= 52,
 	HCV_A_FLUSH_IOS		= 53,
@@ -298,11 +297,11 @@ enum hcv_wait {
 
 enum hcv_event {
 	HCV_EVENT_NONE		= 0,
-	HCV_EVENT_LINK_FAILED	= 1,	/* VOL STORE EPOCH V INCARNATION TEXT:
-					 * wants VOL_CONFIRM */
+	/* VOL STORE EPOCH V INCARNATION ERRNO: wants VOL_CONFIRM */
+	HCV_EVENT_LINK_FAILED	= 1,
 	HCV_EVENT_NEED_EXTENT	= 2,	/* VOL EPOCH COLUMN */
-	HCV_EVENT_SYNC_DONE	= 3,	/* VOL STORE EPOCH INCARNATION: link is
-					 * JOINING, wants VOL_CONFIRM */
+	/* VOL STORE EPOCH INCARNATION: JOINING, wants VOL_CONFIRM */
+	HCV_EVENT_SYNC_DONE	= 3,
 	HCV_EVENT_VOL_STATE	= 4,	/* VOL VOL_STATE WAIT */
 	HCV_EVENT_LINK_STATE	= 5,	/* VOL STORE LINK_STATE */
 	HCV_EVENT_STORE_FAILED	= 6,	/* STORE TEXT */
