@@ -28,6 +28,7 @@ AGENT_SRC := \
 	agent/cmd_misc.c \
 	agent/cmd_node.c \
 	agent/cmd_store.c \
+	agent/core/elect.c \
 	agent/core/json.c \
 	agent/core/model.c \
 	agent/core/model_rows.c \
@@ -65,6 +66,7 @@ AGENT_SRC += $(filter-out %_test.c agent/meta_test%,$(sort $(wildcard agent/meta
 AGENT_SRC += agent/nvme_host.c agent/nvme_target.c
 
 AGENTCTL_SRC := \
+	agent/core/elect.c \
 	agent/core/json.c \
 	agent/core/model.c \
 	agent/core/record.c \

@@ -2,16 +2,23 @@
 /*
  * Placement: which stores the next extent of a volume goes to.
  *
- * Greedy, one replica after the other, with a lexicographic score.  Greedy is
- * enough: the hard rule only forbids two replicas in one group (disk, node or
- * rack), so any order of picks from different groups can be completed as long
- * as enough groups have room.
+ * One replica after the other, with a lexicographic score.  For the rule that
+ * forbids two replicas in one group (disk, node or rack) the first try is
+ * enough: any order of picks from different groups can be completed as long as
+ * enough groups have room.  The rule about elections depends on the whole row,
+ * so the next best picks are tried when a row breaks it.
  */
 #include "placement.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "elect.h"
+
+/* Rows looked at before giving up. */
+#define HCV_PLACE_TRIES 1000
 
 /* Lower is better; compared in this order. */
 enum hcv_place_by {
@@ -132,6 +139,13 @@ struct hcv_place_state {
 	struct hcv_place_row *row;
 	bool links_full;
 	bool local_due;		/* no replica on the owner's node yet */
+	/* stores as bits, as far as the volume uses them */
+	char id[HCV_REC_STORES][HCV_ID_LEN];
+	size_t nr_id;
+	struct hcv_elect sets;	/* of the rows so far */
+	bool elections;		/* the rule about them is to be kept */
+	unsigned int tries;
+	bool refused;		/* by that rule, at least once */
 };
 
 static bool hcv_place_local(const struct hcv_place_state *ps, size_t i)
@@ -197,26 +211,156 @@ static int hcv_place_compare(const struct hcv_place_score *a,
 	return 0;
 }
 
-/* The best store for the next replica, or nr. */
-static size_t hcv_place_pick(const struct hcv_place_state *ps)
+/*
+ * The order of two stores.  Equal ones: by UUID, so that the answer does not
+ * depend on the order of the list.
+ */
+static int hcv_place_order(const struct hcv_place_state *ps, size_t a,
+			   size_t b)
 {
-	struct hcv_place_score best = { { 0 } }, sc;
+	struct hcv_place_score sa = hcv_place_score(ps, a);
+	struct hcv_place_score sb = hcv_place_score(ps, b);
+	int cmp = hcv_place_compare(&sa, &sb);
+
+	return cmp ? cmp : strcmp(ps->store[a].uuid, ps->store[b].uuid);
+}
+
+/* The best store for the next replica that comes after @last, or nr. */
+static size_t hcv_place_pick(const struct hcv_place_state *ps, size_t last)
+{
 	size_t i, found = ps->nr;
-	int cmp;
 
 	for (i = 0; i < ps->nr; i++) {
 		if (!hcv_place_allowed(ps, i))
 			continue;
-		sc = hcv_place_score(ps, i);
-		/* equals by UUID: the list's order must not matter */
-		cmp = found == ps->nr ? -1 : hcv_place_compare(&sc, &best);
-		if (cmp > 0 || (!cmp && strcmp(ps->store[i].uuid,
-					       ps->store[found].uuid) > 0))
+		if (last != ps->nr && hcv_place_order(ps, i, last) <= 0)
 			continue;
-		best = sc;
-		found = i;
+		if (found == ps->nr || hcv_place_order(ps, i, found) < 0)
+			found = i;
 	}
 	return found;
+}
+
+/* The bit of a store, which is given one if need be; 0: too many. */
+static uint32_t hcv_place_bit(struct hcv_place_state *ps, const char *uuid)
+{
+	size_t i;
+
+	for (i = 0; i < ps->nr_id; i++)
+		if (!strcmp(ps->id[i], uuid))
+			return 1U << i;
+	if (ps->nr_id == HCV_REC_STORES)
+		return 0;
+	snprintf(ps->id[ps->nr_id], HCV_ID_LEN, "%s", uuid);
+	return 1U << ps->nr_id++;
+}
+
+static const struct hcv_place_store *
+hcv_place_find(const struct hcv_place_state *ps, const char *uuid)
+{
+	size_t i;
+
+	for (i = 0; i < ps->nr; i++)
+		if (!strcmp(ps->store[i].uuid, uuid))
+			return &ps->store[i];
+	return NULL;
+}
+
+/*
+ * With as many failure domains gone as the volume should stand, a copy of each
+ * extent can still be elected after an unclean stop.  Stores that are not
+ * known any more count for themselves.
+ */
+static bool hcv_place_survives(const struct hcv_place_state *ps)
+{
+	const struct hcv_place_store *st[HCV_REC_STORES];
+	uint32_t group[HCV_REC_STORES] = { 0 };
+	size_t i, k;
+
+	for (i = 0; i < ps->nr_id; i++) {
+		st[i] = hcv_place_find(ps, ps->id[i]);
+		for (k = 0; k < i; k++)
+			if (st[i] && st[k] &&
+			    hcv_place_same_group(st[i], st[k],
+						 ps->want->domain))
+				break;
+		group[k] |= 1U << i;
+	}
+	return hcv_elect_survives(&ps->sets, group, ps->nr_id,
+				  ps->want->replicas > 2 ? 2 : 1);
+}
+
+/* Whether the row that was put together leaves elections possible. */
+static bool hcv_place_electable(struct hcv_place_state *ps)
+{
+	size_t nr_id = ps->nr_id, nr = ps->sets.nr;
+	uint32_t set = 0;
+	unsigned int i;
+	bool ok;
+
+	if (!ps->elections)
+		return true;
+	for (i = 0; i < ps->row->nr; i++)
+		set |= hcv_place_bit(ps, ps->store[ps->row->store[i]].uuid);
+	/* Without memory: better no place than a wrong one. */
+	ok = !hcv_elect_add(&ps->sets, set) && hcv_place_survives(ps);
+	ps->nr_id = nr_id;
+	ps->sets.nr = nr;
+	ps->refused |= !ok;
+	return ok;
+}
+
+/*
+ * Rows so far.  One copy each leaves nothing to elect; and rows that break the
+ * rule already (of an older version) are no reason to stop the volume.
+ */
+static void hcv_place_sets(struct hcv_place_state *ps)
+{
+	const struct hcv_rows *rows = ps->want->rows;
+	bool known = true;
+	uint32_t set, bit;
+	unsigned int k;
+	size_t i;
+
+	if (ps->want->replicas < 2)
+		return;
+	for (i = 0; i < rows->nr && known; i++) {
+		set = 0;
+		for (k = 0; k < rows->row[i].nr; k++) {
+			bit = hcv_place_bit(ps, rows->row[i].store[k]);
+			known = known && bit;
+			set |= bit;
+		}
+		known = known && !hcv_elect_add(&ps->sets, set);
+	}
+	ps->elections = known && hcv_place_survives(ps);
+}
+
+/* Fill the row up from where it is; false: as it was. */
+static bool hcv_place_fill(struct hcv_place_state *ps)
+{
+	struct hcv_place_row *row = ps->row;
+	bool local_due = ps->local_due;
+	size_t found = ps->nr;
+
+	if (row->nr == ps->want->replicas)
+		return row->live && hcv_place_electable(ps);
+	while (ps->tries) {
+		found = hcv_place_pick(ps, found);
+		if (found == ps->nr)
+			break;
+		ps->tries--;
+		if (hcv_place_local(ps, found))
+			ps->local_due = false;
+		row->live |= (unsigned int)ps->store[found].live << row->nr;
+		row->store[row->nr++] = found;
+		if (hcv_place_fill(ps))
+			return true;
+		row->nr--;
+		row->live &= (1U << row->nr) - 1;
+		ps->local_due = local_due;
+	}
+	return false;
 }
 
 /* Groups with at least one store that passes; each counted at its first. */
@@ -267,6 +411,10 @@ static int hcv_place_fail(struct hcv_place_state *ps)
 			 need, need > 1 ? "s" : "", need > 1 ? "" : "s", need,
 			 what, need > 1 ? "s" : "", room, ready,
 			 room == 1 ? "has" : "have");
+	else if (ps->refused)
+		snprintf(why, HCV_ERR_SIZE,
+			 "the space that is left is on %ss whose copies could not be told apart after a crash: add a store to the %s with least free space",
+			 what, what);
 	else if (ps->links_full)
 		snprintf(why, HCV_ERR_SIZE,
 			 "the volume lies on %u stores, more are not possible, and these have too little free space",
@@ -284,7 +432,7 @@ int hcv_place(const struct hcv_place_store *store, size_t nr,
 	struct hcv_place_state ps = {
 		.store = store, .nr = nr, .want = want, .row = row,
 	};
-	size_t found;
+	int ret = 0;
 
 	memset(row, 0, sizeof(*row));
 	if (!want->replicas || want->replicas > HCV_ROW_STORES ||
@@ -293,16 +441,12 @@ int hcv_place(const struct hcv_place_store *store, size_t nr,
 	ps.local_due = *want->owner;
 	ps.links_full = hcv_place_links(store, nr, want->rows) +
 		want->replicas > HCV_REC_STORES;
-	while (row->nr < want->replicas) {
-		found = hcv_place_pick(&ps);
-		if (found == nr)
-			return hcv_place_fail(&ps);
-		if (hcv_place_local(&ps, found))
-			ps.local_due = false;
-		row->live |= (unsigned int)store[found].live << row->nr;
-		row->store[row->nr++] = found;
-	}
-	return row->live ? 0 : hcv_place_fail(&ps);
+	ps.tries = HCV_PLACE_TRIES;
+	hcv_place_sets(&ps);
+	if (!hcv_place_fill(&ps))
+		ret = hcv_place_fail(&ps);
+	free(ps.sets.set);
+	return ret;
 }
 
 void hcv_place_take(struct hcv_place_store *store,

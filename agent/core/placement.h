@@ -3,7 +3,12 @@
  * Placement: which stores the next extent of a volume goes to.  Pure.
  *
  * Hard rules: replicas never share a failure domain; only stores that are
- * ready, and with room; at most HCV_REC_STORES stores per volume.  Then, in
+ * ready, and with room; at most HCV_REC_STORES stores per volume; and with a
+ * failure domain missing (two with three replicas) exactly one copy of each
+ * extent can still be chosen (core/elect.h), or else the volume could never be
+ * attached again after a crash.  With two replicas this means that the stores
+ * of a volume form two sides; one volume may so be refused space that is free
+ * on one side only.  Then, in
  * this order: stores that are live; one replica on the owner's node while a
  * store there is below HCV_PLACE_FULL percent used (beyond it locality counts
  * no more); other nodes and racks than the replicas chosen already; columns of

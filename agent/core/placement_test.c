@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "placement.h"
+#include "record.h"
 
 #define STORES 12
 
@@ -377,9 +378,102 @@ static void placement_properties(struct kunit *test)
 		}
 		groups = place_count_groups(st, nr, want.domain);
 		KUNIT_ASSERT_TRUE_MSG(test,
-				      placed == 64 || groups < want.replicas,
+				      placed == 64 || groups < want.replicas ||
+				      strstr(out.why, "told apart"),
 				      "round %u: %s", round, out.why);
 	}
+}
+
+/* After an unclean stop, with @gone missing: is there a copy of everything? */
+static int placement_elect(const struct hcv_place_store *st, size_t nr,
+			   const struct hcv_rows *rows, const char *gone,
+			   char *err)
+{
+	const char *id[STORES], *there[STORES];
+	struct hcv_rec_ids all = { id, 0 }, left = { there, 0 };
+	struct hcv_record rec;
+	char node[HCV_ID_LEN];
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		id[all.nr++] = st[i].uuid;
+		if (strcmp(st[i].node, gone))
+			there[left.nr++] = st[i].uuid;
+	}
+	place_uuid(node, 'a', 99);
+	if (hcv_record_init(&rec, 1, all, err))
+		return -1;
+	rec.clean = false;
+	if (hcv_record_claim(&rec, node, false, false, err))
+		return -1;
+	return hcv_record_serve(&rec, node, left, (struct hcv_rec_ids) { 0 },
+				rows, err);
+}
+
+/*
+ * Wherever rows were put, an owner's crash together with the loss of a node
+ * leaves a volume that can be taken over.
+ */
+static void placement_leaves_elections(struct kunit *test)
+{
+	unsigned int round, nodes, per, i, stripe, placed = 0, refused = 0;
+	uint64_t seed = 20260102;
+
+	for (round = 0; round < 100; round++) {
+		struct hcv_place_store st[STORES];
+		char owner[HCV_ID_LEN] = "", gone[HCV_ID_LEN];
+		struct hcv_row row[64];
+		struct hcv_rows rows = { .row = row };
+		struct hcv_place_row out;
+		char err[HCV_ERR_SIZE] = "";
+		struct hcv_place_want want = {
+			.replicas = 2 + place_random(&seed, 2),
+			.domain = HCV_DOM_NODE, .owner = owner, .rows = &rows,
+		};
+
+		memset(st, 0, sizeof(st));
+		memset(row, 0, sizeof(row));
+		nodes = 3 + place_random(&seed, 3);
+		per = 1 + place_random(&seed, STORES / nodes);
+		for (i = 0; i < nodes * per; i++) {
+			place_uuid(st[i].uuid, 'b', i);
+			place_uuid(st[i].node, 'a', i % nodes);
+			st[i].total = 5 + place_random(&seed, 20);
+			st[i].ready = true;
+			st[i].live = true;
+		}
+		stripe = 1U << place_random(&seed, 3);
+		want.stripe = stripe;
+		while (rows.nr < 64) {
+			struct hcv_row *r = &row[rows.nr];
+
+			if (!place_random(&seed, 8))
+				place_uuid(owner, 'a',
+					   place_random(&seed, nodes));
+			want.column = rows.nr % stripe;
+			if (hcv_place(st, nodes * per, &want, &out))
+				break;
+			hcv_place_take(st, &out);
+			r->index = rows.nr;
+			r->column = want.column;
+			r->nr = out.nr;
+			r->full = (1U << out.nr) - 1;
+			for (i = 0; i < out.nr; i++)
+				strcpy(r->store[i], st[out.store[i]].uuid);
+			rows.next = ++rows.nr;
+		}
+		placed += rows.nr;
+		refused += rows.nr < 64 && strstr(out.why, "told apart");
+		for (i = 0; i <= nodes; i++) {
+			place_uuid(gone, 'a', i);
+			KUNIT_EXPECT_EQ_MSG(test,
+					    placement_elect(st, nodes * per,
+							    &rows, gone, err),
+					    0, "round %u: %s", round, err);
+		}
+	}
+	kunit_info(test, "%u rows, %u times nothing fitted", placed, refused);
+	KUNIT_EXPECT_GT(test, placed, 1000);
 }
 
 static struct kunit_case placement_test_cases[] = {
@@ -388,6 +482,7 @@ static struct kunit_case placement_test_cases[] = {
 	KUNIT_CASE(placement_limits_links),
 	KUNIT_CASE(placement_domain),
 	KUNIT_CASE(placement_properties),
+	KUNIT_CASE(placement_leaves_elections),
 	{}
 };
 

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elect.h"
+
 /* The largest that its JSON holds. */
 #define NUMBER_MAX (UINT64_MAX - 1)
 
@@ -235,81 +237,24 @@ int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
 	return commit(r, &new, err);
 }
 
-/* The distinct sets of in-sync stores that hold a row. */
-struct row_sets {
-	uint32_t *mask;
-	size_t nr;
-	size_t room;
-};
-
-static int add_set(struct row_sets *sets, uint32_t mask)
-{
-	uint32_t *grown;
-	size_t i;
-
-	for (i = sets->nr; i > 0; i--)
-		if (sets->mask[i - 1] == mask)
-			return 0;
-	if (sets->nr == sets->room) {
-		grown = realloc(sets->mask,
-				(sets->room * 2 + 16) * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		sets->mask = grown;
-		sets->room = sets->room * 2 + 16;
-	}
-	sets->mask[sets->nr++] = mask;
-	return 0;
-}
-
-/* A store for every set, and no two of one set: they may differ. */
-static bool elect(const struct row_sets *sets, uint32_t chosen,
-		  uint32_t allowed, uint32_t prefer, unsigned int *steps,
-		  uint32_t *result)
-{
-	uint32_t left, bit;
-	size_t i;
-
-	if (!*steps)
-		return false;
-	--*steps;
-	for (i = 0; i < sets->nr; i++)
-		if (__builtin_popcount(sets->mask[i] & chosen) > 1)
-			return false;
-	for (i = 0; i < sets->nr; i++)
-		if (!(sets->mask[i] & chosen))
-			break;
-	if (i == sets->nr) {
-		*result = chosen;
-		return true;
-	}
-	for (left = sets->mask[i] & allowed; left; left &= ~bit) {
-		bit = left & prefer ? left & prefer : left;
-		bit &= -bit;
-		if (elect(sets, chosen | bit, allowed, prefer, steps, result))
-			return true;
-	}
-	return false;
-}
-
 static int elect_by_rows(const struct hcv_record *r, uint32_t allowed,
 			 uint32_t prefer, const struct hcv_rows *rows,
 			 uint32_t *result, char *err)
 {
-	unsigned int steps = ELECT_STEPS;
-	struct row_sets sets = { 0 };
+	struct hcv_elect sets = { 0 };
 	uint32_t insync = insync_mask(r);
 	int ret = 0;
 	size_t i;
 
 	for (i = 0; rows && i < rows->nr && !ret; i++)
-		ret = add_set(&sets, row_mask(r, &rows->row[i]) & insync);
+		ret = hcv_elect_add(&sets, row_mask(r, &rows->row[i]) & insync);
 	/* Without rows: as if all stores had one in common. */
 	if (!sets.nr && !ret)
-		ret = add_set(&sets, insync);
+		ret = hcv_elect_add(&sets, insync);
 	if (ret) {
 		fail(err, ret, "out of memory");
-	} else if (!elect(&sets, 0, allowed, prefer, &steps, result)) {
+	} else if (!hcv_elect_run(&sets, allowed, prefer, ELECT_STEPS,
+				  result)) {
 		if (allowed == insync)
 			ret = fail(err, -EXDEV,
 				   "no choice of stores holds each extent exactly once");
@@ -317,7 +262,7 @@ static int elect_by_rows(const struct hcv_record *r, uint32_t allowed,
 			ret = fail(err, -EAGAIN,
 				   "the stores that answered hold no copy of all extents that is sure to be one");
 	}
-	free(sets.mask);
+	free(sets.set);
 	return ret;
 }
 
