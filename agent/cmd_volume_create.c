@@ -20,8 +20,8 @@
 #include <time.h>
 
 #include "core/json.h"
-#include "core/placement.h"
 #include "core/record.h"
+#include "core/vollayout.h"
 #include "core/volplan.h"
 #include "jout.h"
 #include "place.h"
@@ -135,7 +135,6 @@ static int create_rows(struct create *c)
 		.owner = hcv_agent_id(c->req->agent)->node, .rows = &c->rows,
 	};
 	struct hcv_place_row choice;
-	unsigned int k;
 	int ret;
 
 	if (need > HCV_VP_AHEAD)
@@ -143,11 +142,10 @@ static int create_rows(struct create *c)
 	c->rows.row = c->row;
 	for (n = 0; n < need; n++) {
 		for (col = 0; col < c->i.stripe; col++) {
-			struct hcv_row *row = &c->row[c->rows.nr];
-
 			want.column = col;
-			ret = hcv_place(c->place, c->s->nr_stores, &want,
-					&choice);
+			ret = hcv_vollayout_place(c->place, c->s->nr_stores,
+						  &want, &choice,
+						  &c->row[c->rows.nr]);
 			if (ret)
 				return hcv_error_set(&c->req->err,
 						     HCV_E_NOSPACE, c->object,
@@ -156,14 +154,7 @@ static int create_rows(struct create *c)
 						     choice.why :
 						     "it cannot be placed");
 			hcv_place_take(c->place, &choice);
-			row->index = c->rows.next++;
-			row->column = (uint8_t)col;
-			row->nr = (uint8_t)choice.nr;
-			row->full = (uint8_t)((1U << choice.nr) - 1);
-			for (k = 0; k < choice.nr; k++)
-				memcpy(row->store[k],
-				       c->place[choice.store[k]].uuid,
-				       HCV_ID_LEN);
+			c->rows.next++;
 			c->rows.nr++;
 		}
 	}
@@ -207,13 +198,31 @@ static char *create_name_value(const char *uuid)
 	return hcv_json_finish(&j);
 }
 
+#define CREATE_CMPS (4 + HCV_REC_STORES)
+
+/* The stores must still be what they were: one could be removed meanwhile. */
+static size_t create_compare_stores(const struct create *c,
+				    struct hcv_cmp *cmp, char (*key)[96])
+{
+	const struct hcv_snap_store *st;
+	size_t i;
+
+	for (i = 0; i < c->rec.nr; i++) {
+		st = hcv_snap_store(c->s, c->rec.st[i].store);
+		snprintf(key[i], sizeof(key[i]), "store/%s",
+			 c->rec.st[i].store);
+		cmp[i] = (struct hcv_cmp){ key[i], st->rev };
+	}
+	return c->rec.nr;
+}
+
 static enum hcv_meta_result create_txn(struct create *c)
 {
-	char key[4][96], *value[4];
+	char key[CREATE_CMPS][96], *value[4];
 	enum hcv_meta_result res = HCV_META_INVALID;
-	struct hcv_cmp cmp[4];
+	struct hcv_cmp cmp[CREATE_CMPS];
+	size_t i, nr_cmp = 4;
 	struct hcv_op op[4];
-	size_t i;
 
 	snprintf(key[0], sizeof(key[0]), "vol/%s", c->i.uuid);
 	snprintf(key[1], sizeof(key[1]), "volname/%s", c->i.name);
@@ -227,10 +236,11 @@ static enum hcv_meta_result create_txn(struct create *c)
 		cmp[i] = (struct hcv_cmp){ key[i], 0 };
 		op[i] = (struct hcv_op){ .key = key[i], .value = value[i] };
 	}
+	nr_cmp += create_compare_stores(c, cmp + 4, key + 4);
 	HCV_CRASH_POINT("volume-create");
 	if (value[0] && value[1] && value[2] && value[3])
-		res = hcv_meta_txn(hcv_agent_meta(c->req->agent), cmp, 4, op, 4,
-				   NULL, hcv_job_left(c->req->job));
+		res = hcv_meta_txn(hcv_agent_meta(c->req->agent), cmp, nr_cmp,
+				   op, 4, NULL, hcv_job_left(c->req->job));
 	HCV_CRASH_POINT("volume-create-done");
 	for (i = 0; i < 4; i++)
 		free(value[i]);
@@ -288,9 +298,9 @@ static int create_run(struct create *c)
 	if (res == HCV_META_UNKNOWN)
 		res = create_settle(c);
 	if (res == HCV_META_CONFLICT)
-		return hcv_error_set(&c->req->err, HCV_E_EXISTS, c->object,
+		return hcv_error_set(&c->req->err, HCV_E_BUSY, c->object,
 				     "agentctl volume list",
-				     "a volume of this name was created at the same time");
+				     "a volume of this name was created, or a store of it changed, at the same time; try again");
 	if (res != HCV_META_OK)
 		return hcv_error_meta(&c->req->err, res, c->object);
 	hcv_state_kick(c->req->agent);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/placement.h"
 #include "core/record.h"
+#include "core/vollayout.h"
 #include "owner.h"
 #include "place.h"
 
@@ -59,38 +59,35 @@ static enum hcv_owner_result place_none(struct hcv_owner_step *s,
 }
 
 static enum hcv_owner_result place_commit(struct hcv_owner_step *s,
-					  const struct hcv_place_store *st,
-					  const struct hcv_place_row *choice)
+					  const struct hcv_row *row,
+					  unsigned int live)
 {
 	struct hcv_record rec = s->w->v.rec;
 	enum hcv_meta_result res;
-	struct hcv_row row = {
-		.index = s->w->v.rows.next, .column = s->out->column,
-		.nr = choice->nr, .full = (1U << choice->nr) - 1,
-	};
 	bool changed = false;
 	size_t i;
 
-	for (i = 0; i < choice->nr; i++) {
-		const char *id = st[choice->store[i]].uuid;
-
-		memcpy(row.store[i], id, HCV_ID_LEN);
-		if (hcv_snap_rec_store(&rec, id))
+	for (i = 0; i < row->nr; i++) {
+		if (hcv_snap_rec_store(&rec, row->store[i]))
 			continue;
 		/* All that the volume has there is this row: empty, so equal. */
-		if (hcv_record_add(&rec, id, choice->live & (1U << i), s->err))
+		if (hcv_record_add(&rec, row->store[i], live & (1U << i),
+				   s->err))
 			return HCV_OWNER_FAILED;
 		changed = true;
 	}
 	HCV_CRASH_POINT("owner-place");
-	res = hcv_owner_view_add_row(s->w, &row, changed ? &rec : NULL,
+	res = hcv_owner_view_add_row(s->w, row, changed ? &rec : NULL,
 				     HCV_META_MS);
 	HCV_CRASH_POINT("owner-place-done");
-	if (res == HCV_META_OK || res == HCV_META_CONFLICT ||
-	    res == HCV_META_UNKNOWN)
+	if (res == HCV_META_OK || res == HCV_META_UNKNOWN)
 		return HCV_OWNER_REREAD;
-	snprintf(s->err, sizeof(s->err), "metadata store: %s",
-		 hcv_meta_last_error());
+	if (res == HCV_META_CONFLICT)	/* of a store: wants a new snapshot */
+		snprintf(s->err, sizeof(s->err),
+			 "the volume or a store was changed at the same time");
+	else
+		snprintf(s->err, sizeof(s->err), "metadata store: %s",
+			 hcv_meta_last_error());
 	return HCV_OWNER_FAILED;
 }
 
@@ -107,6 +104,7 @@ static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
 	enum hcv_owner_result res = HCV_OWNER_FAILED;
 	struct hcv_place_row choice = { 0 };
 	struct hcv_place_store *st;
+	struct hcv_row row;
 	size_t nr = s->w->snap->nr_stores;
 
 	if (hcv_place_collect(s->w->snap, &st)) {
@@ -114,11 +112,11 @@ static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
 		return HCV_OWNER_FAILED;
 	}
 	place_restrict(s, st, nr, degraded);
-	if (hcv_place(st, nr, &want, &choice))
+	if (hcv_vollayout_place(st, nr, &want, &choice, &row))
 		snprintf(why, HCV_ERR_SIZE, "%s", choice.why[0] ? choice.why :
 			 "the volume's definition is damaged");
 	else
-		res = place_commit(s, st, &choice);
+		res = place_commit(s, &row, choice.live);
 	free(st);
 	return res;
 }

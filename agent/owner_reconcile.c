@@ -148,7 +148,7 @@ static void run_done(struct hcv_job *job, struct owner_run *r)
 		hcv_owner_vols_unlock(false);
 		return;
 	}
-	hcv_volplan_done(&v->mem, &r->out);
+	hcv_volplan_done(&v->mem, &r->out, hcv_now_ms());
 	if (s->stopped)
 		v->stopped_epoch = r->k.epoch;
 	if (r->out.act == HCV_VP_STOP)

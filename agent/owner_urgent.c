@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "owner.h"
+#include "owner_vols.h"
 
 #define URGENT_POLL_MS	1000
 #define URGENT_RETRY_MS	100
@@ -65,6 +65,16 @@ static bool urgent_reread(struct hcv_owner_urgent *u)
 	return hcv_owner_view_read(&u->view, HCV_META_MS) == HCV_META_OK;
 }
 
+/* The volume's job is to know of it: a failed resync is not repeated at once. */
+static void urgent_note(const char *uuid, const struct hcv_vp_out *out)
+{
+	struct hcv_owner_vol *v = hcv_owner_vols_lock(uuid, true);
+
+	if (v)
+		hcv_volplan_done(&v->mem, out, hcv_now_ms());
+	hcv_owner_vols_unlock(false);
+}
+
 /* Return: false: something failed, look again soon */
 static bool urgent_steps(struct hcv_owner_urgent *u, const char *uuid)
 {
@@ -103,6 +113,8 @@ static bool urgent_steps(struct hcv_owner_urgent *u, const char *uuid)
 				s.err);
 			return false;
 		}
+		if (res == HCV_OWNER_DONE)
+			urgent_note(uuid, &out);
 		if (res == HCV_OWNER_REREAD && !urgent_reread(u))
 			return false;
 	}

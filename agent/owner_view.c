@@ -177,11 +177,11 @@ void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
  * follows: rows are only ever appended, so that covers all of them.
  */
 struct view_txn {
-	struct hcv_cmp cmp[3];
+	struct hcv_cmp cmp[3 + HCV_ROW_STORES];
 	size_t nr_cmp;
 	struct hcv_op op[2];
 	size_t nr_op;
-	char key[2][VIEW_KEY];
+	char key[2 + HCV_ROW_STORES][VIEW_KEY];
 	char rec_key[VIEW_KEY];
 };
 
@@ -211,6 +211,23 @@ static void txn_compare(struct view_txn *t, const struct hcv_owner_view *w,
 	t->cmp[t->nr_cmp++] = (struct hcv_cmp){
 		t->key[1], w->v.row_key[nr - 1].rev
 	};
+}
+
+/* Stores that get a row must still be what they were when it was placed. */
+static void txn_compare_stores(struct view_txn *t,
+			       const struct hcv_owner_view *w,
+			       const struct hcv_row *row)
+{
+	const struct hcv_snap_store *st;
+	size_t i;
+
+	for (i = 0; i < row->nr; i++) {
+		st = hcv_snap_store(w->snap, row->store[i]);
+		if (!st)
+			continue;
+		snprintf(t->key[2 + i], VIEW_KEY, "store/%s", row->store[i]);
+		t->cmp[t->nr_cmp++] = (struct hcv_cmp){ t->key[2 + i], st->rev };
+	}
 }
 
 static enum hcv_meta_result txn_run(struct view_txn *t,
@@ -298,6 +315,7 @@ enum hcv_meta_result hcv_owner_view_add_row(struct hcv_owner_view *w,
 	json = view_rows_encode(w, row, &chunk);
 	if (json && (rec_json || !rec)) {
 		txn_compare(&t, w, true);
+		txn_compare_stores(&t, w, row);
 		txn_rows_key(key, w->v.uuid, chunk);
 		t.op[t.nr_op++] = (struct hcv_op){ .key = key, .value = json };
 		if (rec)

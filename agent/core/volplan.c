@@ -208,6 +208,8 @@ static bool vp_remove(struct vp *p, const char *store, bool distrust)
 	if (!vp_do(p, HCV_VP_REMOVE, store))
 		return false;
 	p->out->distrust = distrust;
+	p->out->resync_failed = p->in->rec->st[vp_rec_index(p->in->rec, store)]
+					.state == HCV_RS_SYNCING;
 	return true;
 }
 
@@ -875,7 +877,7 @@ void hcv_volplan_failed(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
 			int64_t now_ms, const char *why)
 {
 	struct hcv_vp_retry *r;
-	int64_t delay;
+	int64_t delay, max;
 
 	r = (struct hcv_vp_retry *)vp_retry(mem, step->act, step->store);
 	if (!r) {
@@ -887,24 +889,42 @@ void hcv_volplan_failed(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
 		r->act = step->act;
 		snprintf(r->store, sizeof(r->store), "%s", step->store);
 	}
-	delay = r->fails < 6 ? (int64_t)HCV_VP_RETRY_MIN_MS << r->fails :
-			       HCV_VP_RETRY_MAX_MS;
-	if (delay > HCV_VP_RETRY_MAX_MS)
-		delay = HCV_VP_RETRY_MAX_MS;
+	max = step->act == HCV_VP_BEGIN_SYNC ? HCV_VP_RESYNC_MAX_MS :
+					       HCV_VP_RETRY_MAX_MS;
+	delay = r->fails < 10 ? (int64_t)HCV_VP_RETRY_MIN_MS << r->fails : max;
+	if (delay > max)
+		delay = max;
 	r->fails++;
 	r->until_ms = now_ms + delay;
 	snprintf(r->why, sizeof(r->why), "%s", why);
 }
 
-void hcv_volplan_done(struct hcv_vp_mem *mem, const struct hcv_vp_out *step)
+static void vp_forget(struct hcv_vp_mem *mem, enum hcv_vp_act act,
+		      const char *store)
 {
 	struct hcv_vp_retry *r;
 	size_t i;
 
-	r = (struct hcv_vp_retry *)vp_retry(mem, step->act, step->store);
+	r = (struct hcv_vp_retry *)vp_retry(mem, act, store);
 	if (!r)
 		return;
 	i = (size_t)(r - mem->retry);
 	memmove(r, r + 1, (mem->nr_retry - i - 1) * sizeof(*r));
 	mem->nr_retry--;
+}
+
+void hcv_volplan_done(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
+		      int64_t now_ms)
+{
+	struct hcv_vp_out resync = { .act = HCV_VP_BEGIN_SYNC };
+
+	if (step->act != HCV_VP_BEGIN_SYNC)
+		vp_forget(mem, step->act, step->store);
+	if (step->act == HCV_VP_JOIN)
+		vp_forget(mem, HCV_VP_BEGIN_SYNC, step->store);
+	if (step->act == HCV_VP_REMOVE && step->resync_failed) {
+		memcpy(resync.store, step->store, sizeof(resync.store));
+		hcv_volplan_failed(mem, &resync, now_ms,
+				   "the copy failed half-way");
+	}
 }

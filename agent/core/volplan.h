@@ -39,6 +39,7 @@
 #define HCV_VP_RETRIES		64
 #define HCV_VP_RETRY_MIN_MS	250
 #define HCV_VP_RETRY_MAX_MS	10000
+#define HCV_VP_RESYNC_MAX_MS	60000	/* between tries of a resync */
 #define HCV_VP_REASON		320
 
 /**
@@ -53,7 +54,8 @@
  * @HCV_VP_LINK_DEL: VOL_LINK_DEL @store; the old connection is useless now
  * @HCV_VP_EXTENT_ADD: VOL_EXTENT_ADD of @row_nr rows from @row on, @flags
  * @HCV_VP_START: VOL_START with @v, from @store unless it is empty
- * @HCV_VP_REMOVE: record: @store becomes stale, v + 1; stale(0) if @distrust
+ * @HCV_VP_REMOVE: record: @store becomes stale, v + 1; stale(0) if @distrust;
+ *	@resync_failed: it was syncing
  * @HCV_VP_BEGIN_SYNC: record: stale @store becomes syncing, v + 1
  * @HCV_VP_JOIN: record: syncing @store becomes in-sync, v + 1
  * @HCV_VP_CONFIRM: VOL_CONFIRM @store @incarnation @v, @state OUT or INSYNC
@@ -191,6 +193,7 @@ struct hcv_vp_out {
 	bool force;
 	bool clean;
 	bool distrust;
+	bool resync_failed;
 	bool set[HCV_REC_STORES];	/* by index in the record */
 	int64_t until_ms;
 	char reason[HCV_VP_REASON];
@@ -218,8 +221,14 @@ void hcv_volplan_time(struct hcv_vp_mem *mem, const struct hcv_vp_in *in);
  */
 void hcv_volplan_failed(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
 			int64_t now_ms, const char *why);
-/** hcv_volplan_done() - the step succeeded: forget its failures */
-void hcv_volplan_done(struct hcv_vp_mem *mem, const struct hcv_vp_out *step);
+/**
+ * hcv_volplan_done() - the step succeeded: forget its failures
+ *
+ * A resync counts as such when its store has joined.  When it failed, the next
+ * one waits, twice as long each time, at most a minute.
+ */
+void hcv_volplan_done(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
+		      int64_t now_ms);
 
 /**
  * hcv_volplan_need() - rows that a column of the volume can ever fill

@@ -1042,13 +1042,48 @@ static void volplan_retry_backs_off(struct kunit *test)
 		before = mem->retry[0].until_ms;
 	}
 	KUNIT_EXPECT_EQ(test, before, (int64_t)HCV_VP_RETRY_MAX_MS);
-	hcv_volplan_done(mem, &step);
+	hcv_volplan_done(mem, &step, 0);
 	KUNIT_EXPECT_EQ(test, mem->nr_retry, (size_t)0);
 	for (i = 0; i < 2 * HCV_VP_RETRIES; i++) {
 		snprintf(step.store, sizeof(step.store), "%d", i);
 		hcv_volplan_failed(mem, &step, 0, "refused");
 	}
 	KUNIT_EXPECT_EQ(test, mem->nr_retry, (size_t)HCV_VP_RETRIES);
+}
+
+/* A store whose resync fails is not tried again and again without a pause. */
+static void volplan_resync_backs_off(struct kunit *test)
+{
+	struct fix *f = kunit_kzalloc(test, sizeof(*f), 0);
+	struct hcv_vp_out out, begin = { .act = HCV_VP_BEGIN_SYNC, .store = SB };
+	struct hcv_vp_out join = { .act = HCV_VP_JOIN, .store = SB };
+	int64_t pause = 0;
+	int i;
+
+	for (i = 0; i < 12; i++) {
+		struct hcv_vp_mem mem = f->mem;
+
+		fix_init(f);
+		if (i)
+			f->mem = mem;
+		out_syncing(f);
+		hcv_volplan_next(&f->in, &out);
+		KUNIT_EXPECT_EQ(test, out.act, HCV_VP_REMOVE);
+		KUNIT_EXPECT_TRUE(test, out.resync_failed);
+		hcv_volplan_done(&f->mem, &out, NOW);
+		stale_back(f);
+		hcv_volplan_next(&f->in, &out);
+		KUNIT_EXPECT_EQ(test, out.act, HCV_VP_WAIT);
+		KUNIT_EXPECT_GE(test, out.until_ms - NOW, pause);
+		pause = out.until_ms - NOW;
+		f->in.now_ms = out.until_ms;
+		hcv_volplan_next(&f->in, &out);
+		KUNIT_EXPECT_EQ(test, out.act, HCV_VP_BEGIN_SYNC);
+		hcv_volplan_done(&f->mem, &begin, NOW);
+	}
+	KUNIT_EXPECT_EQ(test, pause, (int64_t)HCV_VP_RESYNC_MAX_MS);
+	hcv_volplan_done(&f->mem, &join, NOW);
+	KUNIT_EXPECT_EQ(test, f->mem.nr_retry, (size_t)0);
 }
 
 /* A new epoch forgets the timers of the old one. */
@@ -1085,6 +1120,7 @@ static struct kunit_case volplan_test_cases[] = {
 	KUNIT_CASE_PARAM(volplan_table, plan_gen_params),
 	KUNIT_CASE(volplan_never_empties_the_set),
 	KUNIT_CASE(volplan_retry_backs_off),
+	KUNIT_CASE(volplan_resync_backs_off),
 	KUNIT_CASE(volplan_timers),
 	KUNIT_CASE(volplan_need_rows),
 	{}

@@ -780,7 +780,7 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		out.store[0] ? sim_node_of(out.store) : -1, ok ? "ok" : "failed",
 		(unsigned long long)a->rec.epoch, (unsigned long long)a->rec.v);
 	if (ok) {
-		hcv_volplan_done(&a->mem, &out);
+		hcv_volplan_done(&a->mem, &out, s->now);
 		if (out.act == HCV_VP_DETACH)
 			n->wish_detach = n->wish_force = false;
 	} else {
