@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# HCV-TEST: guest
+# TIMEOUT: 600
+# TAGS: fast
+# DISK: 4G:serial=d0
+# DISK: 4G:serial=d1
+# A single node from cluster init to an empty store again: two replicas on two
+# disks, a file system, resize, detach and attach, by force as well; a failing
+# replica; what is refused.
+# shellcheck disable=SC2016 # conditions are evaluated by wait_for
+# shellcheck disable=SC2154 # RUN_OUT comes from ktap.sh
+
+. "$(dirname "$0")/node.sh"
+
+test_life() {
+	node
+	run_expect 0 "$ctl" volume create db1 1G
+	check_match "two disks" "2 replicas on different disks" "$RUN_OUT"
+	run_expect 4 "$ctl" volume create db1 1G
+	run_expect 4 "$ctl" volume detach db1
+	run_expect 0 "$ctl" volume attach db1
+	check_match "the device" "^/dev/hcivol[0-9]+" "$RUN_OUT"
+	check "by name" test -b "$(dev db1)"
+	check "by id" test -b "/dev/hcivol/by-id/$(vol db1 .uuid)"
+	run_expect 4 "$ctl" volume attach db1
+	check_match "says where" "attached on this node already" "$RUN_OUT"
+	run_expect 4 "$ctl" volume delete db1
+	check "mkfs" mkfs.ext4 -q "$(dev db1)"
+	mkdir "$TMP/mnt"
+	mount "$(dev db1)" "$TMP/mnt"
+	on_exit unmount
+	check "fio" fio --name=v --directory="$TMP/mnt" --size="$(scaled 48)"M \
+		--rw=randwrite --bs=4k-64k --verify=crc32c --do_verify=1 \
+		--end_fsync=1 --ioengine=libaio --iodepth=8 --direct=1
+	run_expect 4 "$ctl" volume detach db1
+	check_match "in use" "in use" "$RUN_OUT"
+	run_expect 0 "$ctl" volume resize db1 2G
+	check_eq "size" $((2 << 30)) "$(blockdev --getsize64 "$(dev db1)")"
+	check "resize2fs" resize2fs "$(dev db1)"
+	run_expect 4 "$ctl" volume resize db1 1G
+	run_expect 4 "$ctl" volume resize db1 1G --force
+	md5sum "$TMP/mnt"/v* > "$TMP/sums"
+	umount "$TMP/mnt"
+	run_expect 0 "$ctl" volume detach db1
+	check "no device" test ! -e "$(dev db1)"
+	run_expect 0 "$ctl" volume attach db1
+	mount "$(dev db1)" "$TMP/mnt"
+	check "content" md5sum -c --quiet "$TMP/sums"
+	umount "$TMP/mnt"
+	check_eq "all in-sync" 2 "$(insync db1)"
+	run_expect 0 "$ctl" volume rename db1 db2
+	wait_for '[ -b "$(dev db2)" ] && [ ! -e "$(dev db1)" ]' 20 "new link"
+	run_expect 0 "$ctl" volume detach db2
+	gone db2
+	run_expect 0 "$ctl" store remove a
+	run_expect 0 "$ctl" store remove b
+}
+
+test_force() {
+	node
+	run_expect 0 "$ctl" volume create db1 512M
+	run_expect 0 "$ctl" volume attach db1
+	dd if=/dev/urandom of="$TMP/data" bs=1M count=4 status=none
+	dd if="$TMP/data" of="$(dev db1)" bs=1M oflag=direct conv=fsync \
+		status=none
+	exec 7< "$(dev db1)"
+	run_expect 4 "$ctl" volume detach db1
+	local start
+	start=$(_ktap_now_ms)
+	run_expect 0 "$ctl" volume detach --force db1
+	check_le "time" $(($(_ktap_now_ms) - start)) 15000
+	check_eq "read afterwards" 0 \
+		"$(dd bs=4k count=1 iflag=direct status=none <&7 | wc -c)"
+	# its zombie does not stand in the way of a new one
+	run_expect 0 "$ctl" volume attach db1
+	exec 7<&-
+	check "content" cmp -n 4194304 "$TMP/data" "$(dev db1)"
+	wait_for '[ "$(insync db1)" = 2 ]' 60 "second replica"
+	run_expect 0 "$ctl" volume detach db1
+	gone db1
+}
+
+test_settings() {
+	node
+	run_expect 0 "$ctl" volume create db1 64M --replicas 1
+	run_expect 2 "$ctl" volume set db1 colour=red
+	check_match "lists the keys" "policy, policy_ms, queue, readonly" \
+		"$RUN_OUT"
+	run_expect 2 "$ctl" volume set db1 policy=maybe
+	run_expect 0 "$ctl" volume set db1 readonly=on
+	run_expect 0 "$ctl" volume set db1 queue=bio
+	run_expect 0 "$ctl" volume attach db1
+	check_eq "read-only" 1 "$(blockdev --getro "$(dev db1)")"
+	check_eq "front" bio "$(vol db1 .module.queue)"
+	run_expect 0 "$ctl" volume set db1 policy=error
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" volume set db1 readonly=off
+	run_expect 0 "$ctl" volume attach db1 --queue mq
+	check_eq "writable" 0 "$(blockdev --getro "$(dev db1)")"
+	check_eq "front" mq "$(vol db1 .module.queue)"
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 3 "$ctl" volume attach nothing
+	run_expect 1 "$ctl" volume create huge 100G --replicas 3
+	check_match "says why" "replica|store|space" "$RUN_OUT"
+	gone db1
+}
+
+test_two_attaches_at_once() {
+	local rc1=0 rc2=0 pid
+
+	node
+	run_expect 0 "$ctl" volume create db1 64M
+	"$ctl" volume attach db1 > "$TMP/out1" 2>&1 &
+	pid=$!
+	"$ctl" volume attach db1 > "$TMP/out2" 2>&1 || rc2=$?
+	wait "$pid" || rc1=$?
+	check_eq "one won ($(cat "$TMP/out1" "$TMP/out2"))" "0 4" \
+		"$(printf '%s\n' "$rc1" "$rc2" | sort | xargs)"
+	run_expect 0 "$ctl" volume detach db1
+	gone db1
+}
+
+# What fails is one of two replicas: writes go on once the record says so.
+test_replica_fails() {
+	local sectors start disk
+
+	need_module dm-mod
+	disk=$(disk_by_serial d1)
+	sectors=$(blockdev --getsz "$disk")
+	dmsetup create hcv-b --table "0 $sectors linear $disk 0"
+	on_exit dmsetup remove --retry hcv-b
+	dmsetup mknodes hcv-b
+	node /dev/mapper/hcv-b
+	run_expect 0 "$ctl" volume create db1 256M
+	run_expect 0 "$ctl" volume attach db1
+	dd if=/dev/urandom of="$TMP/data" bs=1M count=8 status=none
+	dd if="$TMP/data" of="$(dev db1)" bs=1M count=4 oflag=direct \
+		conv=fsync status=none
+	dmsetup suspend --noflush hcv-b
+	dmsetup load hcv-b --table "0 $sectors error"
+	dmsetup resume hcv-b
+	start=$(_ktap_now_ms)
+	check "write" dd if="$TMP/data" of="$(dev db1)" bs=1M skip=4 seek=4 \
+		oflag=direct conv=fsync status=none
+	note "8 MiB with a failing replica took $(($(_ktap_now_ms) - start)) ms"
+	check_le "gap" $(($(_ktap_now_ms) - start)) 10000
+	check_eq "in-sync" 1 "$(insync db1)"
+	check_eq "health" degraded "$(vol db1 .health)"
+	check "content" cmp "$TMP/data" <(head -c 8M "$(dev db1)")
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" volume attach db1
+	check "content" cmp "$TMP/data" <(head -c 8M "$(dev db1)")
+	run_expect 0 "$ctl" volume detach db1
+}
+
+ktap_main "$@"
