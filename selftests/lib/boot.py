@@ -47,7 +47,9 @@ def helper(name):
 
     guestd is static, since it runs before the guest has a root.
     """
-    source = {"guestd": LIB / "guest/guestd.c",
+    source = {"flushlog": LIB / "guest/flushlog.c",
+              "gapmeter": LIB / "guest/gapmeter.c",
+              "guestd": LIB / "guest/guestd.c",
               "hcv-nbd": LIB / "host/hcv-nbd.c"}[name]
     target = BUILD / "testbed" / name
     with file_lock(BUILD / "testbed/.lock"):
