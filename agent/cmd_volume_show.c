@@ -127,7 +127,8 @@ static void show_link_module(const struct hcv_k_link *l, struct json_object *o)
 	hcv_jo_u64(o, "errors", l->errors);
 	if (l->err)
 		hcv_jo_str(o, "error", strerror((int)l->err));
-	if (l->state != HCV_LINK_SYNCING && l->state != HCV_LINK_JOINING)
+	/* Of the copy that is under way or, of a replica in-sync, the last. */
+	if (!l->sync_total)
 		return;
 	hcv_jo_u64(o, "sync_total", l->sync_total);
 	hcv_jo_u64(o, "sync_done", l->sync_done);
