@@ -47,6 +47,7 @@ struct hcv_commit {
 	struct list_head running;
 	struct work_struct work;
 	bool fail;
+	bool last_failed;
 	u64 last_ns;
 	atomic_t pending;
 	struct completion done;
@@ -93,11 +94,12 @@ static void commit_endio(struct bio *bio)
 	struct hcv_link *link = cb->leg.link;
 
 	if (bio->bi_status) {
-		if (cb->leg.strong)
-			WRITE_ONCE(c->fail, true);
+		WRITE_ONCE(c->fail, true);
 		atomic64_inc(&link->errors);
-		hcv_link_fail(link, -blk_status_to_errno(bio->bi_status),
-			      cb->page ? "metadata write" : "flush");
+		/* The last replica stays: its disk's word is final. */
+		if (!hcv_link_fail(link, -blk_status_to_errno(bio->bi_status),
+				   cb->page ? "metadata write" : "flush"))
+			WRITE_ONCE(c->last_failed, true);
 	} else if (cb->page && cb->leg.strong) {
 		atomic_inc(&cb->page->ok);
 	}
@@ -114,6 +116,14 @@ static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
 	struct commit_bio *cb;
 	struct bio *bio;
 
+	if (state == HCV_LINK_FAILING || state == HCV_LINK_LOST) {
+		/*
+		 * Part of the in-sync set until its removal is confirmed: a
+		 * round without it must not forget what it may have missed.
+		 */
+		WRITE_ONCE(c->fail, true);
+		return NULL;
+	}
 	if (!hcv_link_writable(state))
 		return NULL;
 	bio = bio_alloc_bioset(NULL, page ? 1 : 0, opf, GFP_NOIO, &commit_bs);
@@ -253,6 +263,7 @@ static int commit_round(struct hcv_commit *c)
 	struct hcv_ext *ext;
 
 	WRITE_ONCE(c->fail, false);
+	WRITE_ONCE(c->last_failed, false);
 	c->nr = 0;
 	leaves = hcv_map_round_begin(&vol->map);
 	freed = hcv_map_freed(&vol->map);
@@ -271,8 +282,9 @@ static int commit_round(struct hcv_commit *c)
 		return -EIO;
 	}
 	c->last_ns = ktime_get_boottime_ns();
+	/* Without memory for that the slots are freed by a later round. */
 	if (freed)
-		return hcv_vol_drain(vol, freed);
+		hcv_vol_drain(vol, freed);
 	return 0;
 }
 
@@ -298,7 +310,7 @@ static int commit_until_done(struct hcv_commit *c)
 		 * The last replica's disk said no: that is the answer, now and
 		 * to every later FLUSH, since what was lost stays lost.
 		 */
-		if (!READ_ONCE(vol->nr_failing)) {
+		if (READ_ONCE(c->last_failed)) {
 			WRITE_ONCE(vol->flush_lost, true);
 			hcv_vol_err(vol, "the last replica failed a flush; no write can be made durable until the volume is attached anew\n");
 			return ret;
@@ -320,10 +332,14 @@ static void commit_finish(struct hcv_commit *c, int ret)
 	spin_unlock_irq(&c->lock);
 	list_for_each_entry_safe(io, tmp, &list, node) {
 		list_del(&io->node);
-		if (!ret && !hcv_vol_ack_ok(vol, ktime_get_boottime_ns()) &&
-		    hcv_io_hold_ack(io))
-			continue;
-		hcv_io_end(io, hcv_io_errno_status(ret));
+		if (!ret && !hcv_vol_ack_ok(vol, ktime_get_boottime_ns())) {
+			if (READ_ONCE(vol->impatient))
+				ret = -EAGAIN;
+			else if (hcv_io_hold_ack(io))
+				continue;
+		}
+		hcv_io_end(io, ret == -EAGAIN ? BLK_STS_IOERR :
+			   hcv_io_errno_status(ret));
 	}
 }
 

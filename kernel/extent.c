@@ -148,8 +148,9 @@ static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 	int ret;
 
 	if (row->column >= vol->stripe || !row->nr ||
-	    row->nr > HCV_MAX_REPLICAS || row->flags & ~HCV_EXT_F_ALL) {
-		NL_SET_ERR_MSG(extack, "a row with a column, a number of stores or a flag out of range");
+	    row->nr > HCV_MAX_REPLICAS || row->flags & ~HCV_EXT_F_ALL ||
+	    row->index >= HCV_EXTENT_INDEX_MAX) {
+		NL_SET_ERR_MSG(extack, "a row with an index, a column, a number of stores or a flag out of range");
 		return -EINVAL;
 	}
 	if (vol->state != HCV_VOL_NEW && !(row->flags & HCV_EXT_F_FRESH)) {
@@ -184,10 +185,11 @@ static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		    u32 nr, struct netlink_ext_ack *extack)
 {
-	int ret = 0;
+	int ret;
 	u32 i;
 
 	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
 	for (i = 0; i < nr && !ret; i++)
 		ret = extent_add(vol, &row[i], extack);
 	spin_lock_irq(&vol->lock);

@@ -74,6 +74,16 @@ void hcv_io_again(struct hcv_io *io)
 	spin_unlock_irqrestore(&vol->lock, flags);
 }
 
+void hcv_io_again_list(struct list_head *list)
+{
+	struct hcv_io *io, *tmp;
+
+	list_for_each_entry_safe(io, tmp, list, node) {
+		list_del(&io->node);
+		hcv_io_again(io);
+	}
+}
+
 void hcv_io_park(struct hcv_io *io, u8 wait)
 {
 	struct hcv_vol *vol = io->vol;

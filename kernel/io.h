@@ -13,6 +13,7 @@
 #include <linux/blkdev.h>
 #include <linux/list.h>
 #include <linux/percpu-refcount.h>
+#include <linux/workqueue.h>
 
 #include <linux/hcivol.h>
 #include <linux/hcivol_format.h>
@@ -80,7 +81,9 @@ enum hcv_io_op {
  * @wait: enum hcv_wait while it waits
  * @status: worst status of the legs
  * @strong_ok: strong legs that completed well
- * @tried: replicas tried by a read, as bits of the extent's replica list
+ * @tried: links that a read got a final no from (atomic bits)
+ * @back_seq: vol->back_seq when the legs were chosen
+ * @work: for what needs process context
  * @mib: megabyte of the volume
  * @blk: first block in it
  * @nblk: blocks touched
@@ -108,12 +111,14 @@ struct hcv_io {
 	u8 wait;
 	blk_status_t status;
 	atomic_t strong_ok;
-	u32 tried;
+	unsigned long tried;
 	u32 mib;
 	u16 blk;
 	u16 nblk;
 	atomic_t pending;
 	u32 kick_seq;
+	u32 back_seq;
+	struct work_struct work;
 	u64 start_ns;
 	u64 wait_ns;
 	struct list_head node;
@@ -166,6 +171,8 @@ void hcv_io_end(struct hcv_io *io, blk_status_t status);
 void hcv_io_park(struct hcv_io *io, u8 wait);
 /** hcv_io_again() - submit it again from a worker; any context */
 void hcv_io_again(struct hcv_io *io);
+/** hcv_io_again_list() - the same for all of a list */
+void hcv_io_again_list(struct list_head *list);
 /** hcv_io_release() - give up busy bits and reference, not the I/O */
 void hcv_io_release(struct hcv_io *io);
 /**

@@ -91,11 +91,11 @@ static u32 link_count_insync(struct hcv_vol *vol)
 	return n;
 }
 
-void hcv_link_fail(struct hcv_link *link, int err, const char *what)
+bool hcv_link_fail(struct hcv_link *link, int err, const char *what)
 {
 	struct hcv_vol *vol = link->vol;
+	bool failed = true, out = true;
 	unsigned long flags;
-	bool failed = true;
 
 	spin_lock_irqsave(&vol->lock, flags);
 	switch (link->state) {
@@ -103,6 +103,7 @@ void hcv_link_fail(struct hcv_link *link, int err, const char *what)
 		if (link->local && err != ESTALE &&
 		    link_count_insync(vol) == 1) {
 			failed = false;
+			out = false;
 			break;
 		}
 		fallthrough;
@@ -120,11 +121,12 @@ void hcv_link_fail(struct hcv_link *link, int err, const char *what)
 		failed = false;
 	}
 	spin_unlock_irqrestore(&vol->lock, flags);
-	if (!failed)
-		return;
-	pr_warn("hcivol %s/%pUb: %s failed: error %d\n", vol->name,
-		&link->store, what, err);
-	queue_work(hcv_wq, &link->fail_work);
+	if (failed) {
+		pr_warn("hcivol %s/%pUb: %s failed: error %d\n", vol->name,
+			&link->store, what, err);
+		queue_work(hcv_wq, &link->fail_work);
+	}
+	return out;
 }
 
 /* Whether every extent on @link has another in-sync replica. */
@@ -371,9 +373,13 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		 struct netlink_ext_ack *extack)
 {
 	struct hcv_link *link;
+	LIST_HEAD(again);
 	int ret;
 
 	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	if (ret)
+		goto out;
 	link = hcv_link_find(vol, store);
 	ret = link_check_add(vol, link, state, incarnation, extack);
 	if (ret == -EALREADY)
@@ -406,9 +412,18 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		goto out;
 	}
 	spin_lock_irq(&vol->lock);
+	if (link->state == HCV_LINK_LOST) {
+		/*
+		 * What completed without it must be written again before it is
+		 * acknowledged, what is in flight notices by itself.
+		 */
+		WRITE_ONCE(vol->back_seq, vol->back_seq + 1);
+		list_splice_tail_init(&vol->acks, &again);
+	}
 	link_set_state(link, state);
 	spin_unlock_irq(&vol->lock);
-	hcv_vol_kick(vol, HCV_WAIT_REPLICA);
+	hcv_io_again_list(&again);
+	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	if (state == HCV_LINK_SYNCING)
 		ret = hcv_sync_start(link);
 out:
@@ -420,9 +435,12 @@ int hcv_link_del(struct hcv_vol *vol, const uuid_t *store,
 		 struct netlink_ext_ack *extack)
 {
 	struct hcv_link *link;
-	int ret = 0;
+	int ret;
 
 	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	if (ret)
+		goto out;
 	link = hcv_link_find(vol, store);
 	if (!link || !link->bdev)
 		goto out;
@@ -465,8 +483,11 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 		   BIT(HCV_LINK_JOINING) : BIT(HCV_LINK_JOINING);
 	struct hcv_vol *vol = link->vol;
 
-	if (READ_ONCE(link->state) == state)
+	if (READ_ONCE(link->state) == state) {
+		if (v > vol->map.v)
+			hcv_map_bump(&vol->map, v);
 		return 0;
+	}
 	if (state != HCV_LINK_OUT && state != HCV_LINK_INSYNC) {
 		NL_SET_ERR_MSG(extack, "only OUT and INSYNC are confirmed");
 		return -EINVAL;

@@ -33,8 +33,6 @@ static mempool_t rmw_bounces;
 static mempool_t rmw_pages;
 static struct kmem_cache *rmw_cache;
 static struct workqueue_struct *rmw_wq;
-static LIST_HEAD(rmw_list);
-static DEFINE_SPINLOCK(rmw_lock);
 
 void hcv_rmw_free(struct hcv_io *io)
 {
@@ -89,8 +87,7 @@ again:
 			 ((sector_t)run.slot->rec << 11) + ((sector_t)blk << 3);
 	rcu_read_unlock();
 	if (!link)
-		return tried ? -EIO : -ENOLINK;
-	tried |= BIT(link->nr);
+		return tried && !READ_ONCE(vol->nr_failing) ? -EIO : -ENOLINK;
 	atomic64_inc(&link->ios[0]);
 	ret = hcv_link_rw(link, REQ_OP_READ | REQ_SYNC, sector, buf,
 			  HCV_BLOCK_SIZE);
@@ -99,6 +96,9 @@ again:
 	atomic64_inc(&link->errors);
 	if (ret != -ENODATA)
 		hcv_link_fail(link, -ret, "read");
+	/* In-sync still: that was its final word on this block. */
+	if (READ_ONCE(link->state) == HCV_LINK_INSYNC)
+		tried |= BIT(link->nr);
 	goto again;
 }
 
@@ -233,56 +233,28 @@ static void rmw_read(struct hcv_io *io)
 		hcv_io_end(io, hcv_io_errno_status(ret));
 }
 
-static struct hcv_io *rmw_next(void)
-{
-	struct hcv_io *io;
-
-	spin_lock_irq(&rmw_lock);
-	io = list_first_entry_or_null(&rmw_list, struct hcv_io, node);
-	if (io)
-		list_del(&io->node);
-	spin_unlock_irq(&rmw_lock);
-	return io;
-}
-
-/* Several run at once: an I/O that waits for its device holds up one only. */
-#define RMW_WORKERS	8
-
 static void rmw_fn(struct work_struct *work)
 {
-	struct hcv_io *io;
+	struct hcv_io *io = container_of(work, struct hcv_io, work);
 
-	while ((io = rmw_next())) {
-		if (io->op == HCV_IO_WRITE)
-			rmw_write(io);
-		else
-			rmw_read(io);
-	}
+	if (io->op == HCV_IO_WRITE)
+		rmw_write(io);
+	else
+		rmw_read(io);
 }
-
-static struct work_struct rmw_works[RMW_WORKERS];
 
 void hcv_rmw_submit(struct hcv_io *io)
 {
-	unsigned long flags;
-	int i;
-
 	/* Nothing below may answer EAGAIN any more: data may be half read. */
 	io->flags &= ~HCV_IO_NOWAIT;
-	spin_lock_irqsave(&rmw_lock, flags);
-	list_add_tail(&io->node, &rmw_list);
-	spin_unlock_irqrestore(&rmw_lock, flags);
-	for (i = 0; i < RMW_WORKERS; i++)
-		if (queue_work(rmw_wq, &rmw_works[i]))
-			break;
+	INIT_WORK(&io->work, rmw_fn);
+	queue_work(rmw_wq, &io->work);
 }
 
 int hcv_rmw_init(void)
 {
-	int ret, i;
+	int ret;
 
-	for (i = 0; i < RMW_WORKERS; i++)
-		INIT_WORK(&rmw_works[i], rmw_fn);
 	rmw_cache = KMEM_CACHE(rmw_bounce, 0);
 	if (!rmw_cache)
 		return -ENOMEM;

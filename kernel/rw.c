@@ -57,8 +57,7 @@ static void rw_zero(struct hcv_io *io, u32 off, u32 bytes)
 
 /* The first replica of @ext that may be read and was not tried. */
 static struct hcv_link *rw_source(struct hcv_io *io, struct hcv_ext *ext,
-				  struct hcv_leg *leg, sector_t *data,
-				  u32 *bit)
+				  struct hcv_leg *leg, sector_t *data)
 {
 	struct hcv_vol *vol = io->vol;
 	struct hcv_reps *reps;
@@ -76,7 +75,6 @@ static struct hcv_link *rw_source(struct hcv_io *io, struct hcv_ext *ext,
 			continue;
 		}
 		*data = reps->rep[i].data;
-		*bit = BIT(link->nr);
 		return link;
 	}
 	return NULL;
@@ -85,7 +83,7 @@ static struct hcv_link *rw_source(struct hcv_io *io, struct hcv_ext *ext,
 /* No replica is left to read from: an error, or a wait for one. */
 static void rw_no_source(struct hcv_io *io)
 {
-	if (io->tried)
+	if (io->tried && !READ_ONCE(io->vol->nr_failing))
 		hcv_io_end(io, BLK_STS_IOERR);
 	else
 		hcv_io_park(io, HCV_WAIT_REPLICA);
@@ -99,20 +97,25 @@ static void rw_leg_error(struct hcv_leg *leg, const char *what)
 	hcv_link_fail(link, -blk_status_to_errno(leg->bio.bi_status), what);
 }
 
+/* A replica that stays in-sync has given its final word on this block. */
+static void rw_read_error(struct hcv_leg *leg)
+{
+	if (leg->bio.bi_status == BLK_STS_MEDIUM)
+		atomic64_inc(&leg->link->errors);
+	else
+		rw_leg_error(leg, "read");
+	if (READ_ONCE(leg->link->state) == HCV_LINK_INSYNC)
+		set_bit(leg->link->nr, &leg->io->tried);
+}
+
 static void rw_read_end(struct bio *bio)
 {
 	struct hcv_leg *leg = container_of(bio, struct hcv_leg, bio);
 	struct hcv_io *io = leg->io;
 	blk_status_t status = bio->bi_status;
 
-	if (unlikely(status)) {
-		/* A block that cannot be read says nothing of the others. */
-		if (status == BLK_STS_MEDIUM)
-			atomic64_inc(&leg->link->errors);
-		else
-			rw_leg_error(leg, "read");
-		io->tried |= BIT(leg->link->nr);
-	}
+	if (unlikely(status))
+		rw_read_error(leg);
 	bio_uninit(bio);
 	percpu_ref_put(leg->ref);
 	if (unlikely(status))
@@ -134,9 +137,8 @@ static void rw_read_whole(struct hcv_io *io, struct hcv_slot *slot)
 	struct hcv_leg *leg = &io->leg[0];
 	struct hcv_link *link;
 	sector_t data;
-	u32 bit;
 
-	link = rw_source(io, hcv_map_slot_ext(slot), leg, &data, &bit);
+	link = rw_source(io, hcv_map_slot_ext(slot), leg, &data);
 	rcu_read_unlock();
 	if (unlikely(!link)) {
 		rw_no_source(io);
@@ -171,10 +173,7 @@ static void rw_part_end(struct bio *bio)
 	struct hcv_io *io = leg->io;
 
 	if (bio->bi_status) {
-		if (bio->bi_status == BLK_STS_MEDIUM)
-			atomic64_inc(&leg->link->errors);
-		else
-			rw_leg_error(leg, "read");
+		rw_read_error(leg);
 		WRITE_ONCE(io->status, bio->bi_status);
 	}
 	percpu_ref_put(leg->ref);
@@ -183,24 +182,22 @@ static void rw_part_end(struct bio *bio)
 }
 
 static int rw_read_part(struct hcv_io *io, u32 off, u32 bytes,
-			struct hcv_run *run, u32 *tried)
+			struct hcv_run *run)
 {
 	struct hcv_link *link;
 	struct hcv_leg *leg;
 	struct bio *bio;
 	sector_t data;
-	u32 bit;
 
 	bio = bio_alloc_bioset(NULL, 0, REQ_OP_READ, GFP_NOIO, &rw_bs);
 	leg = container_of(bio, struct hcv_leg, bio);
 	rcu_read_lock();
-	link = rw_source(io, hcv_map_slot_ext(run->slot), leg, &data, &bit);
+	link = rw_source(io, hcv_map_slot_ext(run->slot), leg, &data);
 	rcu_read_unlock();
 	if (!link) {
 		bio_put(bio);
 		return -EIO;
 	}
-	*tried |= bit;
 	leg->io = io;
 	leg->link = link;
 	bio_set_dev(bio, link->bdev);
@@ -224,7 +221,7 @@ static int rw_read_part(struct hcv_io *io, u32 off, u32 bytes,
 static void rw_read_mixed(struct hcv_io *io, struct hcv_leaf *leaf)
 {
 	struct hcv_mibent *ent = &leaf->ent[io->mib % HCV_LEAF_MIBS];
-	u32 done = 0, tried = 0;
+	u32 done = 0;
 	struct hcv_run run;
 
 	io->status = BLK_STS_OK;
@@ -238,7 +235,7 @@ static void rw_read_mixed(struct hcv_io *io, struct hcv_leaf *leaf)
 		if (!run.slot) {
 			rw_zero(io, off, run.nr << HCV_BLOCK_SHIFT);
 		} else if (rw_read_part(io, off, run.nr << HCV_BLOCK_SHIFT,
-					&run, &tried)) {
+					&run)) {
 			WRITE_ONCE(io->status, BLK_STS_IOERR);
 			break;
 		}
@@ -248,9 +245,6 @@ static void rw_read_mixed(struct hcv_io *io, struct hcv_leaf *leaf)
 		rw_no_source(io);
 		return;
 	}
-	/* A source that failed is failed by now, or not to be asked again. */
-	if (READ_ONCE(io->status))
-		io->tried |= tried;
 	rw_part_done(io);
 }
 
@@ -332,6 +326,11 @@ static void rw_write_done(struct hcv_io *io)
 			hcv_io_park(io, HCV_WAIT_REPLICA);
 		return;
 	}
+	/* Not acknowledged yet: the replica that is back must have it too. */
+	if (unlikely(io->back_seq != READ_ONCE(vol->back_seq))) {
+		hcv_io_again(io);
+		return;
+	}
 	hcv_map_mark(&vol->map, io->leaf, io->mib);
 	hcv_map_written(&vol->map, io->slot, io->blk, io->nblk);
 	rw_write_acked(io);
@@ -396,10 +395,13 @@ static u32 rw_write_legs(struct hcv_io *io)
 
 void hcv_rw_submit_write(struct hcv_io *io)
 {
+	struct hcv_vol *vol = io->vol;
 	u32 i, n;
 
 	io->status = BLK_STS_OK;
 	atomic_set(&io->strong_ok, 0);
+	/* Before the link states are looked at; pairs with hcv_link_add(). */
+	io->back_seq = smp_load_acquire(&vol->back_seq);
 	n = rw_write_legs(io);
 	if (unlikely(!n)) {
 		hcv_io_park(io, HCV_WAIT_REPLICA);

@@ -67,6 +67,8 @@ static void vol_free_fn(struct work_struct *work)
 {
 	struct hcv_vol *vol = container_of(work, struct hcv_vol, free_work);
 
+	/* A late command may have kicked; nobody can any more. */
+	cancel_work_sync(&vol->kick_work);
 	vol_free(&vol->kref);
 }
 
@@ -76,6 +78,15 @@ static void vol_release(struct kref *kref)
 
 	INIT_WORK(&vol->free_work, vol_free_fn);
 	queue_work(hcv_wq, &vol->free_work);
+}
+
+int hcv_vol_alive(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+{
+	lockdep_assert_held(&vol->mutex);
+	if (!vol->dying && !READ_ONCE(vol->failed))
+		return 0;
+	NL_SET_ERR_MSG(extack, "the volume is fenced or being detached");
+	return -ENODEV;
 }
 
 void hcv_vol_put(struct hcv_vol *vol)
@@ -211,9 +222,8 @@ void hcv_vol_want_extent(struct hcv_vol *vol, u32 column)
 
 /* --- periods ------------------------------------------------------------ */
 
-static void ioref_fn(struct work_struct *work)
+static void ioref_end(struct hcv_ioref *ref)
 {
-	struct hcv_ioref *ref = container_of(work, struct hcv_ioref, work);
 	struct hcv_vol *vol = ref->vol;
 
 	if (ref->freed) {
@@ -226,6 +236,31 @@ static void ioref_fn(struct work_struct *work)
 	wake_up_all(&vol->wait);
 	percpu_ref_exit(&ref->ref);
 	kfree_rcu(ref, rcu);
+	hcv_vol_put(vol);
+}
+
+/*
+ * A period is over when its count is zero and all before it are over: an I/O
+ * of an older one may still read a slot that was freed in a younger one.
+ */
+static void ioref_fn(struct work_struct *work)
+{
+	struct hcv_ioref *ref = container_of(work, struct hcv_ioref, work);
+	struct hcv_vol *vol = ref->vol;
+	struct hcv_ioref *tmp;
+	LIST_HEAD(over);
+
+	kref_get(&vol->kref);
+	spin_lock_irq(&vol->lock);
+	ref->ended = true;
+	list_for_each_entry_safe(ref, tmp, &vol->draining, node) {
+		if (!ref->ended)
+			break;
+		list_move_tail(&ref->node, &over);
+	}
+	spin_unlock_irq(&vol->lock);
+	list_for_each_entry_safe(ref, tmp, &over, node)
+		ioref_end(ref);
 	hcv_vol_put(vol);
 }
 
@@ -270,7 +305,12 @@ static struct hcv_ioref *vol_swap_ref(struct hcv_vol *vol,
 /* Let a period end; the reference must not be in use by newcomers. */
 static void vol_kill_ref(struct hcv_ioref *ref)
 {
-	atomic_inc(&ref->vol->nr_draining);
+	struct hcv_vol *vol = ref->vol;
+
+	atomic_inc(&vol->nr_draining);
+	spin_lock_irq(&vol->lock);
+	list_add_tail(&ref->node, &vol->draining);
+	spin_unlock_irq(&vol->lock);
 	percpu_ref_kill(&ref->ref);
 }
 
@@ -470,6 +510,7 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	INIT_LIST_HEAD(&vol->acks);
 	INIT_LIST_HEAD(&vol->again);
 	INIT_LIST_HEAD(&vol->hots);
+	INIT_LIST_HEAD(&vol->draining);
 	INIT_WORK(&vol->kick_work, vol_kick_fn);
 	INIT_WORK(&vol->zombie_work, vol_zombie_fn);
 	INIT_DELAYED_WORK(&vol->tick, vol_tick_fn);
@@ -564,6 +605,9 @@ int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	int ret;
 
 	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	if (ret)
+		goto out;
 	ret = -ESTALE;
 	if (epoch != vol->epoch || v < vol->map.v) {
 		NL_SET_ERR_MSG(extack, "the epoch or version is not the present one");
@@ -581,16 +625,20 @@ int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	vol_set_state(vol, HCV_VOL_LOADING);
 	ret = hcv_load(vol, store, extack);
 	if (ret)
-		goto err_state;
+		goto err_fence;
 	ret = hcv_load_write_volpage(vol);
 	if (ret) {
 		NL_SET_ERR_MSG(extack, "the volume page could not be written to an in-sync replica");
-		goto err_state;
+		goto err_fence;
 	}
 	hcv_lease_tick(vol);
+	/* A forced stop may have come meanwhile. */
+	ret = hcv_vol_alive(vol, extack);
+	if (ret)
+		goto out;
 	ret = vol_run(vol);
 	if (ret)
-		goto err_state;
+		goto err_fence;
 	vol_set_state(vol, HCV_VOL_ACTIVE);
 	queue_delayed_work(hcv_wq, &vol->tick, msecs_to_jiffies(VOL_TICK_MS));
 	ret = hcv_front_add(vol);
@@ -604,10 +652,9 @@ int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 
 err_halt:
 	cancel_delayed_work_sync(&vol->tick);
+err_fence:
+	/* The map may be half loaded: it must be made anew. */
 	hcv_vol_fence(vol);
-	goto out;
-err_state:
-	vol_set_state(vol, HCV_VOL_NEW);
 out:
 	mutex_unlock(&vol->mutex);
 	return ret;
@@ -637,6 +684,9 @@ void hcv_vol_fence(struct hcv_vol *vol)
 /* Take everything down; no new I/O comes. */
 static void vol_teardown(struct hcv_vol *vol)
 {
+	mutex_lock(&vol->mutex);
+	vol->dying = true;
+	mutex_unlock(&vol->mutex);
 	hcv_front_del(vol);
 	cancel_delayed_work_sync(&vol->tick);
 	/* The disk is gone: what runs are our own, all of them bounded. */
@@ -723,10 +773,11 @@ int hcv_vol_stop(struct hcv_vol *vol, bool force, struct netlink_ext_ack *extack
 int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 {
 	struct completion *drained;
-	int ret = 0;
+	int ret;
 
 	mutex_lock(&vol->mutex);
-	if (vol->state == HCV_VOL_SUSPENDED)
+	ret = hcv_vol_alive(vol, extack);
+	if (ret || vol->state == HCV_VOL_SUSPENDED)
 		goto out;
 	ret = -EINVAL;
 	if (vol->state != HCV_VOL_ACTIVE) {
@@ -754,10 +805,11 @@ out:
 
 int hcv_vol_resume(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 {
-	int ret = 0;
+	int ret;
 
 	mutex_lock(&vol->mutex);
-	if (vol->state == HCV_VOL_ACTIVE)
+	ret = hcv_vol_alive(vol, extack);
+	if (ret || vol->state == HCV_VOL_ACTIVE)
 		goto out;
 	ret = -EINVAL;
 	if (vol->state != HCV_VOL_SUSPENDED) {
@@ -775,10 +827,11 @@ out:
 int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
 		   struct netlink_ext_ack *extack)
 {
-	int ret = 0;
+	int ret;
 
 	mutex_lock(&vol->mutex);
-	if (bytes == vol->size_bytes)
+	ret = hcv_vol_alive(vol, extack);
+	if (ret || bytes == vol->size_bytes)
 		goto out;
 	if (bytes < vol->size_bytes) {
 		NL_SET_ERR_MSG(extack, "an attached volume cannot shrink");

@@ -38,6 +38,8 @@ struct hcv_target;
  * @rcu: for freeing
  * @vol: the volume
  * @work: runs when the count is zero
+ * @node: on vol->draining, once killed
+ * @ended: the count is zero
  * @freed: slots that may be taken again then
  * @drained: someone waits for it
  */
@@ -46,6 +48,8 @@ struct hcv_ioref {
 	struct rcu_head rcu;
 	struct hcv_vol *vol;
 	struct work_struct work;
+	struct list_head node;
+	bool ended;
 	struct hcv_slot *freed;
 	struct completion *drained;
 };
@@ -165,16 +169,19 @@ struct hcv_vol {
 	u8 state;		/* enum hcv_vol_state, under lock */
 	bool running;		/* I/O may start; under lock */
 	bool failed;		/* all I/O fails: fenced, zombie */
+	bool dying;		/* being taken down; under mutex */
 	bool flush_lost;	/* the last replica failed a flush: no more */
 	bool impatient;		/* a stop does not wait for confirmations */
 	bool told_suspended;
 	u32 kick_seq;
+	u32 back_seq;		/* grows when a lost link is back */
 	atomic_t nr_draining;
 	u32 nr_failing;		/* links FAILING or LOST; under lock */
 	u32 want_extent;	/* columns for which the agent was asked */
 	u32 no_space;		/* columns for which it said no */
 	s64 lease_end_ns;
 	struct hcv_ioref __rcu *ref;
+	struct list_head draining;	/* ended periods, oldest first */
 	struct list_head held;	/* parked, by time */
 	struct list_head acks;	/* finished, not acknowledged */
 	struct list_head again;	/* to be submitted again */
@@ -219,6 +226,8 @@ struct hcv_vol *hcv_vol_create(const struct hcv_vol_config *cfg,
 /** hcv_vol_get() - find by UUID and take a reference, or NULL */
 struct hcv_vol *hcv_vol_get(const uuid_t *uuid);
 void hcv_vol_put(struct hcv_vol *vol);
+/** hcv_vol_alive() - 0, or -ENODEV when it is being taken down; vol->mutex */
+int hcv_vol_alive(struct hcv_vol *vol, struct netlink_ext_ack *extack);
 /** hcv_vol_nth() - the @n-th volume with a reference, or NULL; for dumps */
 struct hcv_vol *hcv_vol_nth(u32 n);
 int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
@@ -283,8 +292,12 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 int hcv_link_del(struct hcv_vol *vol, const uuid_t *store,
 		 struct netlink_ext_ack *extack);
 struct hcv_link *hcv_link_find(struct hcv_vol *vol, const uuid_t *store);
-/** hcv_link_fail() - a link gave an error; any context; once only counts */
-void hcv_link_fail(struct hcv_link *link, int err, const char *what);
+/**
+ * hcv_link_fail() - a link gave an error; any context
+ *
+ * Return: false: it is the last replica, on this node, and stays in-sync.
+ */
+bool hcv_link_fail(struct hcv_link *link, int err, const char *what);
 int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
 		     u64 incarnation, u32 state,
 		     struct netlink_ext_ack *extack);

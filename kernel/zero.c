@@ -164,52 +164,26 @@ static void zero_end(struct hcv_io *io, int err)
 	hcv_io_end(io, hcv_io_errno_status(err));
 }
 
-#define ZERO_WORKERS	4
-
-static LIST_HEAD(zero_list);
-static DEFINE_SPINLOCK(zero_lock);
-static struct work_struct zero_works[ZERO_WORKERS];
-
 static void zero_fn(struct work_struct *work)
 {
-	struct hcv_io *io;
+	struct hcv_io *io = container_of(work, struct hcv_io, work);
 
-	for (;;) {
-		spin_lock_irq(&zero_lock);
-		io = list_first_entry_or_null(&zero_list, struct hcv_io, node);
-		if (io)
-			list_del(&io->node);
-		spin_unlock_irq(&zero_lock);
-		if (!io)
-			return;
-		zero_end(io, zero_run(io));
-	}
+	zero_end(io, zero_run(io));
 }
 
 void hcv_zero_submit(struct hcv_io *io)
 {
-	unsigned long flags;
-	int i;
-
 	if (io->flags & HCV_IO_NOWAIT) {
 		hcv_io_end(io, BLK_STS_AGAIN);
 		return;
 	}
 	hcv_io_release(io);
-	spin_lock_irqsave(&zero_lock, flags);
-	list_add_tail(&io->node, &zero_list);
-	spin_unlock_irqrestore(&zero_lock, flags);
-	for (i = 0; i < ZERO_WORKERS; i++)
-		if (queue_work(zero_wq, &zero_works[i]))
-			break;
+	INIT_WORK(&io->work, zero_fn);
+	queue_work(zero_wq, &io->work);
 }
 
 int hcv_zero_init(void)
 {
-	int i;
-
-	for (i = 0; i < ZERO_WORKERS; i++)
-		INIT_WORK(&zero_works[i], zero_fn);
 	zero_wq = alloc_workqueue("hcivol-zero", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return zero_wq ? 0 : -ENOMEM;
 }

@@ -217,6 +217,8 @@ int hcv_map_ext_add(struct hcv_map *map, struct hcv_ext *ext)
 	unsigned long flags;
 	int ret;
 
+	if (ext->index >= HCV_EXTENT_INDEX_MAX)
+		return -ERANGE;
 	if (ext->index >= READ_ONCE(map->nr_index)) {
 		ret = map_index_grow(map, ext->index);
 		if (ret)
@@ -421,7 +423,7 @@ static int map_load_rec(struct hcv_map *map, struct hcv_ext *ext, u32 rec,
 	struct hcv_mibent *ent;
 	int ret;
 
-	if (map_gen_pos(map, r->gen) == map->nr_gens)
+	if (map_gen_pos(map, r->gen) == map->nr_gens || slot->flags)
 		return -EUCLEAN;
 	rcu_read_lock();
 	ret = hcv_map_leaf(map, r->mib) ? 0 : -ENOENT;

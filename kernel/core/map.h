@@ -39,6 +39,8 @@
 #define HCV_LEAF_WORDS		(HCV_LEAF_MIBS / BITS_PER_LONG)
 #define HCV_BM_WORDS		(HCV_SLOT_BLOCKS / BITS_PER_LONG)
 #define HCV_MAX_COLUMNS		4
+/* Indexes are never reused: this many extents may come and go. */
+#define HCV_EXTENT_INDEX_MAX	BIT(24)
 
 struct hcv_ext;
 struct hcv_hot;
