@@ -20,10 +20,11 @@
 #include <time.h>
 
 #include "core/json.h"
+#include "core/placement.h"
 #include "core/record.h"
-#include "core/vollayout.h"
 #include "core/volplan.h"
 #include "jout.h"
+#include "owner.h"
 #include "place.h"
 
 #define CREATE_SIZE_MAX		(1ULL << 50)
@@ -143,9 +144,8 @@ static int create_rows(struct create *c)
 	for (n = 0; n < need; n++) {
 		for (col = 0; col < c->i.stripe; col++) {
 			want.column = col;
-			ret = hcv_vollayout_place(c->place, c->s->nr_stores,
-						  &want, &choice,
-						  &c->row[c->rows.nr]);
+			ret = hcv_place(c->place, c->s->nr_stores, &want,
+					&choice);
 			if (ret)
 				return hcv_error_set(&c->req->err,
 						     HCV_E_NOSPACE, c->object,
@@ -153,6 +153,8 @@ static int create_rows(struct create *c)
 						     "%s", ret == -ENOSPC ?
 						     choice.why :
 						     "it cannot be placed");
+			hcv_owner_row(&c->rows, col, c->place, &choice,
+				      &c->row[c->rows.nr]);
 			hcv_place_take(c->place, &choice);
 			c->rows.next++;
 			c->rows.nr++;

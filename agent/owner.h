@@ -130,6 +130,13 @@ enum hcv_owner_result hcv_owner_confirm(struct hcv_owner_step *s);
 
 /* ------------------------------------------------------------- owner_place.c */
 
+struct hcv_place_store;
+struct hcv_place_row;
+
+/** hcv_owner_row() - the next row of @rows on the stores that were chosen */
+void hcv_owner_row(const struct hcv_rows *rows, unsigned int column,
+		   const struct hcv_place_store *store,
+		   const struct hcv_place_row *choice, struct hcv_row *row);
 /** hcv_owner_place() - one more row, or VOL_NOSPACE if nothing is left */
 enum hcv_owner_result hcv_owner_place(struct hcv_owner_step *s);
 

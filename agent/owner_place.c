@@ -7,10 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/placement.h"
 #include "core/record.h"
-#include "core/vollayout.h"
 #include "owner.h"
 #include "place.h"
+
+void hcv_owner_row(const struct hcv_rows *rows, unsigned int column,
+		   const struct hcv_place_store *store,
+		   const struct hcv_place_row *choice, struct hcv_row *row)
+{
+	unsigned int i;
+
+	memset(row, 0, sizeof(*row));
+	row->index = rows->next;
+	row->column = (uint8_t)column;
+	row->nr = (uint8_t)choice->nr;
+	row->full = (uint8_t)((1U << choice->nr) - 1);
+	for (i = 0; i < choice->nr; i++)
+		memcpy(row->store[i], store[choice->store[i]].uuid, HCV_ID_LEN);
+}
 
 /*
  * A store of the record that is not in-sync counts as one that is not live:
@@ -112,11 +127,13 @@ static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
 		return HCV_OWNER_FAILED;
 	}
 	place_restrict(s, st, nr, degraded);
-	if (hcv_vollayout_place(st, nr, &want, &choice, &row))
+	if (hcv_place(st, nr, &want, &choice)) {
 		snprintf(why, HCV_ERR_SIZE, "%s", choice.why[0] ? choice.why :
 			 "the volume's definition is damaged");
-	else
+	} else {
+		hcv_owner_row(&s->w->v.rows, s->out->column, st, &choice, &row);
 		res = place_commit(s, &row, choice.live);
+	}
 	free(st);
 	return res;
 }
