@@ -92,7 +92,7 @@ def ready():
         try:
             c.start()
             c.n1 = c.nodes[0]
-            urls = c.start_etcd()
+            urls = hcvcluster.start_etcd(c)
             c.each(hcvcluster.start_node)
             hcvcluster.form(c, urls)
             ctl(c.n1, f"volume create {NAME} 1G --replicas 2")
@@ -252,7 +252,7 @@ def test_etcd_without_quorum(c):
         writes = meter.writes()
         wait_for(lambda: meter.writes() > writes + 100, 30, "writes on n1")
         for node in c.nodes[1:]:
-            node.start_etcd(c.nodes)
+            node.start_etcd(c.nodes, hcvcluster.ETCD_ARGS)
         for node in c.nodes:
             wait_for(node.etcd_healthy, 60, f"etcd on {node}", 0.5)
     unnoticed(c, hurt)
