@@ -196,7 +196,7 @@ int hcv_nvme_list(const char *client, struct hcv_nvme_ctrl **out, size_t *nr,
 		return errno == ENOENT ? 0 : fail(err, -errno, CLASS_DIR);
 	while ((e = readdir(d))) {
 		if (e->d_name[0] == '.' || !read_ctrl(e->d_name, &c) ||
-		    strcmp(c.client, client))
+		    (client && strcmp(c.client, client)))
 			continue;
 		if (n == cap) {
 			struct hcv_nvme_ctrl *more;

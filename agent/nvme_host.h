@@ -88,7 +88,7 @@ int hcv_nvme_connect(const struct hcv_nvme_conn *c, char *dev,
 int hcv_nvme_disconnect(const char *store, const char *client, bool failed,
 			int64_t until_ms, char *err);
 
-/** hcv_nvme_list() - controllers of @client; malloc'd, caller frees */
+/** hcv_nvme_list() - controllers of @client, NULL: of all; caller frees */
 int hcv_nvme_list(const char *client, struct hcv_nvme_ctrl **out, size_t *nr,
 		  char *err);
 

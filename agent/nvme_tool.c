@@ -80,6 +80,29 @@ static int do_list(char **arg, char *err)
 	return ret;
 }
 
+/* Both sides, so that the module can be unloaded after a test. */
+static int do_clear(char **arg, char *err)
+{
+	struct hcv_nvmet_subsys *s;
+	struct hcv_nvme_ctrl *c;
+	size_t i, nr;
+	int ret;
+
+	(void)arg;
+	ret = hcv_nvme_list(NULL, &c, &nr, err);
+	for (i = 0; !ret && i < nr; i++)
+		ret = hcv_nvme_disconnect(c[i].store, c[i].client, false,
+					  until(), err);
+	free(c);
+	if (ret)
+		return ret;
+	ret = hcv_nvmet_list(&s, &nr, err);
+	for (i = 0; !ret && i < nr; i++)
+		ret = hcv_nvmet_remove(s[i].store, s[i].client, until(), err);
+	free(s);
+	return ret;
+}
+
 static int do_names(char **arg, char *err)
 {
 	char nqn[HCV_NQN_LEN], host[HCV_NQN_LEN], uuid[HCV_ID_LEN];
@@ -108,6 +131,7 @@ static const struct {
 	  do_connect },
 	{ "disconnect", 3, "STORE CLIENT failed|idle", do_disconnect },
 	{ "list", 1, "CLIENT", do_list },
+	{ "clear", 0, "", do_clear },
 	{ "names", 2, "STORE CLIENT", do_names },
 };
 

@@ -161,6 +161,29 @@ test_two_stores() {
 	check "and works" pattern "$d2" still
 }
 
+test_rdma() {
+	local dev
+
+	need_cmd rdma
+	need_module dummy numdummies=0
+	need_module rdma_rxe
+	on_exit clean
+	on_exit modprobe -rq nvme-rdma nvmet-rdma rdma_ucm rdma_rxe dummy
+	modprobe -a rdma_ucm ib_uverbs
+	ip link add d0 type dummy
+	on_exit ip link del d0
+	ip address add 10.99.0.1/24 dev d0
+	ip link set d0 up
+	rdma link add rxe0 type rxe netdev d0
+	on_exit rdma link del rxe0
+	on_exit "$tool" clear
+	"$tool" target-ensure rdma 10.99.0.1 4420 "$S1" "$C" /dev/ram0
+	dev=$("$tool" connect rdma 10.99.0.1 4420 "$S1" "$C" ssd)
+	check_match "controller" ' live rdma traddr=10.99.0.1,trsvcid=4420' \
+		"$("$tool" list "$C")"
+	check "data" pattern "$dev" rdma
+}
+
 # The agent may be killed anywhere: what it left must not matter.
 test_killed_halfway() {
 	local point n=0 dev
@@ -249,4 +272,4 @@ test_remove_under_io() {
 	wait
 }
 
-ktap_main
+ktap_main "$@"
