@@ -474,7 +474,7 @@ static bool vp_new(struct vp *p)
 
 /* ------------------------------------------------- serving: the volume runs */
 
-/* Replicas that failed: the guest's acknowledgement waits for this. */
+/* Replicas that failed: the guest's acknowledgment waits for this. */
 static bool vp_failing(struct vp *p)
 {
 	const struct hcv_record *rec = p->in->rec;
@@ -730,7 +730,8 @@ static bool vp_ahead(struct vp *p)
 		bool hungry = p->k->wait == HCV_WAIT_EXTENT &&
 			      !p->k->col_ready[col];
 
-		have = pending = 0;
+		have = 0;
+		pending = 0;
 		for (i = 0; rows && i < rows->nr; i++) {
 			if (rows->row[i].column != col)
 				continue;

@@ -23,601 +23,12 @@
  */
 #include <kunit/test.h>
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "record.h"
-#include "volplan.h"
-
-#define NODES		3
-#define ROWS		4
-#define TURNS		3000
-#define CALM_TURNS	6000
-#define TURN_MS		20
-#define LEASE_MS	10000
-#define LATE_TXNS	8
-#define WRITES		4
-
-struct sim_store {
-	uint64_t incarnation;
-	uint64_t granted;		/* epoch at the gate, 0: none */
-	uint64_t revoked;		/* epochs up to this are refused */
-	uint64_t content[ROWS];		/* newest write of each row */
-	bool has_key;			/* the grant key */
-	struct hcv_grant_info key;
-};
-
-struct sim_write {
-	bool used;
-	size_t row;
-	uint64_t n;
-	uint32_t sent;			/* stores that it was sent to */
-};
-
-/* One of the agent's threads that act on the volume. */
-struct sim_actor {
-	struct hcv_record rec;		/* its view */
-	int64_t rev;
-	bool known;
-	bool settled;
-	bool fresh;			/* has a view at all */
-	struct hcv_vp_mem mem;
-	bool path[NODES];
-};
-
-struct sim_node {
-	bool up;			/* the kernel runs */
-	bool agent;			/* the agent runs */
-	int64_t up_at;
-	int64_t agent_at;
-	int64_t lease_end;
-	bool meta;			/* can reach the metadata store */
-	bool wish_detach, wish_force;
-	int64_t own_rev;
-	bool unknown;
-	uint64_t stopped_epoch;
-	struct sim_actor job, urgent;
-	bool has_vol;
-	struct hcv_k_vol k;
-	struct sim_write write[WRITES];
-	unsigned int sync_left[NODES];
-};
-
-struct sim_late {
-	bool used;
-	int64_t rev;
-	struct hcv_record rec;
-	int64_t at;
-};
-
-struct sim {
-	struct kunit *test;
-	uint64_t seed, rng;
-	int64_t now;
-	bool calm;
-	bool cut[NODES][NODES];
-	struct sim_node node[NODES];
-	struct sim_store store[NODES];
-	struct sim_late late[LATE_TXNS];
-	struct hcv_record rec;		/* the truth */
-	int64_t rev;
-	struct hcv_vol_info vol;
-	struct hcv_row row[ROWS];
-	struct hcv_rows rows;
-	uint64_t acked[ROWS];
-	uint64_t next_n;
-	unsigned long nr_acks, nr_serves, nr_removes, nr_joins;
-	bool failed;
-	char log[64][160];
-	unsigned int nr_log;
-};
-
-static char node_id[NODES][HCV_ID_LEN];
-static char store_id[NODES][HCV_ID_LEN];
-
-/* ----------------------------------------------------------------- utilities */
-
-static uint32_t sim_rand(struct sim *s, uint32_t n)
-{
-	s->rng ^= s->rng << 13;
-	s->rng ^= s->rng >> 7;
-	s->rng ^= s->rng << 17;
-	return (uint32_t)((s->rng >> 16) % n);
-}
-
-static bool sim_chance(struct sim *s, uint32_t one_in)
-{
-	return !sim_rand(s, one_in);
-}
-
-__attribute__((format(printf, 2, 3)))
-static void sim_log(struct sim *s, const char *fmt, ...)
-{
-	char *line = s->log[s->nr_log++ % 64];
-	va_list ap;
-	int n;
-
-	n = snprintf(line, sizeof(s->log[0]), "%lld: ", (long long)s->now);
-	va_start(ap, fmt);
-	vsnprintf(line + n, sizeof(s->log[0]) - n, fmt, ap);
-	va_end(ap);
-}
-
-__attribute__((format(printf, 2, 3)))
-static void sim_fail(struct sim *s, const char *fmt, ...)
-{
-	char text[256];
-	unsigned int i;
-	va_list ap;
-
-	if (s->failed)
-		return;
-	s->failed = true;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	for (i = s->nr_log < 64 ? 0 : s->nr_log - 64; i < s->nr_log; i++)
-		kunit_info(s->test, "%s\n", s->log[i % 64]);
-	KUNIT_FAIL(s->test, "HCV_SIM_SEED=%llu at %lld: %s",
-		   (unsigned long long)s->seed, (long long)s->now, text);
-}
-
-static int sim_node_of(const char *store)
-{
-	int i;
-
-	for (i = 0; i < NODES; i++)
-		if (!strcmp(store, store_id[i]))
-			return i;
-	return -1;
-}
-
-static bool sim_reach(const struct sim *s, int a, int b)
-{
-	return s->node[a].up && s->node[b].up && !s->cut[a][b];
-}
-
-static bool sim_live(const struct sim *s, int n)
-{
-	return s->node[n].lease_end > s->now;
-}
-
-static struct hcv_k_link *sim_link(struct sim_node *n, const char *store)
-{
-	size_t i;
-
-	for (i = 0; i < n->k.nr_links; i++)
-		if (!strcmp(n->k.link[i].store, store))
-			return &n->k.link[i];
-	return NULL;
-}
-
-static bool sim_row_on(const struct sim *s, size_t row, int store)
-{
-	size_t j;
-
-	for (j = 0; j < s->row[row].nr; j++)
-		if (!strcmp(s->row[row].store[j], store_id[store]))
-			return true;
-	return false;
-}
-
-/* ------------------------------------------------------------ metadata store */
-
-enum sim_res { SIM_OK, SIM_CONFLICT, SIM_UNKNOWN, SIM_UNREACHABLE };
-
-static void sim_apply(struct sim *s, const struct hcv_record *rec)
-{
-	if (rec->epoch < s->rec.epoch || rec->v <= s->rec.v)
-		sim_fail(s, "the record goes back: epoch %llu v %llu",
-			 (unsigned long long)rec->epoch,
-			 (unsigned long long)rec->v);
-	s->rec = *rec;
-	s->rev++;
-}
-
-static enum sim_res sim_txn(struct sim *s, int n, int64_t rev,
-			    const struct hcv_record *rec)
-{
-	struct sim_late *l = &s->late[sim_rand(s, LATE_TXNS)];
-
-	if (!s->node[n].meta)
-		return SIM_UNREACHABLE;
-	if (!s->calm && sim_chance(s, 12)) {
-		switch (sim_rand(s, 3)) {
-		case 0:
-			return SIM_UNREACHABLE;
-		case 1:
-			if (rev == s->rev)
-				sim_apply(s, rec);
-			break;
-		default:
-			if (l->used)
-				break;
-			*l = (struct sim_late){
-				.used = true, .rev = rev, .rec = *rec,
-				.at = s->now + sim_rand(s, 4000),
-			};
-		}
-		return SIM_UNKNOWN;
-	}
-	if (rev != s->rev)
-		return SIM_CONFLICT;
-	sim_apply(s, rec);
-	return SIM_OK;
-}
-
-static void sim_late_txns(struct sim *s)
-{
-	int i;
-
-	for (i = 0; i < LATE_TXNS; i++) {
-		if (!s->late[i].used || s->late[i].at > s->now)
-			continue;
-		s->late[i].used = false;
-		if (s->late[i].rev != s->rev)
-			continue;
-		sim_log(s, "a late transaction lands");
-		sim_apply(s, &s->late[i].rec);
-	}
-}
-
-static bool sim_read(struct sim *s, int n, struct sim_actor *a)
-{
-	if (!s->node[n].meta)
-		return false;
-	a->rec = s->rec;
-	a->rev = s->rev;
-	a->known = a->settled = a->fresh = true;
-	s->node[n].unknown = false;
-	if (s->node[n].own_rev < s->rev)
-		s->node[n].own_rev = s->rev;
-	return true;
-}
-
-/* Write a record that was derived from the actor's view. */
-static bool sim_commit(struct sim *s, int n, struct sim_actor *a,
-		       const struct hcv_record *rec)
-{
-	enum sim_res res = sim_txn(s, n, a->rev, rec);
-
-	a->settled = false;
-	switch (res) {
-	case SIM_OK:
-		a->rec = *rec;
-		a->rev = s->rev;
-		if (s->node[n].own_rev < s->rev)
-			s->node[n].own_rev = s->rev;
-		return true;
-	case SIM_UNKNOWN:
-		s->node[n].unknown = true;
-		a->known = false;
-		return false;
-	case SIM_CONFLICT:
-		a->known = false;
-		return false;
-	default:
-		return false;
-	}
-}
-
-/* ------------------------------------------------------------- target side */
-
-static void sim_target(struct sim *s, int n)
-{
-	struct sim_store *st = &s->store[n];
-	const struct hcv_record *rec = &s->rec;
-
-	if (!s->node[n].up || !s->node[n].agent || !s->node[n].meta)
-		return;
-	if (rec->phase == HCV_PH_NONE) {
-		if (st->revoked < rec->epoch)
-			st->revoked = rec->epoch;
-		st->has_key = false;
-		return;
-	}
-	if (st->revoked + 1 < rec->epoch)
-		st->revoked = rec->epoch - 1;
-	if (st->granted < rec->epoch && st->revoked < rec->epoch)
-		st->granted = rec->epoch;
-	if (st->granted != rec->epoch)
-		return;
-	st->has_key = true;
-	st->key = (struct hcv_grant_info){
-		.epoch = rec->epoch, .incarnation = st->incarnation,
-		.ready = ROWS, .nr = 1,
-	};
-	strcpy(st->key.client, rec->owner);
-	st->key.range[0].count = 1024;
-}
-
-/* --------------------------------------------------------------- the module */
-
-static bool sim_gate(const struct sim *s, int owner, int store, uint64_t epoch,
-		     uint64_t incarnation)
-{
-	const struct sim_store *st = &s->store[store];
-
-	return sim_reach(s, owner, store) && st->granted == epoch &&
-	       st->revoked < epoch && st->incarnation == incarnation;
-}
-
-static size_t sim_insync_links(const struct sim_node *n)
-{
-	size_t i, nr = 0;
-
-	for (i = 0; i < n->k.nr_links; i++)
-		nr += n->k.link[i].state == HCV_LINK_INSYNC;
-	return nr;
-}
-
-static void sim_link_fails(struct sim *s, struct sim_node *n,
-			   struct hcv_k_link *l)
-{
-	switch (l->state) {
-	case HCV_LINK_SYNCING:
-		l->state = HCV_LINK_OUT;
-		break;
-	case HCV_LINK_JOINING:
-		l->state = HCV_LINK_FAILING;
-		break;
-	case HCV_LINK_INSYNC:
-		l->state = sim_insync_links(n) > 1 ? HCV_LINK_FAILING :
-						     HCV_LINK_LOST;
-		break;
-	default:
-		return;
-	}
-	sim_log(s, "node %d: link to %d is now %u", (int)(n - s->node),
-		sim_node_of(l->store), l->state);
-}
-
-/* Legs go out one by one, so that a crash finds writes on some stores only. */
-static bool sim_write_send(struct sim *s, struct sim_node *n,
-			   struct sim_write *w)
-{
-	bool all = true;
-	size_t i;
-
-	for (i = 0; i < n->k.nr_links; i++) {
-		struct hcv_k_link *l = &n->k.link[i];
-		int st = sim_node_of(l->store);
-
-		if (!sim_row_on(s, w->row, st) || (w->sent & (1U << st)) ||
-		    (l->state != HCV_LINK_INSYNC &&
-		     l->state != HCV_LINK_JOINING &&
-		     l->state != HCV_LINK_SYNCING))
-			continue;
-		if (sim_chance(s, 2)) {
-			all = false;
-			continue;
-		}
-		if (!sim_gate(s, n - s->node, st, n->k.epoch, l->incarnation)) {
-			sim_link_fails(s, n, l);
-			continue;
-		}
-		w->sent |= 1U << st;
-		if (s->store[st].content[w->row] < w->n)
-			s->store[st].content[w->row] = w->n;
-	}
-	return all;
-}
-
-/* Acknowledged once no failed replica of the row is left to be confirmed. */
-static void sim_write_ack(struct sim *s, struct sim_node *n,
-			  struct sim_write *w)
-{
-	size_t i, good = 0;
-
-	for (i = 0; i < n->k.nr_links; i++) {
-		struct hcv_k_link *l = &n->k.link[i];
-		int st = sim_node_of(l->store);
-
-		if (!sim_row_on(s, w->row, st))
-			continue;
-		if (l->state == HCV_LINK_FAILING || l->state == HCV_LINK_LOST)
-			return;
-		if (l->state == HCV_LINK_INSYNC ||
-		    l->state == HCV_LINK_JOINING) {
-			if (s->store[st].content[w->row] < w->n) {
-				w->sent &= ~(1U << st);	/* came back: again */
-				return;
-			}
-			good += l->state == HCV_LINK_INSYNC;
-		}
-	}
-	if (!good)
-		return;
-	w->used = false;
-	s->nr_acks++;
-	if (s->acked[w->row] < w->n)
-		s->acked[w->row] = w->n;
-}
-
-static void sim_sync(struct sim *s, struct sim_node *n, struct hcv_k_link *l)
-{
-	int from = -1, to = sim_node_of(l->store);
-	size_t i, r;
-
-	if (l->state != HCV_LINK_SYNCING)
-		return;
-	if (!sim_gate(s, n - s->node, to, n->k.epoch, l->incarnation)) {
-		sim_link_fails(s, n, l);
-		return;
-	}
-	if (n->sync_left[to] && --n->sync_left[to])
-		return;
-	for (r = 0; r < ROWS; r++) {
-		if (!sim_row_on(s, r, to))
-			continue;
-		for (i = 0, from = -1; i < n->k.nr_links; i++) {
-			int st = sim_node_of(n->k.link[i].store);
-
-			if (n->k.link[i].state == HCV_LINK_INSYNC &&
-			    sim_row_on(s, r, st) &&
-			    sim_gate(s, n - s->node, st, n->k.epoch,
-				     n->k.link[i].incarnation))
-				from = st;
-		}
-		if (from < 0)
-			return;
-		s->store[to].content[r] = s->store[from].content[r];
-	}
-	l->state = HCV_LINK_JOINING;
-}
-
-static void sim_module(struct sim *s, struct sim_node *n)
-{
-	size_t i;
-
-	if (!n->up || !n->has_vol || (n->k.state != HCV_VOL_ACTIVE &&
-				      n->k.state != HCV_VOL_STOPPING))
-		return;
-	for (i = 0; i < n->k.nr_links; i++)
-		sim_sync(s, n, &n->k.link[i]);
-	for (i = 0; i < WRITES; i++) {
-		struct sim_write *w = &n->write[i];
-
-		if (!w->used && n->k.state == HCV_VOL_ACTIVE &&
-		    sim_chance(s, 6)) {
-			w->used = true;
-			w->sent = 0;
-			w->row = sim_rand(s, ROWS);
-			w->n = ++s->next_n;
-		}
-		if (w->used && sim_write_send(s, n, w))
-			sim_write_ack(s, n, w);
-	}
-}
-
-static void sim_module_drop(struct sim_node *n)
-{
-	n->has_vol = false;
-	memset(&n->k, 0, sizeof(n->k));
-	memset(n->write, 0, sizeof(n->write));
-}
-
-/* ------------------------------------------------------------ module commands */
-
-static bool sim_link_add(struct sim *s, struct sim_node *n,
-			 const struct hcv_vp_out *o)
-{
-	struct hcv_k_link *l = sim_link(n, o->store);
-	int st = sim_node_of(o->store);
-
-	if (!sim_gate(s, n - s->node, st, n->k.epoch, o->incarnation))
-		return false;
-	if (l) {
-		if (l->state != HCV_LINK_LOST ||
-		    l->incarnation != o->incarnation ||
-		    o->state != HCV_LINK_INSYNC)
-			return false;
-		l->state = HCV_LINK_INSYNC;
-		return true;
-	}
-	if ((o->state == HCV_LINK_INSYNC) != (n->k.state == HCV_VOL_NEW))
-		return false;
-	l = &n->k.link[n->k.nr_links++];
-	memset(l, 0, sizeof(*l));
-	strcpy(l->store, o->store);
-	l->state = o->state;
-	l->incarnation = o->incarnation;
-	n->sync_left[st] = 1 + sim_rand(s, 20);
-	return true;
-}
-
-static bool sim_confirm(struct sim_node *n, const struct hcv_vp_out *o)
-{
-	struct hcv_k_link *l = sim_link(n, o->store);
-
-	if (!l || o->v < n->k.v || o->incarnation != l->incarnation)
-		return false;
-	if (o->state == HCV_LINK_OUT) {
-		if (l->state == HCV_LINK_INSYNC || l->state == HCV_LINK_LOST)
-			return false;
-		l->state = HCV_LINK_OUT;
-	} else {
-		if (l->state != HCV_LINK_JOINING)
-			return false;
-		l->state = HCV_LINK_INSYNC;
-	}
-	n->k.v = o->v;
-	return true;
-}
-
-static bool sim_link_del(struct sim_node *n, const char *store)
-{
-	struct hcv_k_link *l = sim_link(n, store);
-
-	if (!l || l->state != HCV_LINK_OUT)
-		return false;
-	*l = n->k.link[--n->k.nr_links];
-	return true;
-}
-
-/* What a volume starts from: all its replicas must read the same. */
-static void sim_check_equal(struct sim *s, const struct sim_node *n)
-{
-	size_t i, r;
-
-	for (r = 0; r < ROWS; r++) {
-		int first = -1;
-
-		for (i = 0; i < n->k.nr_links; i++) {
-			int st = sim_node_of(n->k.link[i].store);
-
-			if (n->k.link[i].state != HCV_LINK_INSYNC ||
-			    !sim_row_on(s, r, st))
-				continue;
-			if (first >= 0 && s->store[st].content[r] !=
-					  s->store[first].content[r])
-				sim_fail(s, "started with row %zu different on %d and %d",
-					 r, first, st);
-			first = st;
-		}
-		if (first < 0)
-			sim_fail(s, "started without row %zu", r);
-	}
-}
-
-static bool sim_start(struct sim *s, struct sim_node *n, uint64_t v)
-{
-	size_t i;
-
-	for (i = 0; i < n->k.nr_links; i++) {
-		struct hcv_k_link *l = &n->k.link[i];
-
-		if (l->state == HCV_LINK_INSYNC &&
-		    !sim_gate(s, n - s->node, sim_node_of(l->store), n->k.epoch,
-			      l->incarnation)) {
-			l->state = sim_insync_links(n) > 1 ? HCV_LINK_FAILING :
-							     HCV_LINK_LOST;
-			return false;
-		}
-	}
-	n->k.state = HCV_VOL_ACTIVE;
-	n->k.v = v;
-	sim_check_equal(s, n);
-	return true;
-}
-
-static bool sim_stop(struct sim_node *n, bool force)
-{
-	size_t i;
-
-	for (i = 0; i < n->k.nr_links && !force; i++)
-		if (n->k.link[i].state == HCV_LINK_FAILING ||
-		    n->k.link[i].state == HCV_LINK_LOST)
-			return false;
-	for (i = 0; i < WRITES && !force; i++)
-		if (n->write[i].used)
-			return false;	/* open */
-	sim_module_drop(n);
-	return true;
-}
+#include "volsim_world.h"
 
 /* ----------------------------------------------------------------- the agent */
 
@@ -782,7 +193,8 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 	if (ok) {
 		hcv_volplan_done(&a->mem, &out, s->now);
 		if (out.act == HCV_VP_DETACH)
-			n->wish_detach = n->wish_force = false;
+			n->wish_force = false;
+			n->wish_detach = n->wish_force;
 	} else {
 		hcv_volplan_failed(&a->mem, &out, s->now, "simulated");
 		if (out.act == HCV_VP_STOP && !out.force)
@@ -794,7 +206,8 @@ static void sim_forget(struct sim_node *n)
 {
 	memset(&n->job, 0, sizeof(n->job));
 	memset(&n->urgent, 0, sizeof(n->urgent));
-	n->wish_detach = n->wish_force = false;
+	n->wish_force = false;
+	n->wish_detach = n->wish_force;
 	n->own_rev = 0;
 	n->unknown = false;
 	n->stopped_epoch = 0;
@@ -848,7 +261,8 @@ static void sim_crash_node(struct sim *s, int i)
 	sim_log(s, "node %d crashes", i);
 	sim_forget(n);
 	sim_module_drop(n);
-	n->up = n->agent = false;
+	n->agent = false;
+	n->up = n->agent;
 	n->up_at = s->now + 200 + sim_rand(s, 30000);
 }
 
@@ -868,7 +282,8 @@ static void sim_faults(struct sim *s)
 	if (sim_chance(s, 400) && n->up)
 		sim_crash_node(s, a);
 	if (a != b && sim_chance(s, s->cut[a][b] ? 30 : 200))
-		s->cut[a][b] = s->cut[b][a] = !s->cut[a][b];
+		s->cut[b][a] = !s->cut[a][b];
+		s->cut[a][b] = s->cut[b][a];
 	if (sim_chance(s, n->meta ? 200 : 30))
 		n->meta = !n->meta;
 	if (sim_chance(s, sim_served(s) ? 300 : 30))
@@ -972,7 +387,8 @@ static void sim_heal(struct sim *s)
 	s->calm = true;
 	for (i = 0; i < NODES; i++) {
 		s->node[i].meta = true;
-		s->node[i].wish_detach = s->node[i].wish_force = false;
+		s->node[i].wish_force = false;
+		s->node[i].wish_detach = s->node[i].wish_force;
 		for (j = 0; j < NODES; j++)
 			s->cut[i][j] = false;
 	}
@@ -1038,7 +454,9 @@ static void sim_run(struct kunit *test, struct sim *s, uint64_t seed)
 	for (i = 0; i < 10; i++)
 		sim_rand(s, 2);
 	for (i = 0; i < NODES; i++) {
-		s->node[i].up = s->node[i].agent = s->node[i].meta = true;
+		s->node[i].up = true;
+		s->node[i].agent = true;
+		s->node[i].meta = true;
 		s->node[i].lease_end = s->now + LEASE_MS;
 		s->store[i].incarnation = 100 * (i + 1);
 	}
