@@ -96,6 +96,10 @@ static void commit_endio(struct bio *bio)
 	if (bio->bi_status) {
 		WRITE_ONCE(c->fail, true);
 		atomic64_inc(&link->errors);
+		/* The device tells of a loss once, to whoever asks first. */
+		if (link->local)
+			hcv_store_fail(link->local, -blk_status_to_errno(bio->bi_status),
+				       "flush");
 		/* The last replica stays: its disk's word is final. */
 		if (!hcv_link_fail(link, -blk_status_to_errno(bio->bi_status),
 				   cb->page ? "metadata write" : "flush"))
@@ -126,6 +130,12 @@ static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
 	}
 	if (!hcv_link_writable(state))
 		return NULL;
+	if (link->local && READ_ONCE(link->local->failed)) {
+		WRITE_ONCE(c->fail, true);
+		if (!hcv_link_fail(link, EIO, "its store has failed: flush"))
+			WRITE_ONCE(c->last_failed, true);
+		return NULL;
+	}
 	bio = bio_alloc_bioset(NULL, page ? 1 : 0, opf, GFP_NOIO, &commit_bs);
 	cb = commit_bio_of(bio);
 	if (!hcv_link_enter(link, &cb->leg)) {

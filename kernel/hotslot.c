@@ -70,7 +70,24 @@ static void hot_clear(struct hcv_hot *hot, u32 blk, u32 nr)
 				   (atomic_long_t *)&hot->busy[w]);
 }
 
-int hcv_hot_trylock(struct hcv_hot *hot, u32 blk, u32 nr)
+static void hot_wake(struct hcv_vol *vol, struct hcv_hot *hot)
+{
+	unsigned long flags;
+	LIST_HEAD(list);
+
+	/* Pairs with hcv_hot_wait(): bits first there, waiting first here. */
+	smp_mb();
+	if (likely(!READ_ONCE(hot->waiting)))
+		return;
+	spin_lock_irqsave(&hot->lock, flags);
+	list_splice_init(&hot->waiters, &list);
+	WRITE_ONCE(hot->waiting, false);
+	spin_unlock_irqrestore(&hot->lock, flags);
+	hcv_vol_again(vol, &list);
+	wake_up_all(&vol->wait);
+}
+
+int hcv_hot_trylock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr)
 {
 	u32 w, first = blk / BITS_PER_LONG, last = (blk + nr - 1) / BITS_PER_LONG;
 
@@ -90,12 +107,15 @@ int hcv_hot_trylock(struct hcv_hot *hot, u32 blk, u32 nr)
 			if (w > first)
 				hot_clear(hot, blk,
 					  w * BITS_PER_LONG - blk);
+			/* Someone may have parked for these bits meanwhile. */
+			hot_wake(vol, hot);
 			return -EBUSY;
 		}
 	}
 	/* Pairs with hot_kill(): it sees our bits, or we see it dead. */
 	if (unlikely(READ_ONCE(hot->dead))) {
 		hot_clear(hot, blk, nr);
+		hot_wake(vol, hot);
 		return -EAGAIN;
 	}
 	return 0;
@@ -109,23 +129,6 @@ bool hcv_hot_test(struct hcv_hot *hot, u32 blk, u32 nr)
 		if (READ_ONCE(hot->busy[w]) & hot_mask(w, blk, nr))
 			return true;
 	return false;
-}
-
-static void hot_wake(struct hcv_vol *vol, struct hcv_hot *hot)
-{
-	unsigned long flags;
-	LIST_HEAD(list);
-
-	/* Pairs with hcv_hot_wait(): bits first there, waiting first here. */
-	smp_mb();
-	if (likely(!READ_ONCE(hot->waiting)))
-		return;
-	spin_lock_irqsave(&hot->lock, flags);
-	list_splice_init(&hot->waiters, &list);
-	WRITE_ONCE(hot->waiting, false);
-	spin_unlock_irqrestore(&hot->lock, flags);
-	hcv_vol_again(vol, &list);
-	wake_up_all(&vol->wait);
 }
 
 void hcv_hot_unlock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr)
@@ -169,13 +172,19 @@ static int hot_try(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
 	if (leaf)
 		hot = rcu_dereference(leaf->ent[mib % HCV_LEAF_MIBS].hot);
 	if (hot)
-		ret = hcv_hot_trylock(hot, blk, nr);
+		ret = hcv_hot_trylock(vol, hot, blk, nr);
 	/* Someone sleeps for these bits: whoever gives them back must look. */
 	if (ret == -EBUSY)
 		WRITE_ONCE(hot->waiting, true);
 	rcu_read_unlock();
 	*out = hot;
 	return ret;
+}
+
+bool hcv_hot_lock_once(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
+		       struct hcv_hot **hot)
+{
+	return !hot_try(vol, mib, blk, nr, hot);
 }
 
 int hcv_hot_lock_sync(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
@@ -255,6 +264,21 @@ void hcv_hot_prune(struct hcv_vol *vol)
 		spin_unlock_irq(&vol->hot_lock);
 		rcu_read_unlock();
 	}
+}
+
+bool hcv_hot_any_waiter(struct hcv_vol *vol)
+{
+	struct hcv_hot *hot;
+	bool any = false;
+
+	spin_lock_irq(&vol->hot_lock);
+	list_for_each_entry(hot, &vol->hots, node) {
+		spin_lock(&hot->lock);
+		any = any || !list_empty(&hot->waiters);
+		spin_unlock(&hot->lock);
+	}
+	spin_unlock_irq(&vol->hot_lock);
+	return any;
 }
 
 void hcv_hot_drain_waiters(struct hcv_vol *vol, struct list_head *list)

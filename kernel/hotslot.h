@@ -52,7 +52,7 @@ int hcv_hot_make(struct hcv_vol *vol, u32 mib);
  * Context: under rcu_read_lock() as long as no bit is held.
  * Return: 0, -EBUSY, -EAGAIN: the object is being freed, look it up again.
  */
-int hcv_hot_trylock(struct hcv_hot *hot, u32 blk, u32 nr);
+int hcv_hot_trylock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr);
 /** hcv_hot_unlock() - give them back, and wake those who wait; any context */
 void hcv_hot_unlock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr);
 /** hcv_hot_test() - whether any bit of the range is set */
@@ -70,12 +70,17 @@ bool hcv_hot_wait(struct hcv_hot *hot, struct hcv_io *io);
  *
  * Return: 0, -EIO: stopped, or the volume failed, -ENOMEM.
  */
+/** hcv_hot_lock_once() - try to take the bits of a mib; process context */
+bool hcv_hot_lock_once(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
+		       struct hcv_hot **hot);
 int hcv_hot_lock_sync(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
 		      const bool *stop, struct hcv_hot **hot);
 /** hcv_hot_prune() - free idle objects; process context */
 void hcv_hot_prune(struct hcv_vol *vol);
 /** hcv_hot_destroy() - free all; no I/O is left */
 void hcv_hot_destroy(struct hcv_vol *vol);
+/** hcv_hot_any_waiter() - whether any I/O is parked here */
+bool hcv_hot_any_waiter(struct hcv_vol *vol);
 /** hcv_hot_drain_waiters() - move all who wait here to @list */
 void hcv_hot_drain_waiters(struct hcv_vol *vol, struct list_head *list);
 

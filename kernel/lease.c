@@ -64,7 +64,9 @@ void hcv_lease_update(struct hcv_vol *vol)
 		struct hcv_link *link = vol->link[i];
 
 		if (link->state == HCV_LINK_OUT ||
-		    link->state == HCV_LINK_SYNCING)
+		    link->state == HCV_LINK_SYNCING ||
+		    (link->state == HCV_LINK_FAILING &&
+		     link->spare == HCV_LINK_SYNCING))
 			continue;
 		end = min(end, link->lease_end_ns);
 	}

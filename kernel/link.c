@@ -26,6 +26,8 @@
 #include "rw.h"
 #include "volume.h"
 
+static struct bio_set link_bs;
+
 static const char * const link_state_name[__HCV_LINK_STATES] = {
 	[HCV_LINK_OUT]		= "out",
 	[HCV_LINK_INSYNC]	= "in-sync",
@@ -113,7 +115,7 @@ bool hcv_link_fail(struct hcv_link *link, int err, const char *what)
 		 * A syncing copy as well: some of its extents carry present
 		 * stamps, and only a grown v tells what it misses from now on.
 		 */
-		link->spare = link->state != HCV_LINK_INSYNC;
+		link->spare = link->state;
 		link->err = err;
 		link_set_state(link, HCV_LINK_FAILING);
 		break;
@@ -170,7 +172,8 @@ static void link_fail_fn(struct work_struct *work)
 {
 	struct hcv_link *link = container_of(work, struct hcv_link, fail_work);
 	struct hcv_vol *vol = link->vol;
-	bool expendable = link->spare || link_expendable(link);
+	bool expendable = link->spare != HCV_LINK_INSYNC ||
+			  link_expendable(link);
 
 	spin_lock_irq(&vol->lock);
 	if (link->state == HCV_LINK_FAILING && !expendable)
@@ -500,6 +503,11 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 	 * First the stamps, then the acknowledgments: the copy that left must
 	 * not compare equal to a mib of which it may have missed a write.
 	 */
+	if (state == HCV_LINK_OUT &&
+	    link_confirm_move(link, from & ~BIT(HCV_LINK_FAILING),
+			      HCV_LINK_FAILING))
+		/* No page with the new stamp may reach it. */
+		synchronize_rcu();
 	hcv_map_bump(&vol->map, v);
 	if (!link_confirm_move(link, from, state)) {
 		NL_SET_ERR_MSG(extack, "the link failed meanwhile");
@@ -588,8 +596,8 @@ int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 	if (!link->local)
 		opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
 		       REQ_FAILFAST_DEV;
-	bio = bio_alloc(link->bdev, DIV_ROUND_UP(len, PAGE_SIZE) + 1, opf,
-			GFP_NOIO);
+	bio = bio_alloc_bioset(link->bdev, DIV_ROUND_UP(len, PAGE_SIZE) + 1,
+			       opf, GFP_NOIO, &link_bs);
 	bio->bi_iter.bi_sector = sector;
 	bio->bi_private = &done;
 	bio->bi_end_io = link_rw_end;
@@ -608,4 +616,14 @@ int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 	bio_put(bio);
 	percpu_ref_put(leg.ref);
 	return ret;
+}
+
+int hcv_link_init(void)
+{
+	return bioset_init(&link_bs, BIO_POOL_SIZE, 0, BIOSET_NEED_BVECS);
+}
+
+void hcv_link_exit(void)
+{
+	bioset_exit(&link_bs);
 }

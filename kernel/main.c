@@ -22,6 +22,7 @@ static const struct {
 	void (*exit)(void);
 } hcv_rooms[] = {
 	{ hcv_export_init,	hcv_export_exit },
+	{ hcv_link_init,	hcv_link_exit },
 	{ hcv_rw_init,		hcv_rw_exit },
 	{ hcv_rmw_init,		hcv_rmw_exit },
 	{ hcv_zero_init,	hcv_zero_exit },

@@ -10,6 +10,7 @@
  * memory reclaim through this disk goes on.
  */
 #include <linux/highmem.h>
+#include <linux/ktime.h>
 #include <linux/mempool.h>
 #include <linux/slab.h>
 
@@ -166,11 +167,13 @@ static int rmw_build(struct hcv_io *io, struct rmw_bounce *b)
 	iter = b->iter;
 	bvec_iter_advance(b->bv, &iter, head_len);
 	iter.bi_size = io->len - head_len - tail_len;
-	for_each_bvec(bv, b->bv, iter, iter) {
-		/* Fronts give at most BIO_MAX_VECS single pages. */
+	while (iter.bi_size) {
+		/* Whole segments: a front gives at most BIO_MAX_VECS. */
+		bv = mp_bvec_iter_bvec(b->bv, iter);
 		if (n >= RMW_VECS - 1)
 			return -EINVAL;
 		rmw_add(b, &n, bv.bv_page, bv.bv_len, bv.bv_offset);
+		bvec_iter_advance(b->bv, &iter, bv.bv_len);
 	}
 	if (tail_len) {
 		ret = rmw_end_block(io, b, io->blk + io->nblk - 1, 0, tail_len,
@@ -220,14 +223,21 @@ static void rmw_read(struct hcv_io *io)
 		u32 len = min_t(u32, io->len - done, HCV_BLOCK_SIZE - off);
 		u32 blk = (pos & (HCV_SLOT_SIZE - 1)) >> HCV_BLOCK_SHIFT;
 
-		ret = rmw_read_block(io, blk, page);
+		/* It may have waited for long since it was looked at. */
+		if ((s64)ktime_get_boottime_ns() >=
+		    READ_ONCE(io->vol->lease_end_ns))
+			ret = -ESTALE;
+		else
+			ret = rmw_read_block(io, blk, page);
 		if (ret)
 			break;
 		rmw_copy(io->bv, io->iter, done, page + off, len, true);
 		done += len;
 	}
 	mempool_free(page, &rmw_pages);
-	if (ret == -ENOLINK)
+	if (ret == -ESTALE)
+		hcv_io_park(io, HCV_WAIT_LEASE);
+	else if (ret == -ENOLINK)
 		hcv_io_park(io, HCV_WAIT_REPLICA);
 	else
 		hcv_io_end(io, hcv_io_errno_status(ret));

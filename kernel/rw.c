@@ -100,7 +100,16 @@ static void rw_leg_error(struct hcv_leg *leg, const char *what)
 /* A replica that stays in-sync has given its final word on this block. */
 static void rw_read_error(struct hcv_leg *leg)
 {
-	if (leg->bio.bi_status == BLK_STS_MEDIUM)
+	blk_status_t status = leg->bio.bi_status;
+
+	/*
+	 * A block that cannot be read says nothing of the others.  Exports
+	 * answer IOERR to that and to a closed gate; the beacon tells these
+	 * apart, and a lost path has other errors.
+	 */
+	if (status == BLK_STS_MEDIUM ||
+	    (!leg->link->local &&
+	     (status == BLK_STS_IOERR || status == BLK_STS_TARGET)))
 		atomic64_inc(&leg->link->errors);
 	else
 		rw_leg_error(leg, "read");
@@ -463,7 +472,7 @@ again:
 		hcv_io_end(io, hcv_io_errno_status(ret));
 		return -EINPROGRESS;
 	}
-	ret = hcv_hot_trylock(hot, io->blk, io->nblk);
+	ret = hcv_hot_trylock(vol, hot, io->blk, io->nblk);
 	if (unlikely(ret == -EBUSY)) {
 		rw_wait_busy(io, hot);
 		return -EINPROGRESS;
@@ -501,8 +510,9 @@ void hcv_rw_write(struct hcv_io *io)
 
 int hcv_rw_init(void)
 {
+	/* Many at a time, from within a submit_bio: what waits must go out. */
 	return bioset_init(&rw_bs, BIO_POOL_SIZE, offsetof(struct hcv_leg, bio),
-			   0);
+			   BIOSET_NEED_RESCUER);
 }
 
 void hcv_rw_exit(void)

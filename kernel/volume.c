@@ -681,6 +681,19 @@ void hcv_vol_fence(struct hcv_vol *vol)
 	vol_fail(vol, HCV_VOL_FENCED);
 }
 
+static bool vol_has_waiters(struct hcv_vol *vol)
+{
+	bool any;
+
+	if (hcv_hot_any_waiter(vol))
+		return true;
+	spin_lock_irq(&vol->lock);
+	any = !list_empty(&vol->held) || !list_empty(&vol->again) ||
+	      !list_empty(&vol->acks);
+	spin_unlock_irq(&vol->lock);
+	return any;
+}
+
 /* Take everything down; no new I/O comes. */
 static void vol_teardown(struct hcv_vol *vol)
 {
@@ -696,7 +709,19 @@ static void vol_teardown(struct hcv_vol *vol)
 	wait_event(vol->wait, hcv_vol_drained(vol));
 	flush_workqueue(vol->wq);
 	hcv_links_destroy(vol);
-	cancel_work_sync(&vol->kick_work);
+	spin_lock_irq(&vol->lock);
+	WRITE_ONCE(vol->failed, true);
+	spin_unlock_irq(&vol->lock);
+	hcv_vol_kick(vol, HCV_WAIT_NONE);
+	/* A bio-based disk goes without waiting for its bios: we do. */
+	while (vol_has_waiters(vol)) {
+		LIST_HEAD(list);
+
+		hcv_hot_drain_waiters(vol, &list);
+		hcv_vol_again(vol, &list);
+		flush_work(&vol->kick_work);
+	}
+	flush_work(&vol->kick_work);
 	hcv_vol_put(vol);
 }
 
@@ -789,8 +814,12 @@ int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	reinit_completion(drained);
 	vol_set_state(vol, HCV_VOL_SUSPENDED);
 	ret = vol_halt(vol, drained) ? 0 : -ETIMEDOUT;
+	/* What a lost replica keeps waiting ends with an error instead. */
+	WRITE_ONCE(vol->impatient, true);
+	wake_up_all(&vol->wait);
 	if (!ret)
 		ret = hcv_commit_sync(vol, NULL);
+	WRITE_ONCE(vol->impatient, false);
 	if (!ret)
 		ret = hcv_load_write_volpage(vol);
 	if (ret) {

@@ -74,7 +74,7 @@ struct hcv_ioref {
  * @ref_used: @ref is initialised
  * @lease_end_ns: CLOCK_BOOTTIME (WRITE_ONCE under vol->lock)
  * @fail_work: tells the agent of the failure
- * @spare: it failed before it was in-sync
+ * @spare: the state in which it failed
  * @full: resync without trusting stamps
  * @sync: resync under way
  * @ios: legs submitted, [0] reads, [1] writes
@@ -103,7 +103,7 @@ struct hcv_link {
 	bool ref_used;
 	s64 lease_end_ns;
 	struct work_struct fail_work;
-	bool spare;
+	u8 spare;
 	bool full;
 	struct hcv_sync *sync;
 	atomic64_t ios[2];
@@ -302,6 +302,8 @@ int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
 		     u64 incarnation, u32 state,
 		     struct netlink_ext_ack *extack);
 void hcv_links_destroy(struct hcv_vol *vol);
+int hcv_link_init(void);
+void hcv_link_exit(void);
 /** hcv_link_writable() - whether writes go to a link in this state */
 static inline bool hcv_link_writable(u8 state)
 {

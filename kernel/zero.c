@@ -87,8 +87,8 @@ static int zero_clear(struct hcv_io *io, u32 mib, u32 blk, u32 nr)
 	hcv_hot_unlock(vol, hot, blk, nr);
 	if (ret || !hcv_map_is_empty(&vol->map, mib))
 		goto out;
-	ret = hcv_hot_lock_sync(vol, mib, 0, HCV_SLOT_BLOCKS, NULL, &hot);
-	if (ret)
+	/* In use again, or by others: a later discard will see to it. */
+	if (!hcv_hot_lock_once(vol, mib, 0, HCV_SLOT_BLOCKS, &hot))
 		goto out;
 	hcv_map_reap(&vol->map, mib);
 	hcv_hot_unlock(vol, hot, 0, HCV_SLOT_BLOCKS);

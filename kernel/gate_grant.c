@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Granting handles; see gate.c for the whole.
+ *
+ * Everything that needs the media or memory is done under store->lock first;
+ * gate->lock is taken only to make the result valid, because a revocation
+ * wants it and must not wait for a disk.  A revocation that comes in between
+ * is found by looking at the epoch once more.
+ */
+#include "gate_priv.h"
+
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "store_priv.h"
+
+/* Life of a grant */
+
+static void hcv_grant_drained(struct percpu_ref *ref)
+{
+	complete(&container_of(ref, struct hcv_grant, ref)->drained);
+}
+
+static void hcv_grant_free_rcu(struct rcu_head *rcu)
+{
+	struct hcv_grant *grant = container_of(rcu, struct hcv_grant, rcu);
+	struct hcv_chunks *chunks = rcu_dereference_raw(grant->chunks);
+	u32 i;
+
+	for (i = 0; chunks && i < chunks->nr; i++)
+		kfree(chunks->chunk[i]);
+	kfree(chunks);
+	kfree(grant->range);
+	percpu_ref_exit(&grant->ref);
+	kfree(grant);
+}
+
+static void hcv_grant_release(struct kref *kref)
+{
+	struct hcv_grant *grant = container_of(kref, struct hcv_grant, kref);
+
+	/* Lookups may still look at the chunks and try the percpu_ref. */
+	call_rcu(&grant->rcu, hcv_grant_free_rcu);
+}
+
+void hcv_grant_put(struct hcv_grant *grant)
+{
+	kref_put(&grant->kref, hcv_grant_release);
+}
+
+static struct hcv_grant *hcv_grant_alloc(struct hcv_gate *gate,
+					 const uuid_t *vol, u64 epoch,
+					 const uuid_t *client)
+{
+	struct hcv_grant *grant = kzalloc(sizeof(*grant), GFP_KERNEL);
+
+	if (!grant)
+		return NULL;
+	if (percpu_ref_init(&grant->ref, hcv_grant_drained, 0, GFP_KERNEL)) {
+		kfree(grant);
+		return NULL;
+	}
+	grant->store = gate->store;
+	grant->vol = *vol;
+	grant->epoch = epoch;
+	grant->client = *client;
+	INIT_LIST_HEAD(&grant->node);
+	INIT_LIST_HEAD(&grant->vol_node);
+	kref_init(&grant->kref);
+	init_completion(&grant->drained);
+	return grant;
+}
+
+static struct hcv_grant *hcv_gate_find(struct hcv_gate *gate, const uuid_t *vol,
+				       u64 epoch, const uuid_t *client)
+{
+	struct hcv_gate_vol *gv = hcv_gate_vol(gate, vol);
+	struct hcv_grant *grant;
+
+	if (!gv)
+		return NULL;
+	list_for_each_entry(grant, &gv->grants, vol_node)
+		if (grant->epoch == epoch && !grant->revoked &&
+		    uuid_equal(&grant->client, client))
+			return grant;
+	return NULL;
+}
+
+static u32 hcv_grant_handles(const struct hcv_grant *grant)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < grant->nr_ranges; i++)
+		n += grant->range[i].count;
+	return n;
+}
+
+/* Growing a grant */
+
+/**
+ * struct hcv_grow - handles about to be added to a grant
+ * @chunks: all chunks, those that the grant has first
+ * @old: how many of them it has
+ * @range: all ranges; the new one is last, or extends the last
+ * @nr_ranges: how many
+ */
+struct hcv_grow {
+	struct hcv_chunks *chunks;
+	u32 old;
+	struct hcv_nl_range *range;
+	u32 nr_ranges;
+};
+
+static void hcv_grow_free(struct hcv_grow *grow)
+{
+	u32 i;
+
+	for (i = grow->old; grow->chunks && i < grow->chunks->nr; i++)
+		kfree(grow->chunks->chunk[i]);
+	kfree(grow->chunks);
+	kfree(grow->range);
+}
+
+static struct hcv_chunk *hcv_chunk_alloc(struct hcv_store_vol *vol,
+					 struct hcv_grant *grant, u64 first,
+					 u32 base)
+{
+	struct hcv_chunk *chunk = kmalloc(sizeof(*chunk), GFP_KERNEL);
+	s64 phys;
+	u32 i;
+
+	if (!chunk)
+		return NULL;
+	chunk->grant = grant;
+	chunk->first = first;
+	chunk->base = base;
+	for (i = 0; i < HCV_HANDLE_CHUNK; i++) {
+		phys = hcv_table_find(vol, base + i);
+		chunk->phys[i] = phys < 0 ? HCV_NO_PHYS : phys;
+	}
+	return chunk;
+}
+
+/* Reserves handles on the media and makes the chunks; store->lock held. */
+static int hcv_grow_prepare(struct hcv_grow *grow, struct hcv_store_vol *vol,
+			    struct hcv_grant *grant, u32 add)
+{
+	struct hcv_chunks *old, *chunks;
+	u32 i, nr = grant->nr_ranges;
+	u64 first;
+	int ret;
+
+	/* Only ever changed under store->lock. */
+	old = rcu_dereference_protected(grant->chunks, 1);
+	grow->old = old ? old->nr : 0;
+	chunks = kzalloc(struct_size(chunks, chunk, grow->old + add),
+			 GFP_KERNEL);
+	grow->chunks = chunks;
+	grow->range = kcalloc(nr + 1, sizeof(*grow->range), GFP_KERNEL);
+	if (!chunks || !grow->range)
+		return -ENOMEM;
+	chunks->nr = grow->old + add;
+	ret = __hcv_store_reserve_handles(grant->store, add, &first);
+	if (ret)
+		return ret;
+	for (i = 0; i < grow->old; i++)
+		chunks->chunk[i] = old->chunk[i];
+	for (i = 0; i < add; i++) {
+		chunks->chunk[grow->old + i] =
+			hcv_chunk_alloc(vol, grant,
+					first + (u64)i * HCV_HANDLE_CHUNK,
+					(grow->old + i) * HCV_HANDLE_CHUNK);
+		if (!chunks->chunk[grow->old + i])
+			return -ENOMEM;
+	}
+	memcpy(grow->range, grant->range, nr * sizeof(*grow->range));
+	if (nr && grow->range[nr - 1].first + grow->range[nr - 1].count ==
+	    first) {
+		grow->range[nr - 1].count += add * HCV_HANDLE_CHUNK;
+		grow->nr_ranges = nr;
+		return 0;
+	}
+	grow->range[nr].first = first;
+	grow->range[nr].base = grow->old * HCV_HANDLE_CHUNK;
+	grow->range[nr].count = add * HCV_HANDLE_CHUNK;
+	grow->nr_ranges = nr + 1;
+	return 0;
+}
+
+/* Makes the new handles valid: all of them or none. */
+static int hcv_grow_publish(struct hcv_gate *gate, struct hcv_grow *grow,
+			    struct hcv_grant *grant)
+{
+	struct hcv_chunks *old, *chunks = grow->chunks;
+	unsigned long key;
+	u32 i;
+
+	lockdep_assert_held(&gate->lock);
+	for (i = grow->old; i < chunks->nr; i++) {
+		key = chunks->chunk[i]->first / HCV_HANDLE_CHUNK;
+		if (xa_reserve(&gate->chunks, key, GFP_KERNEL))
+			goto err_release;
+	}
+	for (i = grow->old; i < chunks->nr; i++) {
+		key = chunks->chunk[i]->first / HCV_HANDLE_CHUNK;
+		xa_store(&gate->chunks, key, chunks->chunk[i], GFP_KERNEL);
+	}
+	old = rcu_replace_pointer(grant->chunks, chunks,
+				  lockdep_is_held(&gate->lock));
+	if (old)
+		kfree_rcu(old, rcu);
+	kfree(grant->range);
+	grant->range = grow->range;
+	grant->nr_ranges = grow->nr_ranges;
+	return 0;
+
+err_release:
+	while (i-- > grow->old)
+		xa_release(&gate->chunks,
+			   chunks->chunk[i]->first / HCV_HANDLE_CHUNK);
+	return -ENOMEM;
+}
+
+/* Granting */
+
+static int hcv_gate_check_epoch(struct hcv_gate *gate, const uuid_t *vol,
+				u64 epoch, struct netlink_ext_ack *extack)
+{
+	struct hcv_gate_vol *gv = hcv_gate_vol(gate, vol);
+
+	if (!gv || epoch > gv->revoked_epoch)
+		return 0;
+	hcv_compat_err(extack, "epoch %llu is revoked here, up to %llu", epoch,
+		       gv->revoked_epoch);
+	return -ESTALE;
+}
+
+/* Puts a new grant into the lists; gate->lock held. */
+static int hcv_gate_insert(struct hcv_gate *gate, struct hcv_grant *grant)
+{
+	struct hcv_gate_vol *gv = hcv_gate_vol_get(gate, &grant->vol);
+
+	if (!gv)
+		return -ENOMEM;
+	grant->seat = hcv_gate_seat_get(gate, &grant->client, &grant->vol);
+	if (!grant->seat)
+		return -ENOMEM;
+	grant->serial = ++gate->serials;
+	list_add_tail(&grant->node, &gate->grants);
+	list_add_tail(&grant->vol_node, &gv->grants);
+	return 0;
+}
+
+void hcv_gate_remove(struct hcv_grant *grant)
+{
+	list_del_init(&grant->node);
+	list_del_init(&grant->vol_node);
+}
+
+/* Adds @add chunks to @grant, which is new or in the lists. */
+static int hcv_gate_grow(struct hcv_gate *gate, struct hcv_grant *grant,
+			 struct hcv_store_vol *vol, u32 add,
+			 struct netlink_ext_ack *extack)
+{
+	bool fresh = list_empty(&grant->node);
+	struct hcv_grow grow = { };
+	int ret;
+
+	ret = hcv_grow_prepare(&grow, vol, grant, add);
+	if (ret) {
+		hcv_grow_free(&grow);
+		return ret;
+	}
+	mutex_lock(&gate->lock);
+	ret = hcv_gate_check_epoch(gate, &grant->vol, grant->epoch, extack);
+	if (!ret && fresh)
+		ret = hcv_gate_insert(gate, grant);
+	if (!ret) {
+		ret = hcv_grow_publish(gate, &grow, grant);
+		if (ret && fresh)
+			hcv_gate_remove(grant);
+	}
+	mutex_unlock(&gate->lock);
+	if (ret)
+		hcv_grow_free(&grow);
+	return ret;
+}
+
+/* Store->lock held: nobody else adds grants. */
+static struct hcv_grant *__hcv_gate_grant(struct hcv_gate *gate,
+					  const uuid_t *vol, u64 epoch,
+					  const uuid_t *client, u32 count,
+					  struct netlink_ext_ack *extack)
+{
+	struct hcv_store_vol *sv = hcv_table_vol(gate->store, vol);
+	u32 want = DIV_ROUND_UP(count, HCV_HANDLE_CHUNK), has = 0;
+	struct hcv_grant *grant;
+	int ret;
+
+	ret = hcv_store_writable(gate->store, extack);
+	if (ret)
+		return ERR_PTR(ret);
+	if (!sv) {
+		hcv_compat_err(extack, "the store has nothing of this volume");
+		return ERR_PTR(-ENOENT);
+	}
+	mutex_lock(&gate->lock);
+	ret = hcv_gate_check_epoch(gate, vol, epoch, extack);
+	grant = ret ? NULL : hcv_gate_find(gate, vol, epoch, client);
+	if (grant) {
+		kref_get(&grant->kref);
+		has = hcv_grant_handles(grant) / HCV_HANDLE_CHUNK;
+	}
+	mutex_unlock(&gate->lock);
+	if (ret)
+		return ERR_PTR(ret);
+	if (grant && has >= want)
+		return grant;
+	if (!grant) {
+		grant = hcv_grant_alloc(gate, vol, epoch, client);
+		if (!grant)
+			return ERR_PTR(-ENOMEM);
+		ret = hcv_gate_grow(gate, grant, sv, want, extack);
+		if (!ret)
+			kref_get(&grant->kref);	/* the list's, the caller's */
+	} else {
+		ret = hcv_gate_grow(gate, grant, sv, want - has, extack);
+	}
+	if (ret) {
+		hcv_grant_put(grant);
+		return ERR_PTR(ret);
+	}
+	return grant;
+}
+
+struct hcv_grant *hcv_gate_grant(struct hcv_store *store, const uuid_t *vol,
+				 u64 epoch, const uuid_t *client, u32 count,
+				 struct netlink_ext_ack *extack)
+{
+	struct hcv_grant *grant;
+	unsigned int noio;
+
+	if (!count || count > HCV_EXTENT_INDEX_MAX + 1) {
+		hcv_compat_err(extack, "a grant has 1 to %u handles",
+			       HCV_EXTENT_INDEX_MAX + 1);
+		return ERR_PTR(-EINVAL);
+	}
+	noio = memalloc_noio_save();
+	mutex_lock(&store->lock);
+	grant = __hcv_gate_grant(store->gate, vol, epoch, client, count,
+				 extack);
+	mutex_unlock(&store->lock);
+	memalloc_noio_restore(noio);
+	return grant;
+}
+
+static void hcv_grant_set_phys(struct hcv_gate *gate, struct hcv_grant *grant,
+			       u32 grant_index, u32 phys)
+{
+	u32 i = grant_index % HCV_HANDLE_CHUNK;
+	struct hcv_chunks *chunks;
+
+	grant_index /= HCV_HANDLE_CHUNK;
+	chunks = rcu_dereference_protected(grant->chunks,
+					   lockdep_is_held(&gate->lock));
+	if (grant_index < chunks->nr)
+		WRITE_ONCE(chunks->chunk[grant_index]->phys[i], phys);
+}
+
+void hcv_gate_refresh(struct hcv_gate *gate, const uuid_t *vol, u32 grant_index,
+		      u32 phys)
+{
+	struct hcv_gate_vol *gv;
+	struct hcv_grant *grant;
+
+	mutex_lock(&gate->lock);
+	gv = hcv_gate_vol(gate, vol);
+	if (gv)
+		list_for_each_entry(grant, &gv->grants, vol_node)
+			hcv_grant_set_phys(gate, grant, grant_index, phys);
+	mutex_unlock(&gate->lock);
+}
