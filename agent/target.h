@@ -5,7 +5,7 @@
  * target_reconcile.c (loop thread) runs one pass per store at a time, when a
  * snapshot or an event of the module says that something may have changed and
  * when a pass asked for it; target_pass.c and target_step.c are the pass (pool
- * thread).
+ * thread); target_sweep.c tidies up.
  */
 #ifndef HCV_AGENT_TARGET_H
 #define HCV_AGENT_TARGET_H
@@ -126,8 +126,6 @@ struct hcv_target_vol {
 
 /** hcv_target_run() - the job; job->arg is a struct hcv_target_pass */
 void hcv_target_run(struct hcv_job *job);
-/** hcv_target_sweep() - the job: subsystems that nobody can want any more */
-void hcv_target_sweep(struct hcv_job *job);
 /** hcv_target_later() - have the pass repeated in @ms */
 void hcv_target_later(struct hcv_target_pass *p, int64_t ms);
 /**
@@ -140,6 +138,11 @@ int64_t hcv_target_note(struct hcv_target_pass *p, const char *vol,
 	__attribute__((format(printf, 6, 7)));
 /** hcv_target_note_keep() - what was said before is still true */
 void hcv_target_note_keep(struct hcv_target_pass *p, const char *vol);
+
+/* target_sweep.c */
+
+/** hcv_target_sweep() - the job: NVMe objects that nobody wants any more */
+void hcv_target_sweep(struct hcv_job *job);
 
 /* target_step.c */
 

@@ -12,9 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nvme_host.h"
-#include "nvme_target.h"
-
 #define HCV_TARGET_STEPS	64	/* of one volume in one pass */
 
 void hcv_target_later(struct hcv_target_pass *p, int64_t ms)
@@ -424,58 +421,4 @@ void hcv_target_run(struct hcv_job *job)
 	if (p->changed)
 		hcv_state_kick(p->agent);
 	hcv_target_retry(p);
-}
-
-/* ---------------------------------------------------------------- the sweep */
-
-static bool hcv_target_wanted(struct hcv_agent *a, const struct hcv_snap *s,
-			      const struct hcv_nvmet_subsys *sub)
-{
-	const struct hcv_snap_store *st = hcv_snap_store(s, sub->store);
-
-	return st && !strcmp(st->i.node, hcv_agent_id(a)->node) &&
-	       st->i.state != HCV_ST_REMOVED && hcv_snap_node(s, sub->client);
-}
-
-/* In a cluster both sides will be needed, and then at once. */
-static void hcv_target_preload(struct hcv_job *job, const struct hcv_snap *s)
-{
-	const char *transport = hcv_agent_id(job->agent)->transport;
-	static bool loaded;	/* there is one sweep at a time */
-	char err[HCV_ERR_SIZE];
-
-	if (loaded || s->nr_nodes < 2)
-		return;
-	loaded = !hcv_nvmet_prepare(transport, job->deadline_ms, err) &&
-		 !hcv_nvme_prepare(transport, job->deadline_ms, err);
-	if (!loaded)
-		hcv_log(HCV_SEV_WARN, "%s", err);
-}
-
-void hcv_target_sweep(struct hcv_job *job)
-{
-	struct hcv_snap *s = job->arg;
-	struct hcv_nvmet_subsys *sub;
-	char err[HCV_ERR_SIZE];
-	size_t i, nr;
-
-	if (!hcv_agent_id(job->agent) || !s->cluster_rev)
-		return;
-	hcv_target_preload(job, s);
-	if (hcv_nvmet_list(&sub, &nr, err)) {
-		hcv_log(HCV_SEV_WARN, "%s", err);
-		return;
-	}
-	for (i = 0; i < nr && !hcv_job_expired(job); i++) {
-		if (hcv_target_wanted(job->agent, s, &sub[i]))
-			continue;
-		if (hcv_nvmet_remove(sub[i].store, sub[i].client,
-				     hcv_now_ms() + HCV_TARGET_NVMET_MS, err))
-			hcv_log(HCV_SEV_WARN, "stale NVMe subsystem: %s", err);
-		else
-			hcv_log(HCV_SEV_INFO,
-				"removed the NVMe subsystem of store %s for node %s, which left",
-				sub[i].store, sub[i].client);
-	}
-	free(sub);
 }

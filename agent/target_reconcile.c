@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HCV_SWEEP_MS		30000
+#define HCV_SWEEP_MS		15000
 #define HCV_SWEEP_JOB_MS	60000
 
 struct hcv_target {

@@ -302,6 +302,18 @@ def test_unnamed_extents_are_kept_and_told():
     node.call("STORE_EXTENT_DEL", STORE=store, VOL=V1)
 
 
+def test_controller_without_a_volume_is_dropped():
+    me = next(n["uuid"] for n in agent.keys("node/").values()
+              if n["name"] == "n1")
+    name = node.call("EXPORT_ADD", STORE=store, NODE=me)[0]["DEVNAME"]
+    tool("target-ensure", "tcp", "127.0.0.1", "4420", store, me,
+         f"/dev/{name}")
+    connect(me)
+    hcvtest.wait_for(lambda: not tool("list", me), 90, "disconnection")
+    tool("target-remove", store, me)
+    node.call("EXPORT_DEL", STORE=store, NODE=me)
+
+
 def test_node_that_left_loses_its_export():
     exports = [e["NODE"] for e in node.call("EXPORT_GET", dump=True)]
     ktap.check("exported before", N2 in exports and N3 in exports)
