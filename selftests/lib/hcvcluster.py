@@ -64,8 +64,14 @@ def start_etcd(c):
 def start_agent(node):
     """Start hcivold and wait for its first answer; see node.agent."""
     node.agent = node.spawn(f"exec hcivold 2>>{AGENT_LOG}")
-    wait_for(lambda: node.run("agentctl version").rc == 0, 60,
-             f"the agent of {node}")
+    def answers():
+        if not node.agent.running:
+            raise TestbedError(f"{node}: hcivold ended, {node.agent.rc}")
+        return node.run("agentctl version").rc == 0
+    try:
+        wait_for(answers, 60, f"the agent of {node}")
+    except TestbedError as error:
+        raise TestbedError(f"{error}\n{explain(node)}") from None
 
 
 def start_node(node):
@@ -111,7 +117,9 @@ def explain(node):
     with contextlib.suppress(TestbedError):
         return f"{node}:\n" + node.run(
             f"tail -n 40 {AGENT_LOG}; agentctl volume list; "
-            "agentctl events | tail -n 20; dmesg | tail -n 20").out
+            "for t in /proc/$(pidof hcivold)/task/*; do cat $t/stack; done; "
+            "agentctl events | tail -n 20; dmesg | tail -n 20; "
+            "ps -eo pid,ppid,stat,etimes,wchan,args | grep -v ' 2 '").out
     return f"{node} does not answer"
 
 
