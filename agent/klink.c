@@ -118,8 +118,7 @@ int hcv_kl_uuid_parse(const char *text, uint8_t out[16])
 void hcv_kl_uuid_text(const uint8_t in[16], char out[HCV_ID_LEN])
 {
 	snprintf(out, HCV_ID_LEN,
-		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-		 "%02x%02x%02x%02x%02x%02x",
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
 		 in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7],
 		 in[8], in[9], in[10], in[11], in[12], in[13], in[14], in[15]);
 }
@@ -205,7 +204,7 @@ static bool attr_fits(const struct nlattr *a, uint8_t kind)
 		return len == 16;
 	case HCV_AK_STR:
 		return len &&
-		       memchr(mnl_attr_get_payload(a), '\0', len) != NULL;
+		       memchr(mnl_attr_get_payload(a), '\0', len);
 	default:
 		return true;
 	}
@@ -417,7 +416,7 @@ static void take_msg(struct hcv_klink *k, struct exchange *x,
 		x->err = 0;
 }
 
-static int receive(struct hcv_klink *k, struct exchange *x,
+static int take_answers(struct hcv_klink *k, struct exchange *x,
 		   unsigned int timeout_ms)
 {
 	int64_t deadline = now_ms() + timeout_ms;
@@ -452,7 +451,7 @@ static int exchange(struct hcv_klink *k, struct nlmsghdr *nlh,
 	nlh->nlmsg_seq = ++k->seq;
 	if (mnl_socket_sendto(k->nl, nlh, nlh->nlmsg_len) < 0)
 		return hcv_kl_fail(k, -errno, "netlink send: %m");
-	return receive(k, x, timeout_ms);
+	return take_answers(k, x, timeout_ms);
 }
 
 /* ---- the family ---- */

@@ -33,6 +33,7 @@ const char *hcv_klink_error(const struct hcv_klink *k);
 
 struct hcv_k_module { uint32_t abi; uint64_t boot_id; bool has_node;
 	char version[32]; char node[HCV_ID_LEN]; char cluster[HCV_ID_LEN]; };
+
 int hcv_k_module_get(struct hcv_klink *k, struct hcv_k_module *m);
 int hcv_k_node_set(struct hcv_klink *k, const char *node, const char *cluster);
 
@@ -44,6 +45,7 @@ struct hcv_k_store {
 	uint32_t lba_bytes, nr_extents, nr_extents_used, nr_vols, nr_vols_used;
 	uint32_t flags;
 };
+
 int hcv_k_store_open(struct hcv_klink *k, const char *path, const char *uuid,
 		     struct hcv_k_store *out);
 int hcv_k_store_close(struct hcv_klink *k, const char *uuid);
@@ -57,11 +59,13 @@ int hcv_k_extent_add(struct hcv_klink *k, const char *store, const char *vol,
 int hcv_k_extent_del(struct hcv_klink *k, const char *store, const char *vol,
 		     const uint32_t *index, size_t nr);
 struct hcv_k_extent { char vol[HCV_ID_LEN]; uint32_t index; };
+
 int hcv_k_extent_list(struct hcv_klink *k, const char *store,
 		      struct hcv_k_extent **out, size_t *nr);
 
 struct hcv_k_export { char store[HCV_ID_LEN]; char node[HCV_ID_LEN];
 	char devname[32]; };
+
 int hcv_k_export_add(struct hcv_klink *k, const char *store, const char *node,
 		     struct hcv_k_export *out);
 int hcv_k_export_del(struct hcv_klink *k, const char *store, const char *node);
@@ -75,6 +79,7 @@ struct hcv_k_grant {
 	size_t nr;
 	struct hcv_nl_range range[HCV_GRANT_RANGES];
 };
+
 int hcv_k_grant(struct hcv_klink *k, const char *store, const char *vol,
 		uint64_t epoch, const char *node, uint32_t count,
 		struct hcv_k_grant *out);
@@ -115,6 +120,7 @@ struct hcv_k_vol_create {
 	uint64_t size, epoch, v, lineage;
 	uint32_t stripe, replicas, queue, policy, policy_ms, flags;
 };
+
 int hcv_k_vol_create(struct hcv_klink *k, const struct hcv_k_vol_create *c);
 int hcv_k_vol_link_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		       const char *store, uint32_t state, uint32_t flags,
@@ -131,6 +137,7 @@ int hcv_k_vol_resume(struct hcv_klink *k, const char *vol, uint64_t epoch);
 int hcv_k_vol_stop(struct hcv_klink *k, const char *vol, bool force);
 struct hcv_k_vol_set { const uint64_t *size; const char *name;
 	const uint32_t *policy, *policy_ms, *flags, *sync_kibps; };
+
 int hcv_k_vol_set(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		  const struct hcv_k_vol_set *s);
 int hcv_k_vol_confirm(struct hcv_klink *k, const char *vol, uint64_t epoch,
@@ -144,6 +151,7 @@ int hcv_k_vol_list(struct hcv_klink *k, struct hcv_k_vol **out, size_t *nr);
 struct hcv_k_stats { char vol[HCV_ID_LEN];
 	uint64_t read[HCV_HIST_BUCKETS], write[HCV_HIST_BUCKETS],
 		 flush[HCV_HIST_BUCKETS]; };
+
 int hcv_k_stats_list(struct hcv_klink *k, struct hcv_k_stats **out, size_t *nr);
 
 struct hcv_k_event {
@@ -158,8 +166,10 @@ struct hcv_k_event {
 };
 /** hcv_k_event_open() - socket subscribed to the events; fd for the loop */
 struct hcv_klink *hcv_k_event_open(int *fd);
-/** hcv_k_event_read() - 1: one event, 0: nothing now, -ENOBUFS: some were
- * lost, look at all state; other -errno */
+/**
+ * hcv_k_event_read() - 1: one event, 0: nothing now, -ENOBUFS: some were lost,
+ * look at all state; other -errno
+ */
 int hcv_k_event_read(struct hcv_klink *k, struct hcv_k_event *ev);
 
 #endif /* HCV_AGENT_KLINK_H */

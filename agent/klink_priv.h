@@ -68,6 +68,7 @@ struct hcv_kl_vec {
 	char *p;
 	size_t nr, cap, elem;
 };
+
 int hcv_kl_dump(struct hcv_klink *k, struct nlmsghdr *nlh, hcv_kl_cb cb,
 		struct hcv_kl_vec *vec);
 void *hcv_kl_vec_add(struct hcv_kl_vec *vec);

@@ -312,9 +312,7 @@ static int make_ctrl(const struct hcv_nvme_conn *c, char name[32],
 	hcv_nvme_subnqn(c->store, c->client, nqn);
 	hcv_nvme_hostnqn(c->client, host);
 	snprintf(opts, sizeof(opts),
-		 "transport=%s,traddr=%s,trsvcid=%u,nqn=%s,hostnqn=%s,"
-		 "hostid=%s,keep_alive_tmo=%d,reconnect_delay=1,"
-		 "ctrl_loss_tmo=-1,fast_io_fail_tmo=0,nr_io_queues=%u",
+		 "transport=%s,traddr=%s,trsvcid=%u,nqn=%s,hostnqn=%s,hostid=%s,keep_alive_tmo=%d,reconnect_delay=1,ctrl_loss_tmo=-1,fast_io_fail_tmo=0,nr_io_queues=%u",
 		 c->transport, c->addr, c->port, nqn, host, c->client,
 		 c->slow ? HDD_KATO_S : SSD_KATO_S, nr_queues());
 	ret = hcv_slow_run(nqn, HCV_SLOW_WRITE, FABRICS, opts, until_ms,

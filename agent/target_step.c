@@ -16,6 +16,7 @@
 #define HCV_DRAIN_POLL_MS	50
 #define HCV_DRAIN_POLL_MAX_MS	1000
 #define HCV_WAIT_TELL_MS	5000
+#define HCV_STEP_PLAIN		JSON_C_TO_STRING_PLAIN
 
 /* A step that failed is said at once and tried again later. */
 static bool step_failed(struct hcv_target_pass *p, struct hcv_target_vol *tv,
@@ -314,11 +315,13 @@ static char *step_encode(const struct hcv_grant_info *g, const char *devpath)
 {
 	char *plain = hcv_model_grant_encode(g), *value = NULL;
 	struct json_object *o = plain ? json_tokener_parse(plain) : NULL;
+	const char *text = NULL;
 
 	if (o && !json_object_object_add(o, "devpath",
 					 json_object_new_string(devpath)))
-		value = strdup(json_object_to_json_string_ext(
-			o, JSON_C_TO_STRING_PLAIN));
+		text = json_object_to_json_string_ext(o, HCV_STEP_PLAIN);
+	if (text)
+		value = strdup(text);
 	json_object_put(o);
 	free(plain);
 	return value;

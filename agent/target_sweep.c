@@ -41,7 +41,7 @@ static void hcv_target_preload(struct hcv_job *job, const struct hcv_snap *s)
 }
 
 static void hcv_target_sweep_subsystems(struct hcv_job *job,
-					 const struct hcv_snap *s)
+					const struct hcv_snap *s)
 {
 	struct hcv_nvmet_subsys *sub;
 	char err[HCV_ERR_SIZE];

@@ -347,10 +347,10 @@ void hcv_storeplan_next(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 		return (void)sp_unnamed(in, out);
 	if (sp_max_epoch(in) > in->rec->epoch)
 		return (void)sp_say(out, HCV_SP_REFUSE,
-			"the module has a grant of epoch %" PRIu64
-			", the record is at %" PRIu64
-			": the metadata store is older than the volume",
-			sp_max_epoch(in), in->rec->epoch);
+				    "the module has a grant of epoch %" PRIu64
+				    ", the record is at %" PRIu64
+				    ": the metadata store is older than the volume",
+				    sp_max_epoch(in), in->rec->epoch);
 	if (in->rec->phase == HCV_PH_NONE || !in->rec->owner[0])
 		return (void)sp_detached(in, out);
 	sp_owned(in, out);
