@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: cluster
 # TIMEOUT: 1500
-# TAGS: failover
+# TAGS: failover soak
 """A node with a replica, or with the volume, dies, freezes or is cut off.
 
 While a writer runs on the owner: the gap that it feels is short, the absent
