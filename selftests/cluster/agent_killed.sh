@@ -146,6 +146,7 @@ test_killed_at_each_step() {
 		$(points 'owner-(begin-sync|join|confirm)')
 	check_eq "points that nothing reached" "" "${unreached[*]}"
 	gone db1
+	passed
 }
 
 ktap_main "$@"

@@ -55,6 +55,7 @@ test_life() {
 	gone db2
 	run_expect 0 "$ctl" store remove a
 	run_expect 0 "$ctl" store remove b
+	passed
 }
 
 test_force() {
@@ -79,6 +80,7 @@ test_force() {
 	wait_for '[ "$(insync db1)" = 2 ]' 60 "second replica"
 	run_expect 0 "$ctl" volume detach db1
 	gone db1
+	passed
 }
 
 test_settings() {
@@ -104,6 +106,7 @@ test_settings() {
 	run_expect 1 "$ctl" volume create huge 100G --replicas 3
 	check_match "says why" "replica|store|space" "$RUN_OUT"
 	gone db1
+	passed
 }
 
 test_two_attaches_at_once() {
@@ -119,6 +122,7 @@ test_two_attaches_at_once() {
 		"$(printf '%s\n' "$rc1" "$rc2" | sort | xargs)"
 	run_expect 0 "$ctl" volume detach db1
 	gone db1
+	passed
 }
 
 # What fails is one of two replicas: writes go on once the record says so.
@@ -152,6 +156,7 @@ test_replica_fails() {
 	run_expect 0 "$ctl" volume attach db1
 	check "content" cmp "$TMP/data" <(head -c 8M "$(dev db1)")
 	run_expect 0 "$ctl" volume detach db1
+	passed
 }
 
 ktap_main "$@"
