@@ -148,8 +148,12 @@ int hcv_mq_alloc(struct hcv_vol *vol)
 	vol->tags.queue_depth = MQ_DEPTH;
 	vol->tags.numa_node = NUMA_NO_NODE;
 	vol->tags.cmd_size = sizeof(struct mq_pdu);
-	/* Submitting to lower devices may sleep. */
-	vol->tags.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_BLOCKING;
+	/*
+	 * Submitting to lower devices may sleep; and they have schedulers of
+	 * their own, where one is of use.
+	 */
+	vol->tags.flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_BLOCKING |
+			  BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	ret = blk_mq_alloc_tag_set(&vol->tags);
 	if (ret)
 		return ret;
