@@ -1,0 +1,963 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The extent map beside a trivial model, for many random steps.
+ *
+ * A volume of two columns lies on simulated media: every block of data and
+ * every metadata page has what the medium holds and what its cache holds beside
+ * it.  Writes are in flight for a while, flush rounds go step by step beside
+ * them as in commit.c, some of them fail, and now and then the power goes.
+ * Three things are checked:
+ *   - a read gives the newest value; after a power cut the flushed one or a
+ *     later one, and from then on that one;
+ *   - what was loaded is what the records on the media say, of two with one
+ *     (mib, generation) the one with the higher sequence;
+ *   - on a replica that left, a record that equals the map's has the same data.
+ */
+#include "map_test.h"
+
+#define HCV_T_STEPS	(HCV_T_HOST ? 16000 : 1500)	/* a seed */
+#define HCV_T_MIBS	24	/* that are written, 12 in each column */
+#define HCV_T_ALL	2048	/* of the volume; the others fill the extents */
+#define HCV_T_EXTS	3	/* two in column 0, one in column 1 */
+#define HCV_T_FREE	16	/* data slots left to each column */
+#define HCV_T_FLIGHT	6
+#define HCV_T_IMAGES	(HCV_T_EXTS * HCV_EXTENT_PAGES)
+
+/*
+ * Whether writes go to a mib that has a zero-only record: its bits move to a
+ * slot on another page, and a power cut between the two pages loses them.
+ */
+#define HCV_T_UPGRADE	0
+
+/* A value names its operation and its block, 0 is zeroes. */
+#define HCV_T_VALUE(op, idx, blk)	((op) << 13 | (idx) << 8 | (blk))
+#define HCV_T_OWNER(val)		((val) & 0x1fff)
+#define HCV_T_OP(val)			((val) >> 13)
+
+/* The data of a slot, as its medium's cache and the medium itself have them. */
+struct hcv_t_data {
+	u32 now[HCV_SLOT_BLOCKS];
+	u32 dur[HCV_SLOT_BLOCKS];
+	bool cached;
+};
+
+struct hcv_t_place {
+	u8 now[HCV_BLOCK_SIZE] __aligned(8);
+	u8 dur[HCV_BLOCK_SIZE] __aligned(8);
+	bool cached;
+};
+
+struct hcv_t_media {
+	struct hcv_t_data slot[HCV_EXTENT_SLOTS];
+	struct hcv_t_place page[HCV_EXTENT_PAGES][2];
+};
+
+/* What may be read of a block: now, and after a power cut. */
+struct hcv_t_block {
+	u32 val;	/* newest, and the operation that made it */
+	u32 op;
+	u32 snap;	/* the same when the running round began */
+	u32 snap_op;
+	u32 flushed;	/* the same when the last good round began */
+	u32 flushed_op;
+	u32 zero_op;	/* newest operation that made it zero */
+	bool busy;
+};
+
+struct hcv_t_flight {
+	struct hcv_slot *slot;
+	u32 op;
+	u32 idx;
+	u32 blk;
+	u32 nr;		/* 0: not in use */
+};
+
+struct hcv_t_image {
+	struct hcv_ext *ext;
+	u32 page;
+	u64 seq;
+	u8 place;
+	u8 *buf;
+};
+
+enum hcv_t_stage {
+	HCV_T_IDLE,
+	HCV_T_COPY,
+	HCV_T_FLUSH,
+	HCV_T_PAGES,
+	HCV_T_END,
+};
+
+/* A replica that left: what its medium has. */
+struct hcv_t_left {
+	bool valid;
+	struct hcv_rec rec[HCV_T_EXTS][HCV_EXTENT_RECORDS];
+	u32 data[HCV_T_EXTS][HCV_EXTENT_SLOTS][HCV_SLOT_BLOCKS];
+};
+
+struct hcv_t_sim {
+	struct kunit *test;
+	u32 rnd;
+	u32 op;
+	u32 nr_gens;
+	u64 epoch;
+	u64 v;
+	struct hcv_map map;
+	struct hcv_ext *ext[HCV_T_EXTS];
+	struct hcv_t_media *media[HCV_T_EXTS];
+	struct hcv_t_block blk[HCV_T_MIBS][HCV_SLOT_BLOCKS];
+	struct hcv_t_flight flight[HCV_T_FLIGHT];
+	struct hcv_t_left *left;
+	struct hcv_rec (*loaded)[HCV_EXTENT_RECORDS];
+	bool filler[HCV_T_ALL];
+	bool filled;
+	enum hcv_t_stage stage;
+	struct llist_node *leaves;
+	struct hcv_slot *freed;
+	struct hcv_slot *draining;
+	struct hcv_ext *todo[HCV_T_EXTS];
+	u32 nr_todo;
+	u32 next;
+	struct hcv_t_image image[HCV_T_IMAGES];
+	u32 nr_images;
+	u32 crashes, races, compared, full, dups, reaped;
+};
+
+static u32 hcv_t_rnd(struct hcv_t_sim *s, u32 below)
+{
+	s->rnd ^= s->rnd << 13;
+	s->rnd ^= s->rnd >> 17;
+	s->rnd ^= s->rnd << 5;
+	return s->rnd % below;
+}
+
+static u32 hcv_t_mib(u32 idx)
+{
+	return idx * 80 + (idx & 1);
+}
+
+static struct hcv_t_data *hcv_t_data(struct hcv_t_sim *s, struct hcv_slot *slot)
+{
+	return &s->media[hcv_map_slot_ext(slot)->index]->slot[slot->rec];
+}
+
+/* A range without a busy block, or 0. */
+static u32 hcv_t_range(struct hcv_t_sim *s, u32 idx, u32 *blk)
+{
+	u32 nr, i;
+
+	*blk = hcv_t_rnd(s, HCV_SLOT_BLOCKS);
+	nr = 1 + hcv_t_rnd(s, 12);
+	if (!hcv_t_rnd(s, 6)) {
+		*blk = 0;
+		nr = HCV_SLOT_BLOCKS;
+	}
+	nr = min_t(u32, nr, HCV_SLOT_BLOCKS - *blk);
+	for (i = *blk; i < *blk + nr; i++)
+		if (s->blk[idx][i].busy)
+			return 0;
+	return nr;
+}
+
+static void hcv_t_settle(struct hcv_t_sim *s, u32 idx, u32 blk, u32 nr, u32 op,
+			 bool zero)
+{
+	struct hcv_t_block *b;
+	u32 i;
+
+	for (i = blk; i < blk + nr; i++) {
+		b = &s->blk[idx][i];
+		b->val = zero ? 0 : HCV_T_VALUE(op, idx, i);
+		b->op = op;
+		if (zero)
+			b->zero_op = op;
+	}
+}
+
+/* Head of a mib's layers. */
+static struct hcv_slot *hcv_t_head(struct hcv_t_sim *s, u32 mib)
+{
+	struct hcv_slot *slot = NULL;
+	struct hcv_leaf *leaf;
+
+	rcu_read_lock();
+	leaf = hcv_map_leaf(&s->map, mib);
+	if (leaf)
+		slot = rcu_dereference(leaf->ent[mib % HCV_LEAF_MIBS].slot);
+	rcu_read_unlock();
+	return slot;
+}
+
+static void hcv_t_issue(struct hcv_t_sim *s)
+{
+	struct hcv_t_flight *f = &s->flight[hcv_t_rnd(s, HCV_T_FLIGHT)];
+	u32 idx = hcv_t_rnd(s, HCV_T_MIBS), mib = hcv_t_mib(idx), blk, nr, i;
+	struct hcv_slot *slot;
+
+	nr = f->nr ? 0 : hcv_t_range(s, idx, &blk);
+	slot = hcv_t_head(s, mib);
+	if (!nr || (slot && slot->rec >= HCV_EXTENT_SLOTS && !HCV_T_UPGRADE))
+		return;
+	KUNIT_ASSERT_EQ(s->test, hcv_map_leaf_make(&s->map, mib, GFP_NOIO), 0);
+	hcv_t_mark(&s->map, mib);
+	slot = hcv_map_take(&s->map, mib, GFP_NOIO);
+	if (IS_ERR(slot)) {
+		KUNIT_ASSERT_EQ(s->test, PTR_ERR(slot), -ENOSPC);
+		KUNIT_ASSERT_EQ(s->test,
+				hcv_map_free_slots(&s->map, mib % 2), 0U);
+		s->full++;
+		return;
+	}
+	KUNIT_ASSERT_LT(s->test, slot->rec, (u16)HCV_EXTENT_SLOTS);
+	*f = (struct hcv_t_flight) {
+		.slot = slot, .op = ++s->op, .idx = idx, .blk = blk, .nr = nr,
+	};
+	for (i = blk; i < blk + nr; i++)
+		s->blk[idx][i].busy = true;
+}
+
+static void hcv_t_complete(struct hcv_t_sim *s, struct hcv_t_flight *f)
+{
+	struct hcv_t_data *d;
+	u32 i;
+
+	if (!f->nr)
+		return;
+	d = hcv_t_data(s, f->slot);
+	d->cached = true;
+	for (i = f->blk; i < f->blk + f->nr; i++) {
+		d->now[i] = HCV_T_VALUE(f->op, f->idx, i);
+		/* A cache may be written out at any time. */
+		if (!hcv_t_rnd(s, 4))
+			d->dur[i] = d->now[i];
+		s->blk[f->idx][i].busy = false;
+	}
+	hcv_t_mark(&s->map, hcv_t_mib(f->idx));
+	hcv_map_written(&s->map, f->slot, f->blk, f->nr);
+	KUNIT_ASSERT_EQ(s->test, READ_ONCE(f->slot->stamp), s->v);
+	hcv_t_settle(s, f->idx, f->blk, f->nr, f->op, false);
+	f->nr = 0;
+}
+
+static void hcv_t_race_complete(void *arg)
+{
+	struct hcv_t_sim *s = arg;
+	struct hcv_t_flight *f = &s->flight[hcv_t_rnd(s, HCV_T_FLIGHT)];
+
+	if (!f->nr || hcv_t_rnd(s, 8))
+		return;
+	s->races++;
+	hcv_t_complete(s, f);
+}
+
+/* DISCARD or WRITE ZEROES of a range without busy blocks. */
+static void hcv_t_clear_range(struct hcv_t_sim *s, u32 idx, u32 blk, u32 nr,
+			      bool discard)
+{
+	u32 mib = hcv_t_mib(idx);
+	struct hcv_slot *slot = hcv_t_head(s, mib);
+	bool ignored = discard && slot && slot->gen != s->map.cur_gen;
+	int ret;
+
+	if (slot)
+		hcv_t_mark(&s->map, mib);
+	ret = hcv_t_clear(&s->map, mib, blk, nr, discard);
+	if (ret == -ENOSPC) {
+		KUNIT_ASSERT_FALSE(s->test, discard);
+		KUNIT_ASSERT_EQ(s->test,
+				hcv_map_free_slots(&s->map, mib % 2), 0U);
+		return;
+	}
+	KUNIT_ASSERT_EQ(s->test, ret, 0);
+	if (ignored)
+		return;
+	hcv_t_settle(s, idx, blk, nr, ++s->op, true);
+	slot = hcv_t_head(s, mib);
+	if (!slot)
+		return;
+	hcv_t_mark(&s->map, mib);
+	KUNIT_ASSERT_EQ(s->test, hcv_t_stamp(slot), s->v);
+}
+
+static void hcv_t_discard(struct hcv_t_sim *s, bool discard)
+{
+	u32 idx = hcv_t_rnd(s, HCV_T_MIBS), blk, nr;
+
+	nr = hcv_t_range(s, idx, &blk);
+	if (nr)
+		hcv_t_clear_range(s, idx, blk, nr, discard);
+}
+
+static void hcv_t_reap(struct hcv_t_sim *s, bool purge)
+{
+	u32 idx = hcv_t_rnd(s, HCV_T_MIBS), i;
+	struct hcv_slot *slot = hcv_t_head(s, hcv_t_mib(idx));
+
+	for (i = 0; i < HCV_SLOT_BLOCKS; i++)
+		if (s->blk[idx][i].busy)
+			return;
+	if (purge)
+		hcv_t_clear_range(s, idx, 0, HCV_SLOT_BLOCKS, true);
+	hcv_map_reap(&s->map, hcv_t_mib(idx));
+	s->reaped += slot != hcv_t_head(s, hcv_t_mib(idx));
+}
+
+/* Everything that is not busy reads as the model says. */
+static void hcv_t_check_mib(struct hcv_t_sim *s, u32 idx)
+{
+	u32 blk = 0, nr, i, val;
+	struct hcv_slot *slot;
+
+	while (blk < HCV_SLOT_BLOCKS) {
+		slot = hcv_t_where(&s->map, hcv_t_mib(idx), blk,
+				   HCV_SLOT_BLOCKS - blk, &nr);
+		KUNIT_ASSERT_TRUE(s->test, nr && nr <= HCV_SLOT_BLOCKS - blk);
+		for (i = blk; i < blk + nr; i++) {
+			if (s->blk[idx][i].busy)
+				continue;
+			val = slot ? hcv_t_data(s, slot)->now[i] : 0;
+			KUNIT_ASSERT_EQ_MSG(s->test, val, s->blk[idx][i].val,
+					    "mib index %u block %u", idx, i);
+		}
+		blk += nr;
+	}
+}
+
+/* --- rounds --------------------------------------------------------------- */
+
+static void hcv_t_round_begin(struct hcv_t_sim *s)
+{
+	struct llist_node *node, *next;
+	u32 i, k;
+
+	s->leaves = hcv_map_round_begin(&s->map);
+	s->freed = hcv_map_freed(&s->map);
+	s->nr_todo = 0;
+	s->nr_images = 0;
+	s->next = 0;
+	node = llist_del_all(&s->map.dirty);
+	llist_for_each_safe(node, next, node)
+		s->todo[s->nr_todo++] = llist_entry(node, struct hcv_ext,
+						    dnode);
+	for (i = 0; i < HCV_T_MIBS; i++)
+		for (k = 0; k < HCV_SLOT_BLOCKS; k++) {
+			s->blk[i][k].snap = s->blk[i][k].val;
+			s->blk[i][k].snap_op = s->blk[i][k].op;
+		}
+	s->stage = HCV_T_COPY;
+}
+
+/* Copy the next dirty page. */
+static void hcv_t_round_copy(struct hcv_t_sim *s)
+{
+	struct hcv_t_image *im = &s->image[s->nr_images];
+	struct hcv_pagepos *pos;
+	struct hcv_ext *ext;
+	u32 page;
+
+	for (; s->next < s->nr_todo * HCV_EXTENT_PAGES; s->next++) {
+		ext = s->todo[s->next / HCV_EXTENT_PAGES];
+		page = s->next % HCV_EXTENT_PAGES;
+		if (!page) {
+			clear_bit(HCV_EXT_LISTED, &ext->flags);
+			smp_mb__after_atomic();
+		}
+		if (!test_bit(page, &ext->dirty))
+			continue;
+		pos = &ext->page[page];
+		im->ext = ext;
+		im->page = page;
+		im->seq = pos->seq + 1;
+		im->place = pos->seq ? !pos->place : 0;
+		hcv_t_race_arg = s;
+		hcv_t_race_fn = hcv_t_race_complete;
+		hcv_map_encode(&s->map, ext, page, s->epoch, im->seq,
+			       im->place, im->buf);
+		hcv_t_race_fn = NULL;
+		s->nr_images++;
+		s->next++;
+		return;
+	}
+	s->stage = HCV_T_FLUSH;
+}
+
+/* Whatever has completed is on the medium now. */
+static void hcv_t_flush(struct hcv_t_sim *s)
+{
+	struct hcv_t_place *p;
+	struct hcv_t_data *d;
+	u32 e, i;
+
+	for (e = 0; e < HCV_T_EXTS; e++) {
+		for (i = 0; i < HCV_EXTENT_SLOTS; i++) {
+			d = &s->media[e]->slot[i];
+			if (d->cached)
+				memcpy(d->dur, d->now, sizeof(d->dur));
+			d->cached = false;
+		}
+		for (i = 0; i < 2 * HCV_EXTENT_PAGES; i++) {
+			p = &s->media[e]->page[i / 2][i % 2];
+			if (p->cached)
+				memcpy(p->dur, p->now, sizeof(p->dur));
+			p->cached = false;
+		}
+	}
+}
+
+static void hcv_t_redirty(struct hcv_t_sim *s, struct hcv_t_image *im)
+{
+	hcv_map_dirty(&s->map, &im->ext->slot[im->page * HCV_PAGE_RECORDS]);
+}
+
+/* The images go out; sometimes the round fails, with some of them written. */
+static void hcv_t_round_pages(struct hcv_t_sim *s)
+{
+	bool fail = !hcv_t_rnd(s, 10);
+	struct hcv_pagepos *pos;
+	struct hcv_t_image *im;
+	struct hcv_t_place *p;
+	u32 i;
+
+	for (i = 0; i < s->nr_images; i++) {
+		im = &s->image[i];
+		pos = &im->ext->page[im->page];
+		p = &s->media[im->ext->index]->page[im->page][im->place];
+		if (!fail || hcv_t_rnd(s, 2)) {
+			memcpy(p->now, im->buf, HCV_BLOCK_SIZE);
+			p->cached = true;
+		}
+		if (!fail || hcv_t_rnd(s, 2)) {
+			/* An error may come after the write has landed. */
+			if (memcmp(p->now, im->buf, HCV_BLOCK_SIZE) == 0) {
+				pos->seq = im->seq;
+				pos->place = im->place;
+			}
+		}
+		if (fail)
+			hcv_t_redirty(s, im);
+	}
+	s->stage = HCV_T_END;
+	if (!fail)
+		return;
+	hcv_map_round_end(&s->map, s->leaves, false);
+	hcv_map_unfreed(&s->map, s->freed);
+	s->freed = NULL;
+	s->stage = HCV_T_IDLE;
+}
+
+static void hcv_t_round_end(struct hcv_t_sim *s)
+{
+	struct hcv_slot *last = s->freed;
+	u32 i, k;
+
+	hcv_t_flush(s);
+	hcv_map_round_end(&s->map, s->leaves, true);
+	for (i = 0; i < HCV_T_MIBS; i++)
+		for (k = 0; k < HCV_SLOT_BLOCKS; k++) {
+			s->blk[i][k].flushed = s->blk[i][k].snap;
+			s->blk[i][k].flushed_op = s->blk[i][k].snap_op;
+		}
+	/* Slots wait for the end of what runs: given back some steps later. */
+	while (last && last->next)
+		last = last->next;
+	if (last) {
+		last->next = s->draining;
+		s->draining = s->freed;
+	}
+	s->freed = NULL;
+	s->stage = HCV_T_IDLE;
+}
+
+static void hcv_t_crash(struct hcv_t_sim *s);
+
+static void hcv_t_round(struct hcv_t_sim *s)
+{
+	switch (s->stage) {
+	case HCV_T_IDLE:
+		hcv_t_round_begin(s);
+		break;
+	case HCV_T_COPY:
+		hcv_t_round_copy(s);
+		break;
+	case HCV_T_FLUSH:
+		hcv_t_flush(s);
+		s->stage = HCV_T_PAGES;
+		break;
+	case HCV_T_PAGES:
+		hcv_t_round_pages(s);
+		break;
+	case HCV_T_END:
+		/* The worst moment: some pages are on the medium, some not. */
+		if (s->filled && !hcv_t_rnd(s, 10))
+			hcv_t_crash(s);
+		else
+			hcv_t_round_end(s);
+		break;
+	}
+}
+
+static void hcv_t_whole_round(struct hcv_t_sim *s)
+{
+	do {
+		hcv_t_round(s);
+	} while (s->stage != HCV_T_IDLE);
+}
+
+/* --- power cuts ----------------------------------------------------------- */
+
+static void hcv_t_cut_page(struct hcv_t_sim *s, struct hcv_t_place *p)
+{
+	/* Kept, lost, or torn between two sectors. */
+	if (p->cached && hcv_t_rnd(s, 3))
+		memcpy(p->dur, p->now, hcv_t_rnd(s, 2) ? HCV_BLOCK_SIZE :
+		       512 * (1 + hcv_t_rnd(s, 7)));
+	memcpy(p->now, p->dur, sizeof(p->now));
+	p->cached = false;
+}
+
+static void hcv_t_cut(struct hcv_t_sim *s)
+{
+	struct hcv_t_flight *f;
+	struct hcv_t_data *d;
+	u32 e, i, k;
+
+	for (i = 0; i < HCV_T_FLIGHT; i++) {
+		f = &s->flight[i];
+		d = f->nr ? hcv_t_data(s, f->slot) : NULL;
+		for (k = f->blk; d && k < f->blk + f->nr; k++) {
+			d->cached = true;
+			if (hcv_t_rnd(s, 2))
+				d->now[k] = HCV_T_VALUE(f->op, f->idx, k);
+		}
+		f->nr = 0;
+	}
+	for (e = 0; e < HCV_T_EXTS; e++) {
+		for (i = 0; i < HCV_EXTENT_SLOTS; i++) {
+			d = &s->media[e]->slot[i];
+			for (k = 0; d->cached && k < HCV_SLOT_BLOCKS; k++) {
+				if (hcv_t_rnd(s, 2))
+					d->dur[k] = d->now[k];
+				d->now[k] = d->dur[k];
+			}
+			d->cached = false;
+		}
+		for (i = 0; i < 2 * HCV_EXTENT_PAGES; i++)
+			hcv_t_cut_page(s, &s->media[e]->page[i / 2][i % 2]);
+	}
+}
+
+/* The newest valid place, as load.c finds it; NULL: none was written. */
+static const u8 *hcv_t_newest(struct hcv_t_sim *s, u32 e, u32 page,
+			      struct hcv_pagepos *pos)
+{
+	u64 epoch, seq, best_epoch = 0;
+	const u8 *best = NULL, *buf;
+	struct hcv_page_id id;
+	u32 place;
+	int ret;
+
+	*pos = (struct hcv_pagepos) { };
+	for (place = 0; place < 2; place++) {
+		buf = s->media[e]->page[page][place].dur;
+		hcv_t_page_id(&id, e, page, place);
+		ret = hcv_fmt_page_check(buf, &id, &epoch, &seq);
+		KUNIT_ASSERT_TRUE(s->test, !ret || ret == -ENODATA ||
+				  ret == -EBADMSG);
+		if (ret || (best && !hcv_fmt_page_newer(epoch, seq, best_epoch,
+							pos->seq)))
+			continue;
+		best = buf;
+		best_epoch = epoch;
+		pos->seq = seq;
+		pos->place = place;
+	}
+	return best;
+}
+
+static void hcv_t_load_ext(struct hcv_t_sim *s, u32 e)
+{
+	struct hcv_rec *rec;
+	const u8 *buf;
+	u32 page, i;
+
+	s->ext[e] = hcv_t_ext(s->test, &s->map, e, e % 2);
+	for (page = 0; page < HCV_EXTENT_PAGES; page++) {
+		buf = hcv_t_newest(s, e, page, &s->ext[e]->page[page]);
+		for (i = 0; i < HCV_PAGE_RECORDS; i++) {
+			rec = &s->loaded[e][page * HCV_PAGE_RECORDS + i];
+			memset(rec, 0, sizeof(*rec));
+			if (buf)
+				KUNIT_ASSERT_EQ(s->test,
+						hcv_fmt_page_get(buf, page, i,
+								 rec), 0);
+		}
+		if (buf)
+			KUNIT_ASSERT_EQ(s->test,
+					hcv_map_load_page(&s->map, s->ext[e],
+							  page, buf), 0);
+	}
+}
+
+/* The record that says what (mib, generation) is, and its slot. */
+static const struct hcv_rec *hcv_t_oracle(struct hcv_t_sim *s, u32 mib, u32 gen,
+					  struct hcv_slot **slot)
+{
+	const struct hcv_rec *best = NULL, *r;
+	u32 e, i;
+
+	for (e = 0; e < HCV_T_EXTS; e++)
+		for (i = 0; i < HCV_EXTENT_RECORDS; i++) {
+			r = &s->loaded[e][i];
+			if (r->state != HCV_REC_USED || r->mib != mib ||
+			    r->gen != gen)
+				continue;
+			s->dups += !!best;
+			if (best && best->seq > r->seq)
+				continue;
+			best = r;
+			*slot = &s->ext[e]->slot[i];
+		}
+	return best;
+}
+
+/* Whether a block may read as @val after a power cut. */
+static bool hcv_t_allowed(const struct hcv_t_block *b, u32 val, u32 owner)
+{
+	if (val == b->flushed)
+		return true;
+	if (!val)
+		return b->zero_op > b->flushed_op;
+	return HCV_T_OWNER(val) == owner && HCV_T_OP(val) > b->flushed_op;
+}
+
+/* What was loaded is what the records say, and what was promised. */
+static void hcv_t_check_loaded(struct hcv_t_sim *s, u32 idx)
+{
+	const struct hcv_rec *r[2];
+	struct hcv_slot *slot[2], *want;
+	struct hcv_t_block *b;
+	u32 i, k, val;
+
+	r[0] = hcv_t_oracle(s, hcv_t_mib(idx), 2, &slot[0]);
+	r[1] = hcv_t_oracle(s, hcv_t_mib(idx), 1, &slot[1]);
+	for (i = 0; i < HCV_SLOT_BLOCKS; i++) {
+		want = NULL;
+		for (k = 0; k < 2; k++) {
+			if (!r[k])
+				continue;
+			if (r[k]->lo[i / 64] >> (i % 64) & 1)
+				want = slot[k];
+			if ((r[k]->lo[i / 64] | r[k]->hi[i / 64]) >>
+			    (i % 64) & 1)
+				break;
+		}
+		KUNIT_ASSERT_PTR_EQ(s->test,
+				    hcv_t_at(&s->map, hcv_t_mib(idx), i), want);
+		val = want ? hcv_t_data(s, want)->now[i] : 0;
+		b = &s->blk[idx][i];
+		KUNIT_ASSERT_TRUE_MSG(s->test,
+				      hcv_t_allowed(b, val,
+						    HCV_T_OWNER(HCV_T_VALUE(0U,
+									    idx, i))),
+				      "mib index %u block %u: read %x, flushed %x by %u",
+				      idx, i, val, b->flushed, b->flushed_op);
+		*b = (struct hcv_t_block) {
+			.val = val, .op = s->op,
+			.flushed = val, .flushed_op = s->op,
+		};
+	}
+}
+
+static void hcv_t_check_space(struct hcv_t_sim *s)
+{
+	u32 col, e, i, used = 0, mib;
+
+	for (e = 0; e < HCV_T_EXTS; e++)
+		for (i = 0; i < HCV_EXTENT_SLOTS; i++)
+			used += !!s->ext[e]->slot[i].flags;
+	KUNIT_ASSERT_EQ(s->test, s->map.used_slots, (u64)used);
+	for (col = 0; col < 2; col++)
+		used += hcv_map_free_slots(&s->map, col);
+	KUNIT_ASSERT_EQ(s->test, used, HCV_T_EXTS * HCV_EXTENT_SLOTS);
+	for (mib = 0; mib < HCV_T_ALL; mib++)
+		if (s->filler[mib])
+			KUNIT_ASSERT_NOT_NULL(s->test, hcv_t_at(&s->map, mib,
+								mib % 256));
+}
+
+static void hcv_t_init(struct hcv_t_sim *s)
+{
+	KUNIT_ASSERT_EQ(s->test, hcv_map_init(&s->map, HCV_T_VOL, HCV_T_LINEAGE,
+					      2, HCV_T_ALL), 0);
+	if (s->nr_gens == 2)
+		hcv_t_gens(s->test, &s->map);
+	s->map.v = s->v;
+	s->epoch++;
+	s->stage = HCV_T_IDLE;
+	s->freed = NULL;
+	s->draining = NULL;
+	s->left->valid = false;
+}
+
+static void hcv_t_crash(struct hcv_t_sim *s)
+{
+	u32 i;
+
+	hcv_t_cut(s);
+	hcv_map_destroy(&s->map);
+	/* Each attach is a take-over: v grows with it. */
+	s->v++;
+	hcv_t_init(s);
+	for (i = 0; i < HCV_T_EXTS; i++)
+		hcv_t_load_ext(s, i);
+	s->op++;
+	for (i = 0; i < HCV_T_MIBS; i++)
+		hcv_t_check_loaded(s, i);
+	hcv_t_check_space(s);
+	s->crashes++;
+}
+
+/* --- a replica that leaves ------------------------------------------------ */
+
+static void hcv_t_leave(struct hcv_t_sim *s)
+{
+	struct hcv_t_left *l = s->left;
+	struct hcv_pagepos pos;
+	struct hcv_t_data *d;
+	const u8 *buf;
+	u32 e, i, k;
+
+	memset(l, 0, sizeof(*l));
+	for (e = 0; e < HCV_T_EXTS; e++) {
+		for (i = 0; i < HCV_EXTENT_RECORDS; i++) {
+			buf = hcv_t_newest(s, e, i / HCV_PAGE_RECORDS, &pos);
+			if (buf)
+				hcv_fmt_page_get(buf, i / HCV_PAGE_RECORDS,
+						 i % HCV_PAGE_RECORDS,
+						 &l->rec[e][i]);
+		}
+		for (i = 0; i < HCV_EXTENT_SLOTS; i++) {
+			d = &s->media[e]->slot[i];
+			for (k = 0; k < HCV_SLOT_BLOCKS; k++)
+				l->data[e][i][k] = hcv_t_rnd(s, 2) ?
+						   d->now[k] : d->dur[k];
+		}
+	}
+	l->valid = true;
+	s->v++;
+	hcv_map_bump(&s->map, s->v);
+}
+
+/* Blocks in flight of a mib, NULL: it is not one that is written. */
+static const struct hcv_t_block *hcv_t_blocks(struct hcv_t_sim *s, u32 mib)
+{
+	u32 i;
+
+	for (i = 0; i < HCV_T_MIBS; i++)
+		if (hcv_t_mib(i) == mib)
+			return s->blk[i];
+	return NULL;
+}
+
+/* Records that are equal have equal data: a resync would skip them. */
+static void hcv_t_check_left(struct hcv_t_sim *s)
+{
+	const struct hcv_t_block *b;
+	struct hcv_rec now, *old;
+	u32 e, i, k;
+
+	for (e = 0; s->left->valid && e < HCV_T_EXTS; e++)
+		for (i = 0; i < HCV_EXTENT_SLOTS; i++) {
+			old = &s->left->rec[e][i];
+			hcv_map_record(s->ext[e], i, &now);
+			if (old->state != HCV_REC_USED ||
+			    now.state != HCV_REC_USED || old->mib != now.mib ||
+			    old->gen != now.gen || old->seq != now.seq ||
+			    old->stamp != now.stamp)
+				continue;
+			b = hcv_t_blocks(s, now.mib);
+			if (!b)
+				continue;
+			for (k = 0; k < HCV_SLOT_BLOCKS; k++) {
+				if (!(now.lo[k / 64] >> (k % 64) & 1) ||
+				    b[k].busy)
+					continue;
+				KUNIT_ASSERT_EQ_MSG(s->test,
+						    s->left->data[e][i][k],
+						    s->media[e]->slot[i].now[k],
+						    "mib %u block %u", now.mib,
+						    k);
+			}
+			s->compared++;
+		}
+}
+
+/* --- the run -------------------------------------------------------------- */
+
+static struct hcv_t_sim *hcv_t_sim(struct kunit *test, u32 seed)
+{
+	struct hcv_t_sim *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	u32 i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s);
+	s->test = test;
+	s->rnd = seed;
+	s->nr_gens = 1;
+	s->v = 5;
+	s->left = kunit_kzalloc(test, sizeof(*s->left), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->left);
+	s->loaded = kunit_kzalloc(test, HCV_T_EXTS * sizeof(*s->loaded),
+				  GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->loaded);
+	for (i = 0; i < HCV_T_EXTS; i++) {
+		s->media[i] = kunit_kzalloc(test, sizeof(*s->media[i]),
+					    GFP_KERNEL);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->media[i]);
+	}
+	for (i = 0; i < HCV_T_IMAGES; i++) {
+		s->image[i].buf = kunit_kzalloc(test, HCV_BLOCK_SIZE,
+						GFP_KERNEL);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->image[i].buf);
+	}
+	hcv_t_init(s);
+	for (i = 0; i < HCV_T_EXTS; i++)
+		s->ext[i] = hcv_t_ext(test, &s->map, i, i % 2);
+	return s;
+}
+
+/* Fill the extents but for a few slots, strewn over all pages. */
+static void hcv_t_fill(struct hcv_t_sim *s)
+{
+	u32 mib, i, col;
+
+	for (i = 0; i < HCV_T_MIBS; i++)
+		s->filler[hcv_t_mib(i)] = true;	/* not to be used */
+	for (mib = 0; mib < HCV_T_ALL; mib++) {
+		if (!s->filler[mib] && hcv_map_free_slots(&s->map, mib % 2)) {
+			hcv_t_write(s->test, &s->map, mib, 0, HCV_SLOT_BLOCKS);
+			s->filler[mib] = true;
+		}
+	}
+	for (i = 0; i < HCV_T_MIBS; i++)
+		s->filler[hcv_t_mib(i)] = false;
+	for (col = 0; col < 2; col++)
+		for (i = 0; i < HCV_T_FREE;) {
+			mib = hcv_t_rnd(s, HCV_T_ALL / 2) * 2 + col;
+			if (!s->filler[mib])
+				continue;
+			KUNIT_ASSERT_EQ(s->test, hcv_t_clear(&s->map, mib, 0,
+							     HCV_SLOT_BLOCKS,
+							     true), 0);
+			hcv_map_reap(&s->map, mib);
+			s->filler[mib] = false;
+			i++;
+		}
+	do {
+		hcv_t_whole_round(s);
+		hcv_map_give_back(&s->map, s->draining);
+		s->draining = NULL;
+	} while (hcv_map_free_slots(&s->map, 0) != HCV_T_FREE);
+	KUNIT_ASSERT_EQ(s->test, hcv_map_free_slots(&s->map, 1),
+			(u32)HCV_T_FREE);
+	s->filled = true;
+}
+
+/* A generation is frozen when nothing of it is in flight or unflushed. */
+static void hcv_t_snapshot(struct hcv_t_sim *s)
+{
+	u32 i;
+
+	for (i = 0; i < HCV_T_FLIGHT; i++)
+		hcv_t_complete(s, &s->flight[i]);
+	while (s->stage != HCV_T_IDLE || hcv_map_unflushed(&s->map))
+		hcv_t_round(s);
+	s->nr_gens = 2;
+	hcv_t_gens(s->test, &s->map);
+}
+
+static void hcv_t_rare(struct hcv_t_sim *s)
+{
+	u32 what = hcv_t_rnd(s, 16);
+
+	if (what < 3) {
+		hcv_t_crash(s);
+	} else if (what < 6) {
+		hcv_t_check_left(s);
+		hcv_t_leave(s);
+	} else {
+		hcv_t_check_left(s);
+		hcv_t_check_space(s);
+	}
+}
+
+static void hcv_t_step(struct hcv_t_sim *s)
+{
+	u32 what = hcv_t_rnd(s, 200);
+
+	if (what < 60) {
+		hcv_t_issue(s);
+	} else if (what < 110) {
+		hcv_t_complete(s, &s->flight[hcv_t_rnd(s, HCV_T_FLIGHT)]);
+	} else if (what < 126) {
+		hcv_t_discard(s, what < 118);
+	} else if (what < 140) {
+		hcv_t_reap(s, what < 134);
+	} else if (what < 188) {
+		hcv_t_round(s);
+	} else if (what < 191) {
+		hcv_map_give_back(&s->map, s->draining);
+		s->draining = NULL;
+	} else if (what < 198) {
+		hcv_t_check_mib(s, hcv_t_rnd(s, HCV_T_MIBS));
+	} else {
+		hcv_t_rare(s);
+	}
+}
+
+static const u32 hcv_t_seeds[] = { 1, 7, 42, 1999, 31337, 65538, 99989, 4711 };
+
+static void hcv_t_seed_desc(const u32 *seed, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "seed %u", *seed);
+}
+
+KUNIT_ARRAY_PARAM(hcv_t_seeds, hcv_t_seeds, hcv_t_seed_desc);
+
+static void hcv_map_sim(struct kunit *test)
+{
+	const u32 *seed = test->param_value;
+	struct hcv_t_sim *s = hcv_t_sim(test, *seed);
+	/* Every other run takes a snapshot half way. */
+	u32 i, half = *seed & 2 ? HCV_T_STEPS / 2 : HCV_T_STEPS;
+
+	hcv_t_fill(s);
+	for (i = 0; i < HCV_T_STEPS && !test->failed; i++) {
+		if (i == half)
+			hcv_t_snapshot(s);
+		hcv_t_step(s);
+		cond_resched();
+	}
+	hcv_t_crash(s);
+	hcv_map_destroy(&s->map);
+	kunit_info(test, "seed %u: %u power cuts, %u writes raced a copy, %u equal slots, %u times full, %u duplicates, %u slots freed\n",
+		   *seed, s->crashes, s->races, s->compared, s->full, s->dups,
+		   s->reaped);
+	if (!HCV_T_HOST)
+		return;
+	KUNIT_EXPECT_GT(test, s->crashes, 9U);
+	KUNIT_EXPECT_GT(test, s->races, 9U);
+	KUNIT_EXPECT_GT(test, s->compared, 9U);
+	KUNIT_EXPECT_GT(test, s->reaped, 9U);
+}
+
+static struct kunit_case hcv_map_sim_cases[] = {
+	KUNIT_CASE_PARAM(hcv_map_sim, hcv_t_seeds_gen_params),
+	{ }
+};
+
+static struct kunit_suite hcv_map_sim_suite = {
+	.name = "hcv_map_sim",
+	.test_cases = hcv_map_sim_cases,
+};
+
+kunit_test_suite(hcv_map_sim_suite);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of the extent map share.  Included instead of map.h, once.
+ */
+#ifndef HCV_CORE_MAP_TEST_H
+#define HCV_CORE_MAP_TEST_H
+
+#include <kunit/test.h>
+#include <linux/slab.h>
+
+#include "map.h"
+
+static void (*hcv_t_race_fn)(void *arg) __maybe_unused;
+static void *hcv_t_race_arg __maybe_unused;
+
+#ifdef __KERNEL__
+#define HCV_T_HOST		false
+#define hcv_t_alloc_fail(n)	do { } while (0)
+#define hcv_t_alloc_failed()	false
+#else
+/*
+ * White box: what another processor does while a page is being copied, in
+ * between the two reads of a record's words.
+ */
+#define HCV_T_HOST		true
+#define hcv_t_alloc_fail(n)	hcv_shim_alloc_fail(n)
+#define hcv_t_alloc_failed()	hcv_shim_alloc_failed()
+
+static inline void hcv_t_race(void)
+{
+	void (*fn)(void *arg) = hcv_t_race_fn;
+
+	hcv_t_race_fn = NULL;
+	if (fn)
+		fn(hcv_t_race_arg);
+	hcv_t_race_fn = fn;
+}
+
+#undef smp_rmb
+#define smp_rmb()		hcv_t_race()
+#include "map.c"
+#endif
+
+#define HCV_T_VOL		((const u8 *)"volume-abcdefghi")
+#define HCV_T_LINEAGE		77
+
+/* A snapshot as its owner will take it: writes go to generation 2 now. */
+static inline void hcv_t_gens(struct kunit *test, struct hcv_map *map)
+{
+	u32 *gens = kcalloc(2, sizeof(*gens), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, gens);
+	gens[0] = 2;
+	gens[1] = 1;
+	kfree(map->gens);
+	map->gens = gens;
+	map->nr_gens = 2;
+	map->cur_gen = 2;
+}
+
+static inline struct hcv_slot *hcv_t_where(struct hcv_map *map, u32 mib, u32 blk,
+				    u32 nr, u32 *run_nr)
+{
+	struct hcv_run run = { .nr = nr };
+	struct hcv_leaf *leaf;
+
+	rcu_read_lock();
+	leaf = hcv_map_leaf(map, mib);
+	if (leaf)
+		hcv_map_resolve(&leaf->ent[mib % HCV_LEAF_MIBS], blk, nr, &run);
+	rcu_read_unlock();
+	if (run_nr)
+		*run_nr = run.nr;
+	return run.slot;
+}
+
+static inline void hcv_t_mark(struct hcv_map *map, u32 mib)
+{
+	rcu_read_lock();
+	hcv_map_mark(map, hcv_map_leaf(map, mib), mib);
+	rcu_read_unlock();
+}
+
+static inline int hcv_t_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr,
+		       bool discard)
+{
+	return hcv_map_clear(map, mib, blk, nr, discard, GFP_NOIO);
+}
+
+static inline void hcv_t_page_id(struct hcv_page_id *id, u32 extent, u32 page,
+			  u32 place)
+{
+	memset(id, 0, sizeof(*id));
+	memcpy(id->volume, HCV_T_VOL, HCV_UUID_SIZE);
+	id->lineage = HCV_T_LINEAGE;
+	id->extent = extent;
+	id->page = page;
+	id->place = place;
+}
+
+static inline u64 hcv_t_stamp(struct hcv_slot *slot)
+{
+	struct hcv_rec r;
+
+	hcv_map_record(hcv_map_slot_ext(slot), slot->rec, &r);
+	return r.stamp;
+}
+
+static inline struct hcv_ext *hcv_t_ext(struct kunit *test, struct hcv_map *map,
+				 u32 index, u8 column)
+{
+	struct hcv_ext *ext = hcv_map_ext_new(map, index, column);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ext);
+	KUNIT_ASSERT_EQ(test, hcv_map_ext_add(map, ext), 0);
+	return ext;
+}
+
+static inline struct hcv_slot *hcv_t_at(struct hcv_map *map, u32 mib, u32 blk)
+{
+	return hcv_t_where(map, mib, blk, 1, NULL);
+}
+
+/* A write from its beginning to its end. */
+static inline struct hcv_slot *hcv_t_write(struct kunit *test, struct hcv_map *map,
+				    u32 mib, u32 blk, u32 nr)
+{
+	struct hcv_slot *slot;
+
+	KUNIT_ASSERT_EQ(test, hcv_map_leaf_make(map, mib, GFP_NOIO), 0);
+	hcv_t_mark(map, mib);
+	slot = hcv_map_take(map, mib, GFP_NOIO);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, slot);
+	hcv_map_written(map, slot, blk, nr);
+	return slot;
+}
+
+#endif /* HCV_CORE_MAP_TEST_H */
