@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <linux/hcivol_format.h>
 #include <uuid/uuid.h>
@@ -424,6 +425,24 @@ out:
 	return ret;
 }
 
+/*
+ * The last user in the kernel lets go of the device a moment after the close:
+ * a dump that looks at the store, or an open that a restart had begun.
+ */
+static int hcv_store_wipe(struct hcv_api_req *req,
+			  const struct hcv_store_info *st, char *why)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+	int ret, tries = 50;
+
+	for (;;) {
+		ret = hcv_lowerdev_wipe(st->path, st->uuid, why);
+		if (ret != -EBUSY || !--tries || hcv_job_expired(req->job))
+			return ret;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int hcv_store_close(struct hcv_api_req *req,
 			   const struct hcv_store_info *st)
 {
@@ -444,7 +463,7 @@ static int hcv_store_close(struct hcv_api_req *req,
 	HCV_CRASH_POINT("store-remove-closed");
 	if (ret && ret != -ENOENT && ret != -ENODEV)
 		return hcv_error_kernel(&req->err, ret, k, object);
-	ret = hcv_lowerdev_wipe(st->path, st->uuid, why);
+	ret = hcv_store_wipe(req, st, why);
 	HCV_CRASH_POINT("store-remove-wiped");
 	/* A disk that is gone, or was wiped before, need not be wiped. */
 	if (ret && ret != -ESTALE && ret != -ENOENT && ret != -ENXIO)
