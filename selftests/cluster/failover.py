@@ -104,7 +104,7 @@ def ready():
             c.sum = content(c.n1)
             yield c
             detach(c, c.n1)
-            c.each(hcvcluster.stop_node)
+            hcvcluster.stop_nodes(c.nodes)
         except Exception:
             for node in c.nodes:
                 ktap.note(hcvcluster.explain(node))

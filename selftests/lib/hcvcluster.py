@@ -6,12 +6,13 @@
     hcvcluster.form(c, urls)
     ctl(n1, "volume create db1 1G")
     ...
-    c.each(hcvcluster.stop_node)
+    hcvcluster.stop_nodes(c.nodes)
 
 A node is a cluster.Node; whatever fails raises a vm.TestbedError.
 """
 
 import base64
+import concurrent.futures
 import contextlib
 import json
 import shlex
@@ -22,6 +23,14 @@ from vm import TestbedError, wait_for
 # election takes (once or twice this) is part of the gap that a guest feels.
 ETCD_ARGS = ("--heartbeat-interval", "100", "--election-timeout", "1000")
 AGENT_LOG = "/var/lib/hcivol/agent.log"
+# Connections to other nodes' stores.
+HOSTS_DOWN = """
+for ctrl in /sys/class/nvme/nvme*; do
+	grep -qs hcivol "$ctrl/subsysnqn" || continue
+	echo 1 > "$ctrl/delete_controller"
+done
+exit 0
+"""
 # Takes nvmet's objects down in the order that fences nobody by accident.
 NVMET_DOWN = """
 cd /sys/kernel/config/nvmet 2>/dev/null || exit 0
@@ -81,11 +90,22 @@ def start_node(node):
     start_agent(node)
 
 
-def stop_node(node):
-    """End agent and exports, so that the module can be unloaded."""
+def _stop_agent(node):
+    """End the agent and this node's connections to the others' stores."""
     node.agent.kill()
     node.agent.wait(30)
-    sh(node, NVMET_DOWN)
+    sh(node, HOSTS_DOWN)
+
+
+def stop_nodes(nodes):
+    """End agents and exports, so that the module can be unloaded.
+
+    Connections first, on all nodes: a controller whose target has gone
+    reconnects for long, and the node does not power off meanwhile.
+    """
+    with concurrent.futures.ThreadPoolExecutor(len(nodes)) as pool:
+        list(pool.map(_stop_agent, nodes))
+        list(pool.map(lambda node: sh(node, NVMET_DOWN), nodes))
 
 
 def return_node(c, node):
