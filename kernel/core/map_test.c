@@ -403,7 +403,6 @@ static void hcv_map_no_memory(struct kunit *test)
 	hcv_map_destroy(map);
 }
 
-
 static struct kunit_case hcv_map_cases[] = {
 	KUNIT_CASE(hcv_map_sizes),
 	KUNIT_CASE(hcv_map_full),

@@ -15,7 +15,7 @@ static void *hcv_t_race_arg __maybe_unused;
 
 #ifdef __KERNEL__
 #define HCV_T_HOST		false
-#define hcv_t_alloc_fail(n)	do { } while (0)
+#define hcv_t_alloc_fail(n)	((void)(n))
 #define hcv_t_alloc_failed()	false
 #else
 /*
@@ -58,8 +58,8 @@ static inline void hcv_t_gens(struct kunit *test, struct hcv_map *map)
 	map->cur_gen = 2;
 }
 
-static inline struct hcv_slot *hcv_t_where(struct hcv_map *map, u32 mib, u32 blk,
-				    u32 nr, u32 *run_nr)
+static inline struct hcv_slot *hcv_t_where(struct hcv_map *map, u32 mib,
+					   u32 blk, u32 nr, u32 *run_nr)
 {
 	struct hcv_run run = { .nr = nr };
 	struct hcv_leaf *leaf;
@@ -82,13 +82,13 @@ static inline void hcv_t_mark(struct hcv_map *map, u32 mib)
 }
 
 static inline int hcv_t_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr,
-		       bool discard)
+			      bool discard)
 {
 	return hcv_map_clear(map, mib, blk, nr, discard, GFP_NOIO);
 }
 
 static inline void hcv_t_page_id(struct hcv_page_id *id, u32 extent, u32 page,
-			  u32 place)
+				 u32 place)
 {
 	memset(id, 0, sizeof(*id));
 	memcpy(id->volume, HCV_T_VOL, HCV_UUID_SIZE);
@@ -106,8 +106,9 @@ static inline u64 hcv_t_stamp(struct hcv_slot *slot)
 	return r.stamp;
 }
 
-static inline struct hcv_ext *hcv_t_ext(struct kunit *test, struct hcv_map *map,
-				 u32 index, u8 column)
+static inline struct hcv_ext *hcv_t_ext(struct kunit *test,
+					struct hcv_map *map, u32 index,
+					u8 column)
 {
 	struct hcv_ext *ext = hcv_map_ext_new(map, index, column);
 
@@ -122,8 +123,9 @@ static inline struct hcv_slot *hcv_t_at(struct hcv_map *map, u32 mib, u32 blk)
 }
 
 /* A write from its beginning to its end. */
-static inline struct hcv_slot *hcv_t_write(struct kunit *test, struct hcv_map *map,
-				    u32 mib, u32 blk, u32 nr)
+static inline struct hcv_slot *hcv_t_write(struct kunit *test,
+					   struct hcv_map *map, u32 mib,
+					   u32 blk, u32 nr)
 {
 	struct hcv_slot *slot;
 
