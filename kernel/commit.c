@@ -342,6 +342,12 @@ static void commit_finish(struct hcv_commit *c, int ret)
 	spin_unlock_irq(&c->lock);
 	list_for_each_entry_safe(io, tmp, &list, node) {
 		list_del(&io->node);
+		/* A FUA write that a replica which is back has not got. */
+		if (!ret && io->op == HCV_IO_WRITE &&
+		    io->back_seq != READ_ONCE(vol->back_seq)) {
+			hcv_io_again(io);
+			continue;
+		}
 		if (!ret && !hcv_vol_ack_ok(vol, ktime_get_boottime_ns())) {
 			if (READ_ONCE(vol->impatient))
 				ret = -EAGAIN;

@@ -95,6 +95,9 @@ int hcv_hot_trylock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr)
 		if (test_and_set_bit(blk, hot->busy))
 			return -EBUSY;
 	} else {
+		/* Only who takes bits wakes others when it gives them back. */
+		if (hcv_hot_test(hot, blk, nr))
+			return -EBUSY;
 		for (w = first; w <= last; w++) {
 			atomic_long_t *word = (atomic_long_t *)&hot->busy[w];
 			unsigned long mask = hot_mask(w, blk, nr);

@@ -377,6 +377,7 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 {
 	struct hcv_link *link;
 	LIST_HEAD(again);
+	bool back = false;
 	int ret;
 
 	mutex_lock(&vol->mutex);
@@ -420,10 +421,13 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		 * What completed without it must be written again before it is
 		 * acknowledged, what is in flight notices by itself.
 		 */
-		WRITE_ONCE(vol->back_seq, vol->back_seq + 1);
 		list_splice_tail_init(&vol->acks, &again);
+		back = true;
 	}
 	link_set_state(link, state);
+	if (back)
+		/* After the state; pairs with hcv_rw_submit_write(). */
+		smp_store_release(&vol->back_seq, vol->back_seq + 1);
 	spin_unlock_irq(&vol->lock);
 	hcv_io_again_list(&again);
 	hcv_vol_kick(vol, HCV_WAIT_NONE);

@@ -815,11 +815,12 @@ int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	vol_set_state(vol, HCV_VOL_SUSPENDED);
 	ret = vol_halt(vol, drained) ? 0 : -ETIMEDOUT;
 	/* What a lost replica keeps waiting ends with an error instead. */
-	WRITE_ONCE(vol->impatient, true);
-	wake_up_all(&vol->wait);
-	if (!ret)
+	if (!ret) {
+		WRITE_ONCE(vol->impatient, true);
+		wake_up_all(&vol->wait);
 		ret = hcv_commit_sync(vol, NULL);
-	WRITE_ONCE(vol->impatient, false);
+		WRITE_ONCE(vol->impatient, false);
+	}
 	if (!ret)
 		ret = hcv_load_write_volpage(vol);
 	if (ret) {
