@@ -656,12 +656,19 @@ struct hcv_slot *hcv_map_take(struct hcv_map *map, u32 mib, gfp_t gfp)
 
 void hcv_map_stamp(struct hcv_map *map, struct hcv_slot *slot)
 {
-	u64 v = READ_ONCE(map->v);
+	u64 v, old, was;
 
-	if (READ_ONCE(slot->stamp) == v)
-		return;
-	WRITE_ONCE(slot->stamp, v);
-	hcv_map_dirty(map, slot);
+	/* Pairs with hcv_map_bump(): the mib's mark first, v then. */
+	smp_mb();
+	v = READ_ONCE(map->v);
+	/* Never back: v may grow, and be stamped, once it was read here. */
+	for (old = READ_ONCE(slot->stamp); old < v; old = was) {
+		was = cmpxchg64(&slot->stamp, old, v);
+		if (was == old) {
+			hcv_map_dirty(map, slot);
+			return;
+		}
+	}
 }
 
 void hcv_map_written(struct hcv_map *map, struct hcv_slot *slot, u32 blk,
@@ -878,6 +885,7 @@ struct llist_node *hcv_map_round_begin(struct hcv_map *map)
 {
 	struct llist_node *list = llist_del_all(&map->unflushed), *node, *next;
 	struct hcv_leaf *leaf;
+	unsigned long flags;
 	int i;
 
 	/*
@@ -888,8 +896,11 @@ struct llist_node *hcv_map_round_begin(struct hcv_map *map)
 	 */
 	llist_for_each_safe(node, next, list) {
 		leaf = llist_entry(node, struct hcv_leaf, unode);
+		/* For hcv_map_bump() a bit is in one of the two at any time. */
+		spin_lock_irqsave(&map->lock, flags);
 		for (i = 0; i < HCV_LEAF_WORDS; i++)
 			leaf->flushing[i] |= xchg(&leaf->cur[i], 0);
+		spin_unlock_irqrestore(&map->lock, flags);
 	}
 	return list;
 }
@@ -917,15 +928,18 @@ void hcv_map_round_end(struct hcv_map *map, struct llist_node *leaves, bool ok)
 {
 	struct llist_node *node, *next;
 	struct hcv_leaf *leaf;
+	unsigned long flags;
 	int i;
 
 	llist_for_each_safe(node, next, leaves) {
 		leaf = llist_entry(node, struct hcv_leaf, unode);
+		spin_lock_irqsave(&map->lock, flags);
 		for (i = 0; i < HCV_LEAF_WORDS; i++) {
 			if (!ok && leaf->flushing[i])
 				map_or(&leaf->cur[i], leaf->flushing[i]);
-			WRITE_ONCE(leaf->flushing[i], 0);
+			leaf->flushing[i] = 0;
 		}
+		spin_unlock_irqrestore(&map->lock, flags);
 		clear_bit(0, &leaf->listed);
 		/* Pairs with hcv_map_mark(): bit first there, listed here. */
 		smp_mb__after_atomic();
@@ -934,21 +948,29 @@ void hcv_map_round_end(struct hcv_map *map, struct llist_node *leaves, bool ok)
 	}
 }
 
-/* Calls @fn for each leaf; leaves are never freed before the map is. */
+/*
+ * Calls @fn for each leaf under map->lock; leaves are never freed before the
+ * map is.  Those that are not listed too: a leaf may have bits while
+ * hcv_map_mark() or hcv_map_round_end() is about to list it.
+ */
 static void map_each_leaf(struct hcv_map *map,
 			  void (*fn)(struct hcv_map *map, struct hcv_leaf *leaf,
 				     void *arg), void *arg)
 {
 	struct hcv_leaf *leaf;
 	struct hcv_dir *dir;
+	unsigned long flags;
 	u32 i;
 
 	rcu_read_lock();
 	dir = rcu_dereference(map->dir);
 	for (i = 0; i < dir->nr; i++) {
 		leaf = rcu_dereference(dir->leaf[i]);
-		if (leaf && test_bit(0, &leaf->listed))
-			fn(map, leaf, arg);
+		if (!leaf)
+			continue;
+		spin_lock_irqsave(&map->lock, flags);
+		fn(map, leaf, arg);
+		spin_unlock_irqrestore(&map->lock, flags);
 	}
 	rcu_read_unlock();
 }
@@ -961,7 +983,7 @@ static void map_leaf_count(struct hcv_map *map, struct hcv_leaf *leaf,
 
 	for (i = 0; i < HCV_LEAF_WORDS; i++)
 		*nr += hweight_long(READ_ONCE(leaf->cur[i]) |
-				    READ_ONCE(leaf->flushing[i]));
+				    leaf->flushing[i]);
 }
 
 u32 hcv_map_unflushed(struct hcv_map *map)
@@ -975,15 +997,17 @@ u32 hcv_map_unflushed(struct hcv_map *map)
 static void map_leaf_stamp(struct hcv_map *map, struct hcv_leaf *leaf,
 			   void *arg)
 {
+	unsigned long bits;
 	struct hcv_slot *slot;
-	u32 i;
+	u32 w, i;
 
-	for (i = 0; i < HCV_LEAF_MIBS; i++) {
-		if (!test_bit(i, leaf->cur) && !test_bit(i, leaf->flushing))
-			continue;
-		slot = hcv_map_current(map, &leaf->ent[i]);
-		if (slot)
-			hcv_map_stamp(map, slot);
+	for (w = 0; w < HCV_LEAF_WORDS; w++) {
+		bits = READ_ONCE(leaf->cur[w]) | leaf->flushing[w];
+		for_each_set_bit(i, &bits, BITS_PER_LONG) {
+			slot = hcv_map_current(map, &leaf->ent[w * BITS_PER_LONG + i]);
+			if (slot)
+				hcv_map_stamp(map, slot);
+		}
 	}
 }
 
@@ -991,8 +1015,8 @@ void hcv_map_bump(struct hcv_map *map, u64 v)
 {
 	WRITE_ONCE(map->v, v);
 	/*
-	 * Pairs with the barrier in hcv_map_dirty(): a completion sets
-	 * its unflushed bit, then reads v; it sees the new v, or we see its bit.
+	 * Pairs with hcv_map_stamp(): a completion sets its unflushed
+	 * bit, then reads v; it sees the new v, or we see its bit.
 	 */
 	smp_mb();
 	map_each_leaf(map, map_leaf_stamp, NULL);

@@ -17,7 +17,8 @@
  *   the page copier (hcv_map_encode()) reads zero first, then data, under
  *   ext->lock, so that a racing completion shows its old or its new state.
  *
- * Locks: map->lock (slots taken and given back, layer lists, table)
+ * Locks: map->lock (slots taken and given back, layer lists, table, what is
+ *	unflushed moving between a leaf's bitmaps)
  *	> ext->lock (bits losing `data`, page copies, full <-> partial).
  * Both are taken with interrupts off.
  */
@@ -142,8 +143,9 @@ struct hcv_mibent {
 /**
  * struct hcv_leaf - 512 megabytes of the volume
  * @ent: one entry a mib
- * @cur: mibs written since the last FLUSH round began (atomic bits)
- * @flushing: mibs that the running round makes durable (commit worker)
+ * @cur: mibs written since the last FLUSH round began (atomic bits; cleared
+ *	under map->lock)
+ * @flushing: mibs that the running round makes durable (map->lock)
  * @listed: bit 0: on map->unflushed
  * @unode: on map->unflushed
  * @base: first mib
@@ -306,7 +308,7 @@ struct hcv_slot *hcv_map_take(struct hcv_map *map, u32 mib, gfp_t gfp);
 /** hcv_map_written() - a write of [blk, blk + nr) has completed; any context */
 void hcv_map_written(struct hcv_map *map, struct hcv_slot *slot, u32 blk,
 		     u32 nr);
-/** hcv_map_stamp() - give @slot the present v if it has another one */
+/** hcv_map_stamp() - give @slot the present v; after hcv_map_mark() */
 void hcv_map_stamp(struct hcv_map *map, struct hcv_slot *slot);
 /** hcv_map_dirty() - the page of @slot must be written by the next commit */
 void hcv_map_dirty(struct hcv_map *map, struct hcv_slot *slot);
@@ -359,7 +361,9 @@ u32 hcv_map_unflushed(struct hcv_map *map);
  * hcv_map_bump() - v grew because a replica left or the owner changed
  *
  * Stamps all unflushed mibs' slots with the new v, so that the copy that left
- * never compares equal to them.  Context: process or softirq; RCU inside.
+ * never compares equal to them.  Writes go on meanwhile: each one that was
+ * marked before its end has the new v as stamp when both are over.
+ * Context: process or softirq.
  */
 void hcv_map_bump(struct hcv_map *map, u64 v);
 

@@ -13,6 +13,16 @@
 static void (*hcv_t_race_fn)(void *arg) __maybe_unused;
 static void *hcv_t_race_arg __maybe_unused;
 
+/* What another processor does between two steps, see hcv_t_beat(). */
+struct hcv_t_other {
+	void (*fn)(void *arg);
+	void *arg;
+	spinlock_t *lock;	/* that @fn takes */
+	u32 in;			/* steps until then */
+};
+
+static struct hcv_t_other hcv_t_other __maybe_unused;
+
 #ifdef __KERNEL__
 #define HCV_T_HOST		false
 #define hcv_t_alloc_fail(n)	((void)(n))
@@ -36,8 +46,49 @@ static inline void hcv_t_race(void)
 	hcv_t_race_fn = fn;
 }
 
+/*
+ * Every access of the map's code to what processors share is a step, and
+ * another processor may do something whole right before any of them; while
+ * the lock that this takes is held, it waits.
+ */
+static inline void hcv_t_beat(void)
+{
+	struct hcv_t_other o = hcv_t_other;
+
+	if (!o.fn)
+		return;
+	if (o.in)
+		hcv_t_other.in--;
+	if (o.in || (o.lock && o.lock->held))
+		return;
+	hcv_t_other.fn = NULL;
+	o.fn(o.arg);
+}
+
+#undef READ_ONCE
+#undef WRITE_ONCE
+#undef cmpxchg64
+#undef smp_mb
 #undef smp_rmb
-#define smp_rmb()		hcv_t_race()
+#undef smp_mb__before_atomic
+#undef smp_mb__after_atomic
+#define READ_ONCE(x) \
+	(hcv_t_beat(), *(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v) \
+	(hcv_t_beat(), *(volatile __typeof__(x) *)&(x) = (v))
+#define cmpxchg64(p, o, n)		(hcv_t_beat(), cmpxchg(p, o, n))
+#define test_bit(nr, p)			(hcv_t_beat(), test_bit(nr, p))
+#define set_bit(nr, p)			(hcv_t_beat(), set_bit(nr, p))
+#define clear_bit(nr, p)		(hcv_t_beat(), clear_bit(nr, p))
+#define test_and_set_bit(nr, p)		(hcv_t_beat(), test_and_set_bit(nr, p))
+#define llist_add(node, head)		(hcv_t_beat(), llist_add(node, head))
+#define llist_del_all(head)		(hcv_t_beat(), llist_del_all(head))
+#define spin_unlock(lock)		(spin_unlock(lock), hcv_t_beat())
+/* Not barriers: the steps of one processor. */
+#define smp_mb()			hcv_t_beat()
+#define smp_mb__before_atomic()		hcv_t_beat()
+#define smp_mb__after_atomic()		hcv_t_beat()
+#define smp_rmb()			hcv_t_race()
 #include "map.c"
 #endif
 

@@ -184,6 +184,7 @@ static inline bool IS_ERR_OR_NULL(const void *ptr)
 	__atomic_compare_exchange_n(p, &__o, n, false,			\
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);\
 	__o; })
+#define cmpxchg64(p, o, n)	cmpxchg(p, o, n)
 #define cpu_relax()		barrier()
 
 #include "hcv_shim_bits.h"

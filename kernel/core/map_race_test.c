@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Two processors on one map: one does something in steps, the other does
+ * something whole before each of these steps in turn.
+ */
+#include "map_test.h"
+
+struct hcv_t_pair {
+	struct hcv_map map;
+	struct hcv_slot *slot;	/* of mib 3 */
+	struct llist_node *round;
+};
+
+static void hcv_t_bump(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	hcv_map_bump(&p->map, 7);
+}
+
+/* What a completed write does in a mib that has its slot. */
+static void hcv_t_overwrite(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	hcv_t_mark(&p->map, 3);
+	hcv_map_written(&p->map, p->slot, 1, 1);
+}
+
+static void hcv_t_begin(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	p->round = hcv_map_round_begin(&p->map);
+}
+
+static void hcv_t_end(struct hcv_t_pair *p, bool ok)
+{
+	hcv_map_round_end(&p->map, p->round, ok);
+	p->round = NULL;
+}
+
+static void hcv_t_end_good(void *arg)
+{
+	hcv_t_end(arg, true);
+}
+
+static void hcv_t_end_void(void *arg)
+{
+	hcv_t_end(arg, false);
+}
+
+static void hcv_t_zero(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	hcv_t_clear(&p->map, 3, 1, 1, false);
+}
+
+/* One thing and what comes before it. */
+struct hcv_t_act {
+	const char *name;
+	bool grown;		/* v has grown since mib 3 was written */
+	bool dirty;		/* mib 3 is unflushed */
+	bool round;		/* a round is under way then */
+	bool again;		/* and mib 3 is written beside it */
+	void (*fn)(void *arg);
+};
+
+static void hcv_t_prepare(struct kunit *test, struct hcv_t_pair *p,
+			  const struct hcv_t_act *act)
+{
+	memset(p, 0, sizeof(*p));
+	KUNIT_ASSERT_EQ(test, hcv_map_init(&p->map, HCV_T_VOL, HCV_T_LINEAGE,
+					   1, 2000), 0);
+	p->map.v = 5;
+	hcv_t_ext(test, &p->map, 0, 0);
+	p->slot = hcv_t_write(test, &p->map, 3, 0, 4);
+	hcv_t_write(test, &p->map, 600, 0, 4);
+	hcv_map_round_end(&p->map, hcv_map_round_begin(&p->map), true);
+	if (act->grown)
+		hcv_map_bump(&p->map, 6);
+	/* Beside the leaf that matters there is another one. */
+	hcv_t_write(test, &p->map, 600, 0, 4);
+	if (act->dirty)
+		hcv_t_overwrite(p);
+	if (act->round)
+		hcv_t_begin(p);
+	if (act->again)
+		hcv_t_overwrite(p);
+}
+
+/* Run @act with @other before its @n-th step; false: it has fewer. */
+static bool hcv_t_beside(struct hcv_t_pair *p, const struct hcv_t_act *act,
+			 void (*other)(void *arg), spinlock_t *lock, u32 n)
+{
+	bool fired;
+
+	hcv_t_other = (struct hcv_t_other) {
+		.fn = other, .arg = p, .lock = lock, .in = n,
+	};
+	act->fn(p);
+	fired = !hcv_t_other.fn;
+	hcv_t_other.fn = NULL;
+	return fired;
+}
+
+static const struct hcv_t_act hcv_t_stamped[] = {
+	{ "a round begins", .dirty = true, .fn = hcv_t_begin },
+	{ "a void round ends", .dirty = true, .round = true,
+	  .fn = hcv_t_end_void },
+	{ "a round ends", .dirty = true, .round = true, .again = true,
+	  .fn = hcv_t_end_good },
+	{ "a write ends", .dirty = true, .fn = hcv_t_overwrite },
+	{ "a write ends after another replica left", .grown = true,
+	  .fn = hcv_t_overwrite },
+	{ "a write ends in a round", .dirty = true, .round = true,
+	  .again = true, .fn = hcv_t_overwrite },
+	{ "the first write ends", .fn = hcv_t_overwrite },
+	{ "blocks are zeroed", .dirty = true, .fn = hcv_t_zero },
+};
+
+static void hcv_t_act_desc(const struct hcv_t_act *act, char *desc)
+{
+	strscpy(desc, act->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(hcv_t_stamped, hcv_t_stamped, hcv_t_act_desc);
+
+/* No unflushed mib slips through while a replica leaves. */
+static void hcv_race_bump(struct kunit *test)
+{
+	const struct hcv_t_act *act = test->param_value;
+	struct hcv_t_pair p;
+	bool fired;
+	u32 n;
+
+	if (!HCV_T_HOST)
+		kunit_skip(test, "needs the hooks of the host's build");
+	for (n = 0, fired = true; fired; n++) {
+		hcv_t_prepare(test, &p, act);
+		fired = hcv_t_beside(&p, act, hcv_t_bump, &p.map.lock, n);
+		KUNIT_EXPECT_EQ_MSG(test, hcv_t_stamp(p.slot),
+				    p.map.v, "step %u", n);
+		KUNIT_EXPECT_TRUE(test, !fired || p.map.v == 7);
+		hcv_map_destroy(&p.map);
+	}
+	KUNIT_EXPECT_GT(test, n, 2U);
+}
+
+static const struct hcv_t_act hcv_t_marked[] = {
+	{ "a round begins", .fn = hcv_t_begin },
+	{ "a round begins, marked before", .dirty = true, .fn = hcv_t_begin },
+	{ "a round ends", .dirty = true, .round = true, .fn = hcv_t_end_good },
+	{ "a void round ends", .dirty = true, .round = true,
+	  .fn = hcv_t_end_void },
+	{ "another write ends", .fn = hcv_t_overwrite },
+	{ "a replica leaves", .dirty = true, .fn = hcv_t_bump },
+};
+
+KUNIT_ARRAY_PARAM(hcv_t_marked, hcv_t_marked, hcv_t_act_desc);
+
+/* What is written beside a round is in it or in the next one. */
+static void hcv_race_mark(struct kunit *test)
+{
+	const struct hcv_t_act *act = test->param_value;
+	struct hcv_t_pair p;
+	struct hcv_leaf *leaf;
+	bool fired;
+	u32 n;
+
+	if (!HCV_T_HOST)
+		kunit_skip(test, "needs the hooks of the host's build");
+	for (n = 0, fired = true; fired; n++) {
+		hcv_t_prepare(test, &p, act);
+		fired = hcv_t_beside(&p, act, hcv_t_overwrite, NULL, n);
+		leaf = hcv_map_leaf(&p.map, 3);
+		if (fired)
+			KUNIT_EXPECT_TRUE_MSG(test, test_bit(3, leaf->cur) ||
+					      test_bit(3, leaf->flushing),
+					      "step %u", n);
+		KUNIT_EXPECT_EQ(test, hcv_t_stamp(p.slot), p.map.v);
+		if (p.round)
+			hcv_t_end(&p, true);
+		hcv_t_begin(&p);
+		hcv_t_end(&p, true);
+		KUNIT_EXPECT_EQ_MSG(test, hcv_map_unflushed(&p.map), 0U,
+				    "step %u", n);
+		hcv_map_destroy(&p.map);
+	}
+	KUNIT_EXPECT_GT(test, n, 2U);
+}
+
+static struct kunit_case hcv_map_race_cases[] = {
+	KUNIT_CASE_PARAM(hcv_race_bump, hcv_t_stamped_gen_params),
+	KUNIT_CASE_PARAM(hcv_race_mark, hcv_t_marked_gen_params),
+	{ }
+};
+
+static struct kunit_suite hcv_map_race_suite = {
+	.name = "hcv_map_race",
+	.test_cases = hcv_map_race_cases,
+};
+
+kunit_test_suite(hcv_map_race_suite);
