@@ -247,4 +247,16 @@ __printf(2, 3)
 void hcv_compat_err(struct netlink_ext_ack *extack, const char *fmt, ...);
 #endif
 
+/*
+ * v6.9 06b23f92af87 block: update cached timestamp post schedule/preemption.
+ * A plug remembers the time, and a flag of the task has the scheduler drop it:
+ * it must not find the flag without a plug.
+ */
+static inline void hcv_compat_plug_drop_time(void)
+{
+#if KERNEL_VERSION(6, 9, 0) <= LINUX_VERSION_CODE
+	blk_plug_invalidate_ts();
+#endif
+}
+
 #endif /* HCV_COMPAT_H */

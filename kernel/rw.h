@@ -7,6 +7,7 @@
 
 #include <linux/blkdev.h>
 #include <linux/sched.h>
+#include "compat.h"
 
 struct hcv_io;
 
@@ -20,6 +21,7 @@ static inline void hcv_submit_bio(struct bio *bio)
 {
 	struct blk_plug *plug = current->plug;
 
+	hcv_compat_plug_drop_time();
 	current->plug = NULL;
 	submit_bio_noacct(bio);
 	current->plug = plug;
