@@ -3,8 +3,8 @@
  * Metadata store interface: a small part of what etcd offers, over etcd, over
  * one SQLite file, and in memory for tests.
  *
- * All calls block, bounded by @deadline_ms of the call (etcd: 500 ms a try,
- * all endpoints in turn), and may be used from several threads at once; every
+ * All calls block, bounded by @deadline_ms of the call (etcd: the endpoints are
+ * asked in turn, without waiting long for one), and may be used from several threads at once; every
  * back end does its own locking.  Keys are given without the cluster's prefix.
  */
 #ifndef HCV_AGENT_META_H

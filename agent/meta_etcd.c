@@ -11,11 +11,12 @@
  * a compare failed and an earlier try had no answer, settle() puts the token
  * itself, as a fence: if that succeeds the earlier try can never be done.
  *
- * Tokens hang on a lease of this process that is renewed while in use.  The
- * next transaction of the same connection deletes the one before.  Only after
- * a try without an answer the token stays, and its lease is given up: when it
- * ends the token goes, but a late copy of the request names that lease too,
- * and etcd refuses to do it without.
+ * Tokens hang on a lease of this process, which is renewed along with the
+ * node's own, so that a transaction that guests wait for finds it valid.  The
+ * next transaction of the same connection deletes the token of the one before.
+ * Only after a try without an answer it stays.  When many stayed, the lease is
+ * given up for another: with its end they go, but late copies of the requests
+ * name that lease too, and etcd refuses to do them without.
  */
 #include "meta_etcd.h"
 
@@ -27,7 +28,9 @@
 
 #define PAGE_KEYS	64
 #define TOKEN_TTL_S	60
-#define TOKEN_RENEW_MS	20000
+#define TOKEN_RENEW_MS	15000	/* in the background */
+#define TOKEN_OLD_MS	40000	/* before it is used */
+#define TOKEN_ORPHANS	64
 #define TOKEN_DONE	"done"
 #define TOKEN_FENCE	"fence"
 
@@ -457,12 +460,6 @@ static enum hcv_meta_result etcd_lease_grant(struct hcv_meta *m,
 	return res;
 }
 
-static enum hcv_meta_result etcd_lease_keep(struct hcv_meta *m, int64_t lease,
-					    int64_t deadline)
-{
-	return etcd_lease_call(m, "/v3/lease/keepalive", 0, lease, deadline);
-}
-
 static enum hcv_meta_result etcd_lease_revoke(struct hcv_meta *m,
 					      int64_t lease, int64_t deadline)
 {
@@ -481,10 +478,11 @@ static void drop_token_lease(struct hcv_etcd *e, int64_t lease)
 	pthread_mutex_unlock(&e->lock);
 }
 
-/* A lease for tokens with at least TOKEN_TTL_S - TOKEN_RENEW_MS to go. */
+/* A lease for tokens that was renewed not longer than @old_ms ago. */
 static enum hcv_meta_result token_lease(struct hcv_etcd *e,
 					struct hcv_etcd_conn *c,
-					int64_t *lease, int64_t deadline)
+					int64_t old_ms, int64_t *lease,
+					int64_t deadline)
 {
 	enum hcv_meta_result res = HCV_META_INVALID;
 	int64_t now = hcv_meta_now_ms();
@@ -494,7 +492,7 @@ static enum hcv_meta_result token_lease(struct hcv_etcd *e,
 	*lease = e->token_lease;
 	renewed = e->token_lease_ms;
 	pthread_mutex_unlock(&e->lock);
-	if (*lease && now < renewed + TOKEN_RENEW_MS)
+	if (*lease && now < renewed + old_ms)
 		return HCV_META_OK;
 	if (*lease)
 		res = lease_call(e, c, "/v3/lease/keepalive", 0, *lease,
@@ -507,10 +505,30 @@ static enum hcv_meta_result token_lease(struct hcv_etcd *e,
 	if (res != HCV_META_OK)
 		return res;
 	pthread_mutex_lock(&e->lock);
+	if (e->token_lease != *lease)
+		e->token_orphans = 0;
 	e->token_lease = *lease;
 	e->token_lease_ms = now;
 	pthread_mutex_unlock(&e->lock);
 	return HCV_META_OK;
+}
+
+static enum hcv_meta_result etcd_lease_keep(struct hcv_meta *m, int64_t lease,
+					    int64_t deadline)
+{
+	struct hcv_etcd *e = to_etcd(m);
+	struct hcv_etcd_conn *c = hcv_etcd_conn_get(e);
+	enum hcv_meta_result res;
+	int64_t tokens;
+
+	if (!c)
+		return HCV_META_UNREACHABLE;
+	res = lease_call(e, c, "/v3/lease/keepalive", 0, lease, deadline);
+	/* Without success this time: a transaction will see to it itself. */
+	if (res == HCV_META_OK)
+		token_lease(e, c, TOKEN_RENEW_MS, &tokens, deadline);
+	hcv_etcd_conn_put(e, c);
+	return res;
 }
 
 /* What a reply to a transaction says. */
@@ -722,7 +740,8 @@ static enum hcv_meta_result txn_once(struct txn *t, bool *no_lease)
 
 	*no_lease = false;
 	if (t->nr_op) {
-		res = token_lease(t->e, t->c, &t->lease, t->deadline);
+		res = token_lease(t->e, t->c, TOKEN_OLD_MS, &t->lease,
+				  t->deadline);
 		if (res != HCV_META_OK)
 			return res;
 		pthread_mutex_lock(&t->e->lock);
@@ -750,10 +769,17 @@ static enum hcv_meta_result txn_once(struct txn *t, bool *no_lease)
 /* Which token the next transaction on this connection is to delete. */
 static void txn_end(struct txn *t, enum hcv_meta_result res)
 {
+	bool drop = false;
+
 	if (t->maybe) {
 		/* Copies of it may still arrive: only its lease ends it. */
-		drop_token_lease(t->e, t->lease);
 		*t->c->old_token = '\0';
+		pthread_mutex_lock(&t->e->lock);
+		if (t->e->token_lease == t->lease)
+			drop = ++t->e->token_orphans >= TOKEN_ORPHANS;
+		pthread_mutex_unlock(&t->e->lock);
+		if (drop)
+			drop_token_lease(t->e, t->lease);
 	} else if (res == HCV_META_OK) {
 		memcpy(t->c->old_token, t->token, sizeof(t->token));
 	}

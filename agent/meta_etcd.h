@@ -15,7 +15,7 @@
 
 #include "meta-int.h"
 
-#define HCV_ETCD_TRY_MS		500
+#define HCV_ETCD_OPEN_MS	500	/* for a watch to be opened */
 #define HCV_ETCD_TOKENS		"token/"
 
 /* gRPC status codes, as in replies. */
@@ -34,12 +34,36 @@ struct hcv_etcd_buf {
 	size_t room;
 };
 
-/** struct hcv_etcd_conn - a connection, in the hands of one call at a time */
-struct hcv_etcd_conn {
-	struct hcv_etcd_conn *next;
+/**
+ * struct hcv_etcd_try - a request to one endpoint
+ * @at: the endpoint
+ * @running: under way, in the connection's multi handle
+ * @reuse: there was a connection from before when it began
+ * @started: when, hcv_meta_now_ms()
+ */
+struct hcv_etcd_try {
 	CURL *easy;
 	struct hcv_etcd_buf in;
-	size_t connected;	/* endpoint + 1 of the last good reply */
+	size_t at;
+	bool running;
+	bool reuse;
+	int64_t started;
+};
+
+/** struct hcv_etcd_end - an endpoint, as one struct hcv_etcd_conn knows it */
+struct hcv_etcd_end {
+	int64_t asked_ms;
+	unsigned int running;	/* tries */
+	unsigned int idle;	/* connections kept open */
+};
+
+/** struct hcv_etcd_conn - connections, in the hands of one call at a time */
+struct hcv_etcd_conn {
+	struct hcv_etcd_conn *next;
+	CURLM *multi;
+	struct hcv_etcd_try *try;
+	size_t nr_tries;
+	struct hcv_etcd_end *end;	/* one per endpoint */
 	char old_token[64];	/* to be deleted by the next transaction */
 };
 
@@ -56,10 +80,12 @@ struct hcv_etcd {
 	pthread_mutex_t lock;
 	/* below: lock */
 	size_t good;			/* endpoint that answered last */
+	int64_t answer_us;		/* what an answer takes, on average */
 	struct hcv_etcd_conn *idle;
 	uint64_t next_token;
 	int64_t token_lease;		/* 0: none */
 	int64_t token_lease_ms;		/* when it was renewed last */
+	unsigned int token_orphans;	/* tokens that stay as long as it does */
 	struct hcv_etcd_watcher *watchers;
 	bool cancel;
 };
@@ -84,7 +110,7 @@ int hcv_etcd_easy_init(CURL *easy);
 int hcv_etcd_buf_add(struct hcv_etcd_buf *b, const void *data, size_t len);
 
 /**
- * hcv_etcd_call() - POST @body to one endpoint after the other
+ * hcv_etcd_call() - POST @body to one endpoint, soon to others as well
  * @maybe: set when a try may have been done without us knowing; never cleared
  *
  * Return: OK with a reply for good in @reply, which may be an error of etcd's

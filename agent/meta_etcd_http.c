@@ -2,20 +2,26 @@
 /*
  * Requests to etcd's JSON gateway with libcurl.
  *
- * A call goes to the endpoint that answered last, and then to the others in
- * turn.  A member that is frozen or cut off from the rest accepts requests and
- * stays silent, so each try has little time; when all failed the next round
- * gets twice as much, so that a slow cluster is still heard.
+ * A call goes to the endpoint that answered last.  A member that is frozen or
+ * cut off, or one that has just lost the leader, accepts requests and stays
+ * silent; so after a short while the next one is asked as well, and so on in
+ * turn, without giving up those asked before: whoever answers first is taken.
+ * What members forwarded to a leader that had died is lost, and only what is
+ * asked anew after the election is done: hence the quick turns in the first
+ * two rounds.  A slow cluster is not asked more because it is slow: the while
+ * is twice what an answer takes of late, and grows with each further round.
  */
 #include "meta_etcd.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define REPLY_MAX (128U << 20)
 #define PAUSE_MS 50
+#define HEDGE_MIN_MS 150
+#define HEDGE_MAX_MS 1000
+#define TRIES_MIN 4
 
 static const char b64_digits[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -44,9 +50,9 @@ int hcv_etcd_buf_add(struct hcv_etcd_buf *b, const void *data, size_t len)
 
 static size_t receive(char *data, size_t size, size_t nr, void *arg)
 {
-	struct hcv_etcd_conn *c = arg;
+	struct hcv_etcd_try *t = arg;
 
-	return hcv_etcd_buf_add(&c->in, data, size * nr) ? 0 : size * nr;
+	return hcv_etcd_buf_add(&t->in, data, size * nr) ? 0 : size * nr;
 }
 
 int hcv_etcd_easy_init(CURL *easy)
@@ -67,26 +73,54 @@ int hcv_etcd_easy_init(CURL *easy)
 	return 0;
 }
 
+static int try_init(struct hcv_etcd *e, struct hcv_etcd_try *t)
+{
+	t->easy = curl_easy_init();
+	if (!t->easy || hcv_etcd_easy_init(t->easy) ||
+	    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, e->headers) ||
+	    curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, receive) ||
+	    curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t) ||
+	    curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t))
+		return -ENOMEM;
+	return 0;
+}
+
 static struct hcv_etcd_conn *conn_alloc(struct hcv_etcd *e)
 {
 	struct hcv_etcd_conn *c = calloc(1, sizeof(*c));
+	size_t i, nr = 2 * e->nr_url;
 
 	if (!c)
 		return NULL;
-	c->easy = curl_easy_init();
-	if (c->easy && !hcv_etcd_easy_init(c->easy) &&
-	    !curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, e->headers) &&
-	    !curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, receive) &&
-	    !curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c))
-		return c;
+	if (nr < TRIES_MIN)
+		nr = TRIES_MIN;
+	c->multi = curl_multi_init();
+	c->end = calloc(e->nr_url, sizeof(*c->end));
+	c->try = calloc(nr, sizeof(*c->try));
+	if (!c->multi || !c->end || !c->try)
+		goto err;
+	for (i = 0; i < nr; i++) {
+		c->nr_tries++;
+		if (try_init(e, &c->try[i]))
+			goto err;
+	}
+	return c;
+err:
 	hcv_etcd_conn_free(c);
 	return NULL;
 }
 
 void hcv_etcd_conn_free(struct hcv_etcd_conn *c)
 {
-	curl_easy_cleanup(c->easy);
-	free(c->in.data);
+	size_t i;
+
+	for (i = 0; i < c->nr_tries; i++) {
+		curl_easy_cleanup(c->try[i].easy);
+		free(c->try[i].in.data);
+	}
+	curl_multi_cleanup(c->multi);
+	free(c->end);
+	free(c->try);
 	free(c);
 }
 
@@ -205,90 +239,207 @@ static bool is_final(const struct hcv_etcd_reply *reply)
 	}
 }
 
-static bool surely_not_sent(CURL *easy, CURLcode ret)
+/* One request under way at perhaps several endpoints. */
+struct call {
+	struct hcv_etcd *e;
+	struct hcv_etcd_conn *c;
+	const char *path;
+	const char *body;
+	struct hcv_etcd_reply *reply;
+	bool *maybe;
+	int64_t hedge_ms;
+	size_t first;			/* endpoint */
+	unsigned int sent;		/* tries so far */
+	int64_t next_ms;		/* of the next try */
+	struct hcv_etcd_try *answer;
+};
+
+/* A whole round of endpoints, and then another, before it gets slower. */
+static int64_t slower(const struct call *k, int64_t ms)
+{
+	unsigned int round = k->sent / k->e->nr_url;
+
+	return ms << (round < 2 ? 0 : round < 5 ? round - 1 : 4);
+}
+
+/* End a try; a connection that had no answer goes with it. */
+static void try_end(struct call *k, struct hcv_etcd_try *t)
+{
+	curl_multi_remove_handle(k->c->multi, t->easy);
+	t->running = false;
+	k->c->end[t->at].running--;
+}
+
+/* Nobody waits for it any more; what was sent may still be done. */
+static void try_abort(struct call *k, struct hcv_etcd_try *t)
 {
 	long sent = 0;
 
-	if (ret == CURLE_COULDNT_CONNECT || ret == CURLE_COULDNT_RESOLVE_HOST)
-		return true;
-	return ret == CURLE_OPERATION_TIMEDOUT &&
-	       !curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent) && !sent;
+	if (curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent) || sent)
+		*k->maybe = true;
+	try_end(k, t);
+}
+
+static struct hcv_etcd_try *try_slot(struct call *k)
+{
+	struct hcv_etcd_try *oldest = k->c->try;
+	size_t i;
+
+	for (i = 0; i < k->c->nr_tries; i++) {
+		if (!k->c->try[i].running)
+			return &k->c->try[i];
+		if (k->c->try[i].started < oldest->started)
+			oldest = &k->c->try[i];
+	}
+	try_abort(k, oldest);
+	return oldest;
+}
+
+static size_t next_endpoint(const struct call *k)
+{
+	return (k->first + k->sent) % k->e->nr_url;
+}
+
+static void try_start(struct call *k)
+{
+	struct hcv_etcd_try *t = try_slot(k);
+	struct hcv_etcd_end *end;
+	char url[512];
+
+	t->at = next_endpoint(k);
+	t->in.len = 0;
+	t->started = hcv_meta_now_ms();
+	end = &k->c->end[t->at];
+	end->asked_ms = t->started;
+	k->sent++;
+	k->next_ms = t->started + slower(k, k->hedge_ms);
+	snprintf(url, sizeof(url), "%s%s", k->e->url[t->at], k->path);
+	if (curl_easy_setopt(t->easy, CURLOPT_URL, url) ||
+	    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+			     (curl_off_t)strlen(k->body)) ||
+	    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, k->body) ||
+	    curl_multi_add_handle(k->c->multi, t->easy)) {
+		hcv_meta_fail(HCV_META_UNREACHABLE, "out of memory");
+		return;
+	}
+	t->reuse = end->idle;
+	if (end->idle)
+		end->idle--;
+	end->running++;
+	t->running = true;
 }
 
 /*
- * Whether libcurl may have sent the request twice by itself: it does when a
- * connection from before turns out to be dead.
+ * A try has failed: the next endpoint now, but none without a break, so that
+ * members that refuse at once are not asked in a busy loop.
  */
-static bool resent(const struct hcv_etcd_conn *c, size_t endpoint)
+static void try_next_soon(struct call *k)
 {
-	long connects = 0;
+	const struct hcv_etcd_end *end = &k->c->end[next_endpoint(k)];
+	int64_t soon = hcv_meta_now_ms();
+	int64_t pause = slower(k, end->running ? k->hedge_ms : PAUSE_MS);
 
-	curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &connects);
-	return c->connected == endpoint + 1 && connects;
+	if (k->sent >= k->e->nr_url && soon < end->asked_ms + pause)
+		soon = end->asked_ms + pause;
+	if (soon < k->next_ms)
+		k->next_ms = soon;
 }
 
-/* Return: whether @reply is one to go by. */
-static bool try_one(struct hcv_etcd *e, struct hcv_etcd_conn *c, size_t at,
-		    const char *path, const char *body, long ms,
-		    struct hcv_etcd_reply *reply, bool *maybe)
+/* Return: whether the try brought a reply to go by. */
+static bool try_result(struct call *k, struct hcv_etcd_try *t, CURLcode ret)
 {
-	char url[512];
-	CURLcode ret;
+	const char *url = k->e->url[t->at];
+	long sent = 0, connects = 0;
 
-	c->in.len = 0;
-	snprintf(url, sizeof(url), "%s%s", e->url[at], path);
-	if (curl_easy_setopt(c->easy, CURLOPT_URL, url) ||
-	    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-			     (curl_off_t)strlen(body)) ||
-	    curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, body) ||
-	    curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, ms)) {
-		hcv_meta_fail(HCV_META_UNREACHABLE, "out of memory");
-		return false;
-	}
-	ret = curl_easy_perform(c->easy);
-	*maybe |= resent(c, at);
+	curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
+	curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
+	/*
+	 * libcurl sends a request again by itself when a connection from
+	 * before turns out to be dead.
+	 */
+	*k->maybe |= t->reuse && connects;
 	if (ret != CURLE_OK) {
-		c->connected = 0;
-		*maybe |= !surely_not_sent(c->easy, ret);
-		hcv_meta_fail(HCV_META_UNREACHABLE, "etcd at %s: %s",
-			      e->url[at], curl_easy_strerror(ret));
+		*k->maybe |= ret != CURLE_COULDNT_CONNECT &&
+			     ret != CURLE_COULDNT_RESOLVE_HOST && sent;
+		hcv_meta_fail(HCV_META_UNREACHABLE, "etcd at %s: %s", url,
+			      curl_easy_strerror(ret));
 		return false;
 	}
-	c->connected = at + 1;
-	if (hcv_etcd_reply_parse(c->in.len ? c->in.data : "", reply)) {
-		*maybe = true;
+	k->c->end[t->at].idle++;
+	if (hcv_etcd_reply_parse(t->in.len ? t->in.data : "", k->reply)) {
+		*k->maybe = true;
 		hcv_meta_fail(HCV_META_UNREACHABLE,
-			      "%s does not answer like etcd 3.4 or newer",
-			      e->url[at]);
+			      "%s does not answer like etcd 3.4 or newer", url);
 		return false;
 	}
-	if (is_final(reply))
+	if (is_final(k->reply))
 		return true;
-	*maybe = true;
-	hcv_meta_fail(HCV_META_UNREACHABLE, "etcd at %s: %s", e->url[at],
-		      reply->msg);
-	hcv_etcd_reply_free(reply);
+	*k->maybe = true;
+	hcv_meta_fail(HCV_META_UNREACHABLE, "etcd at %s: %s", url,
+		      k->reply->msg);
+	hcv_etcd_reply_free(k->reply);
 	return false;
 }
 
-static void pause_until(int64_t ms, int64_t deadline)
+/* Take in what has ended. */
+static void call_collect(struct call *k)
 {
-	struct timespec ts;
+	struct hcv_etcd_try *t;
+	CURLcode ret;
+	CURLMsg *msg;
+	char *priv;
+	int left;
 
-	if (ms > deadline)
-		ms = deadline;
-	if (ms <= hcv_meta_now_ms())
-		return;
-	ts.tv_sec = ms / 1000;
-	ts.tv_nsec = ms % 1000 * 1000000;
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) ==
-	       EINTR)
-		;
+	while (!k->answer && (msg = curl_multi_info_read(k->c->multi, &left))) {
+		if (msg->msg != CURLMSG_DONE ||
+		    curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
+				      &priv))
+			continue;
+		t = (struct hcv_etcd_try *)priv;
+		ret = msg->data.result;
+		try_end(k, t);
+		if (try_result(k, t, ret))
+			k->answer = t;
+		else
+			try_next_soon(k);
+	}
 }
 
-static unsigned int doubled(unsigned int ms, unsigned int round)
+static void call_run(struct call *k, int64_t deadline)
 {
-	return ms << (round < 3 ? round : 3);
+	int64_t now = hcv_meta_now_ms(), until;
+	int running;
+
+	k->next_ms = now;
+	while (now < deadline) {
+		if (now >= k->next_ms)
+			try_start(k);
+		if (curl_multi_perform(k->c->multi, &running)) {
+			hcv_meta_fail(HCV_META_UNREACHABLE, "out of memory");
+			return;
+		}
+		call_collect(k);
+		if (k->answer)
+			return;
+		now = hcv_meta_now_ms();
+		until = k->next_ms < deadline ? k->next_ms : deadline;
+		if (until > now)
+			curl_multi_poll(k->c->multi, NULL, 0,
+					(int)(until - now), NULL);
+		now = hcv_meta_now_ms();
+	}
+}
+
+/* Remember who answered, and what an answer takes. */
+static void call_learn(const struct call *k)
+{
+	int64_t took = hcv_meta_now_ms() - k->answer->started;
+	struct hcv_etcd *e = k->e;
+
+	pthread_mutex_lock(&e->lock);
+	e->good = k->answer->at;
+	e->answer_us += (took * 1000 - e->answer_us) / 8;
+	pthread_mutex_unlock(&e->lock);
 }
 
 enum hcv_meta_result hcv_etcd_call(struct hcv_etcd *e, struct hcv_etcd_conn *c,
@@ -296,36 +447,31 @@ enum hcv_meta_result hcv_etcd_call(struct hcv_etcd *e, struct hcv_etcd_conn *c,
 				   int64_t deadline,
 				   struct hcv_etcd_reply *reply, bool *maybe)
 {
-	int64_t left, started, try_ms;
-	unsigned int round;
-	size_t first, i, at;
+	struct call k = {
+		.e = e, .c = c, .path = path, .body = body, .reply = reply,
+		.maybe = maybe,
+	};
+	size_t i;
 
 	memset(reply, 0, sizeof(*reply));
+	for (i = 0; i < e->nr_url; i++)
+		c->end[i].asked_ms = 0;
 	hcv_meta_fail(HCV_META_UNREACHABLE, "no time left to ask etcd");
 	pthread_mutex_lock(&e->lock);
-	first = e->good;
+	k.first = e->good;
+	k.hedge_ms = 2 * e->answer_us / 1000;
 	pthread_mutex_unlock(&e->lock);
-	for (round = 0;; round++) {
-		started = hcv_meta_now_ms();
-		try_ms = doubled(HCV_ETCD_TRY_MS, round);
-		for (i = 0; i < e->nr_url; i++) {
-			left = deadline - hcv_meta_now_ms();
-			if (left <= 0)
-				return HCV_META_UNREACHABLE;
-			at = (first + i) % e->nr_url;
-			if (try_one(e, c, at, path, body,
-				    (long)(left < try_ms ? left : try_ms),
-				    reply, maybe))
-				goto answered;
-		}
-		/* When all refuse at once: not again without a break. */
-		pause_until(started + doubled(PAUSE_MS, round), deadline);
-	}
-
-answered:
-	pthread_mutex_lock(&e->lock);
-	e->good = at;
-	pthread_mutex_unlock(&e->lock);
+	if (k.hedge_ms < HEDGE_MIN_MS)
+		k.hedge_ms = HEDGE_MIN_MS;
+	if (k.hedge_ms > HEDGE_MAX_MS)
+		k.hedge_ms = HEDGE_MAX_MS;
+	call_run(&k, deadline);
+	for (i = 0; i < c->nr_tries; i++)
+		if (c->try[i].running)
+			try_abort(&k, &c->try[i]);
+	if (!k.answer)
+		return HCV_META_UNREACHABLE;
+	call_learn(&k);
 	return HCV_META_OK;
 }
 

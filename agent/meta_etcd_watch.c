@@ -165,7 +165,7 @@ static void check_ended(struct hcv_etcd_watcher *w)
 /* Until something is known, the time is over, or a cancel. */
 static void follow(struct hcv_etcd_watcher *w, int64_t deadline)
 {
-	int64_t open_by = hcv_meta_now_ms() + HCV_ETCD_TRY_MS;
+	int64_t open_by = hcv_meta_now_ms() + HCV_ETCD_OPEN_MS;
 	int64_t until, now;
 	int running;
 

@@ -103,6 +103,7 @@ enum hcv_owner_result {
  * @k: the module's view that the decision rests on, NULL: not there
  * @readonly, @queue: how the volume is to be attached
  * @until_ms: limit
+ * @meta_ms: limit of one transaction, 0: HCV_META_MS
  * @err: out: why it failed; @kernel_err: errno of the netlink call, negative
  * @stopped: out: VOL_STOP ended in order
  * @linked_count: out: handles that the link of out->store was given
@@ -116,6 +117,7 @@ struct hcv_owner_step {
 	bool readonly;
 	uint32_t queue;
 	int64_t until_ms;
+	unsigned int meta_ms;
 	char err[HCV_ERR_SIZE];
 	int kernel_err;
 	bool stopped;
@@ -145,8 +147,11 @@ enum hcv_owner_result hcv_owner_place(struct hcv_owner_step *s);
 struct hcv_owner_urgent;
 struct hcv_owner_urgent *hcv_owner_urgent_start(struct hcv_agent *a);
 void hcv_owner_urgent_stop(struct hcv_owner_urgent *u);
-/** hcv_owner_urgent_kick() - look at all volumes of the module now */
-void hcv_owner_urgent_kick(struct hcv_owner_urgent *u);
+/**
+ * hcv_owner_urgent_kick() - look at all volumes of the module now
+ * @event_ms: when the module sent the event that says so, 0: there was none
+ */
+void hcv_owner_urgent_kick(struct hcv_owner_urgent *u, int64_t event_ms);
 
 /* --------------------------------------------------------- owner_reconcile.c */
 

@@ -416,13 +416,14 @@ static void owner_kernel_event(struct hcv_agent *a,
 {
 	if (!ev) {
 		if (owner_urgent)
-			hcv_owner_urgent_kick(owner_urgent);
+			hcv_owner_urgent_kick(owner_urgent, 0);
 		owner_tick(a);
 		return;
 	}
 	if (owner_urgent && (ev->event == HCV_EVENT_LINK_FAILED ||
 			     ev->event == HCV_EVENT_SYNC_DONE))
-		hcv_owner_urgent_kick(owner_urgent);
+		hcv_owner_urgent_kick(owner_urgent,
+				      (int64_t)(ev->time_ns / 1000000));
 	if (ev->has_vol && ev->event != HCV_EVENT_REVOKED)
 		owner_start(a, ev->vol);
 }

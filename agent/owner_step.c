@@ -49,11 +49,12 @@ static enum hcv_owner_result step_meta(struct hcv_owner_step *s,
 
 static unsigned int step_meta_ms(const struct hcv_owner_step *s)
 {
+	unsigned int most = s->meta_ms ? s->meta_ms : HCV_META_MS;
 	int64_t left = s->until_ms - hcv_now_ms();
 
 	if (left < 1)
 		return 1;
-	return left < HCV_META_MS ? (unsigned int)left : HCV_META_MS;
+	return left < most ? (unsigned int)left : most;
 }
 
 static const char *step_node(const struct hcv_owner_step *s)

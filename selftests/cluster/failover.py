@@ -157,9 +157,17 @@ def lose_replica(c, hurt, mend):
         wait_for(lambda: meter.writes() > writes + 100, 30, "writes on n1")
         mend(node)
         shown = wait_insync(c.n1, NAME, 150)
+    gap_parts(c.n1)
     check_gap(meter, store, before)
     check_copied(shown, store)
     home_again(c)
+
+
+def gap_parts(node):
+    """What the agent says the gap was made of."""
+    lines = sh(node, f"grep ' left: ' {hcvcluster.AGENT_LOG} | tail -n 1")
+    ktap.check("the agent tells the parts of the gap", lines)
+    ktap.note(lines)
 
 
 def check_gap(meter, store, before):
