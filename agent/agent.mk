@@ -42,6 +42,7 @@ AGENT_SRC := \
 	agent/devlinks.c \
 	agent/events.c \
 	agent/identity.c \
+	agent/iostat.c \
 	agent/jobs.c \
 	agent/klink.c \
 	agent/klink_store.c \

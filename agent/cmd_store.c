@@ -21,6 +21,7 @@
 #include <uuid/uuid.h>
 
 #include "hcv_mkfs.h"
+#include "iostat.h"
 #include "jout.h"
 #include "lowerdev.h"
 #include "member.h"
@@ -92,6 +93,22 @@ static uint32_t hcv_store_rows(const struct hcv_snap_vol *v, const char *store)
 	return rows;
 }
 
+/* What this node's module has counted, if the store is open here. */
+static void hcv_store_iostat(struct hcv_api_req *req, const char *uuid)
+{
+	struct hcv_klink *kl = hcv_job_klink(req->job);
+	struct json_object *o;
+	struct hcv_k_store k;
+	struct hcv_k_hists h;
+
+	if (!kl || hcv_k_store_get(kl, uuid, &k) ||
+	    hcv_k_store_hists(kl, uuid, &h))
+		return;
+	o = hcv_jo_obj(req->result, "module");
+	hcv_iostat_counters(&k.count, o);
+	hcv_iostat_latency(&h, o);
+}
+
 static int hcv_cmd_store_show(struct hcv_api_req *req)
 {
 	static const char * const state[] = { "insync", "stale", "syncing" };
@@ -113,6 +130,7 @@ static int hcv_cmd_store_show(struct hcv_api_req *req)
 	if (!strcmp(st->i.node, hcv_agent_id(req->agent)->node))
 		hcv_member_store_error(req->agent, st->i.uuid, why);
 	hcv_jo_str(req->result, "error", why);
+	hcv_store_iostat(req, st->i.uuid);
 	array = hcv_jo_array(req->result, "volumes");
 	for (i = 0; i < s->nr_vols; i++) {
 		rows = hcv_store_rows(&s->vol[i], st->i.uuid);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cluster_status.h"
+#include "iostat.h"
 #include "jout.h"
 #include "owner.h"
 
@@ -120,11 +121,11 @@ static const struct hcv_k_link *show_klink(const struct hcv_k_vol *k,
 static void show_link_module(const struct hcv_k_link *l, struct json_object *o)
 {
 	hcv_jo_str(o, "link", show_link(l->state));
-	hcv_jo_str(o, "path", l->path);
+	hcv_jo_u64(o, "state_ms", l->state_ms);
 	hcv_jo_u64(o, "lease_ms", l->lease_ms);
-	hcv_jo_u64(o, "read_ios", l->read_ios);
-	hcv_jo_u64(o, "write_ios", l->write_ios);
-	hcv_jo_u64(o, "errors", l->errors);
+	hcv_jo_u64(o, "inflight", l->inflight);
+	hcv_jo_u64(o, "stall_ms", l->stall_ms);
+	hcv_iostat_counters(&l->count, o);
 	if (l->err)
 		hcv_jo_str(o, "error", strerror((int)l->err));
 	/* Of the copy that is under way or, of a replica in-sync, the last. */
@@ -135,16 +136,28 @@ static void show_link_module(const struct hcv_k_link *l, struct json_object *o)
 	hcv_jo_u64(o, "sync_copied", l->sync_copied);
 }
 
+static void show_link_stats(const struct hcv_k_stats *st, const char *store,
+			    struct json_object *o)
+{
+	size_t i;
+
+	for (i = 0; st && i < st->nr_links; i++)
+		if (!strcmp(st->link[i].store, store))
+			hcv_iostat_latency(&st->link[i].hists, o);
+}
+
 static void show_replicas(const struct hcv_snap *s,
 			  const struct hcv_snap_vol *v,
-			  const struct hcv_k_vol *k, struct json_object *out)
+			  const struct hcv_k_vol *k,
+			  const struct hcv_k_stats *st,
+			  struct json_object *out)
 {
 	struct json_object *array = hcv_jo_array(out, "replica_list"), *o;
 	size_t i;
 
 	for (i = 0; i < v->rec.nr; i++) {
 		const struct hcv_rec_store *rs = &v->rec.st[i];
-		const struct hcv_snap_store *st = hcv_snap_store(s, rs->store);
+		const struct hcv_snap_store *store = hcv_snap_store(s, rs->store);
 		const struct hcv_k_link *l = show_klink(k, rs->store);
 		const struct hcv_snap_node *n;
 
@@ -152,60 +165,28 @@ static void show_replicas(const struct hcv_snap *s,
 		hcv_jo_str(o, "store", rs->store);
 		hcv_jo_str(o, "state", show_sstates[rs->state]);
 		hcv_jo_u64(o, "v", rs->v);
-		n = st ? hcv_snap_node(s, st->i.node) : NULL;
-		hcv_jo_str(o, "store_name", st ? st->i.name : "");
+		n = store ? hcv_snap_node(s, store->i.node) : NULL;
+		hcv_jo_str(o, "store_name", store ? store->i.name : "");
 		hcv_jo_str(o, "node", n ? n->i.name : "");
-		hcv_jo_bool(o, "live", st && st->i.live && n && n->i.live);
-		if (l)
-			show_link_module(l, o);
-	}
-}
-
-/* The upper end of the bucket in which the @permille-th I/O lies, in us. */
-static uint64_t show_percentile(const uint64_t *hist, unsigned int permille)
-{
-	uint64_t total = 0, seen = 0, want;
-	unsigned int i;
-
-	for (i = 0; i < HCV_HIST_BUCKETS; i++)
-		total += hist[i];
-	want = (total * permille + 999) / 1000;
-	for (i = 0; i < HCV_HIST_BUCKETS && total; i++) {
-		seen += hist[i];
-		if (seen >= want)
-			return 2ULL << i;
-	}
-	return 0;
-}
-
-static void show_latency(const uint64_t *hist, const char *name,
-			 struct json_object *out)
-{
-	struct json_object *o = hcv_jo_obj(out, name);
-
-	hcv_jo_u64(o, "p50_us", show_percentile(hist, 500));
-	hcv_jo_u64(o, "p90_us", show_percentile(hist, 900));
-	hcv_jo_u64(o, "p99_us", show_percentile(hist, 990));
-	hcv_jo_u64(o, "p999_us", show_percentile(hist, 999));
-}
-
-static void show_stats(struct hcv_klink *kl, const char *uuid,
-		       struct json_object *out)
-{
-	struct json_object *o = hcv_jo_obj(out, "latency");
-	struct hcv_k_stats *st = NULL;
-	size_t nr = 0, i;
-
-	if (hcv_k_stats_list(kl, &st, &nr))
-		return;
-	for (i = 0; i < nr; i++) {
-		if (strcmp(st[i].vol, uuid))
+		hcv_jo_bool(o, "live", store && store->i.live && n && n->i.live);
+		if (!l)
 			continue;
-		show_latency(st[i].read, "read", o);
-		show_latency(st[i].write, "write", o);
-		show_latency(st[i].flush, "flush", o);
+		show_link_module(l, o);
+		show_link_stats(st, rs->store, o);
 	}
-	free(st);
+}
+
+static void show_module_waits(const struct hcv_k_vol *k, struct json_object *out)
+{
+	struct json_object *array = hcv_jo_array(out, "waits"), *o;
+	size_t i;
+
+	for (i = 0; i < k->nr_waits; i++) {
+		o = hcv_jo_push(array);
+		hcv_jo_str(o, "wait", show_wait(k->waits[i].wait));
+		hcv_jo_u64(o, "count", k->waits[i].count);
+		hcv_jo_u64(o, "ms", k->waits[i].ms);
+	}
 }
 
 static void show_module(const struct hcv_k_vol *k, struct json_object *out)
@@ -233,16 +214,12 @@ static void show_module(const struct hcv_k_vol *k, struct json_object *out)
 				      json_object_new_int64(k->col_ready[i]));
 	hcv_jo_u64(o, "used_bytes", k->used_slots << 20);
 	hcv_jo_u64(o, "meta_bytes", k->meta_bytes);
-	hcv_jo_u64(o, "missed_bytes", (uint64_t)k->missed_mibs << 20);
 	hcv_jo_u64(o, "unflushed_bytes", (uint64_t)k->unflushed_mibs << 20);
-	hcv_jo_u64(o, "read_ios", k->read_ios);
-	hcv_jo_u64(o, "write_ios", k->write_ios);
-	hcv_jo_u64(o, "flush_ios", k->flush_ios);
+	hcv_iostat_counters(&k->count, o);
 	hcv_jo_u64(o, "discard_ios", k->discard_ios);
-	hcv_jo_u64(o, "read_bytes", k->read_bytes);
-	hcv_jo_u64(o, "write_bytes", k->write_bytes);
 	hcv_jo_u64(o, "discard_bytes", k->discard_bytes);
-	hcv_jo_u64(o, "errors", k->errors);
+	hcv_jo_u64(o, "sync_kibps", k->sync_kibps);
+	show_module_waits(k, o);
 }
 
 static void show_definition(const struct hcv_snap_vol *v,
@@ -285,6 +262,7 @@ int hcv_cmd_volume_show(struct hcv_api_req *req)
 	struct hcv_klink *kl = hcv_job_klink(req->job);
 	struct hcv_snap *s = hcv_snap_get(req->agent);
 	const struct hcv_snap_vol *v = hcv_snap_vol_by_name(s, ref);
+	struct hcv_k_stats *st = NULL;
 	struct hcv_k_vol *k = NULL;
 	char object[128];
 
@@ -303,14 +281,21 @@ int hcv_cmd_volume_show(struct hcv_api_req *req)
 		free(k);
 		k = NULL;
 	}
+	if (k)
+		st = calloc(1, sizeof(*st));
+	if (st && hcv_k_vol_stats(kl, v->uuid, st)) {
+		free(st);
+		st = NULL;
+	}
 	show_common(s, v, req->result);
 	show_definition(v, req->result);
-	show_replicas(s, v, k, req->result);
+	show_replicas(s, v, k, st, req->result);
 	show_waits(req->agent, v->uuid, req->result);
-	if (k) {
+	if (k)
 		show_module(k, req->result);
-		show_stats(kl, v->uuid, req->result);
-	}
+	if (st)
+		hcv_iostat_latency(&st->vol, req->result);
+	free(st);
 	free(k);
 	hcv_snap_put(s);
 	return 0;

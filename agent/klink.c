@@ -68,6 +68,8 @@ static const uint8_t attr_kind[HCV_A_MAX + 1] = {
 	[HCV_A_EVENT_SEQ] = HCV_AK_U64,	[HCV_A_TIME_NS] = HCV_AK_U64,
 	[HCV_A_TEXT] = HCV_AK_STR,		[HCV_A_ERRNO] = HCV_AK_U32,
 	[HCV_A_UNFLUSHED_MIBS] = HCV_AK_U32,
+	[HCV_A_STATE_MS] = HCV_AK_U64,
+	[HCV_A_STALL_MS] = HCV_AK_U64,
 };
 
 int hcv_kl_fail(struct hcv_klink *k, int err, const char *fmt, ...)
@@ -294,6 +296,35 @@ size_t hcv_kl_array(const struct hcv_kl_attrs *t, uint16_t attr, size_t elem,
 		return 0;
 	*data = mnl_attr_get_payload(t->a[attr]);
 	return mnl_attr_get_payload_len(t->a[attr]) / elem;
+}
+
+void hcv_kl_counters(const struct hcv_kl_attrs *t, struct hcv_k_counters *out)
+{
+	out->read_ios = hcv_kl_u64(t, HCV_A_READ_IOS);
+	out->write_ios = hcv_kl_u64(t, HCV_A_WRITE_IOS);
+	out->flush_ios = hcv_kl_u64(t, HCV_A_FLUSH_IOS);
+	out->read_bytes = hcv_kl_u64(t, HCV_A_READ_BYTES);
+	out->write_bytes = hcv_kl_u64(t, HCV_A_WRITE_BYTES);
+	out->errors = hcv_kl_u64(t, HCV_A_ERRORS);
+}
+
+static void fill_hist(const struct hcv_kl_attrs *t, uint16_t attr,
+		      uint64_t *out)
+{
+	const void *data;
+	size_t nr = hcv_kl_array(t, attr, sizeof(uint64_t), &data);
+
+	if (nr > HCV_HIST_BUCKETS)
+		nr = HCV_HIST_BUCKETS;
+	if (nr)
+		memcpy(out, data, nr * sizeof(uint64_t));
+}
+
+void hcv_kl_hists(const struct hcv_kl_attrs *t, struct hcv_k_hists *out)
+{
+	fill_hist(t, HCV_A_HIST_READ, out->read);
+	fill_hist(t, HCV_A_HIST_WRITE, out->write);
+	fill_hist(t, HCV_A_HIST_FLUSH, out->flush);
 }
 
 /* ---- one exchange ---- */

@@ -37,6 +37,18 @@ struct hcv_k_module { uint32_t abi; uint64_t boot_id; bool has_node;
 int hcv_k_module_get(struct hcv_klink *k, struct hcv_k_module *m);
 int hcv_k_node_set(struct hcv_klink *k, const char *node, const char *cluster);
 
+/* What volumes, links and stores count alike. */
+struct hcv_k_counters {
+	uint64_t read_ios, write_ios, flush_ios, read_bytes, write_bytes,
+		 errors;
+};
+
+/* Latencies: see HCV_CMD_VOL_STATS_GET. */
+struct hcv_k_hists {
+	uint64_t read[HCV_HIST_BUCKETS], write[HCV_HIST_BUCKETS],
+		 flush[HCV_HIST_BUCKETS];
+};
+
 struct hcv_k_store {
 	char uuid[HCV_ID_LEN];
 	char path[256];
@@ -44,6 +56,7 @@ struct hcv_k_store {
 	uint64_t incarnation, dev_bytes;
 	uint32_t lba_bytes, nr_extents, nr_extents_used, nr_vols, nr_vols_used;
 	uint32_t flags;
+	struct hcv_k_counters count;
 };
 
 int hcv_k_store_open(struct hcv_klink *k, const char *path, const char *uuid,
@@ -51,6 +64,9 @@ int hcv_k_store_open(struct hcv_klink *k, const char *path, const char *uuid,
 int hcv_k_store_close(struct hcv_klink *k, const char *uuid);
 int hcv_k_store_get(struct hcv_klink *k, const char *uuid,
 		    struct hcv_k_store *out);
+/** hcv_k_store_hists() - latencies of all I/O to a store's device */
+int hcv_k_store_hists(struct hcv_klink *k, const char *uuid,
+		      struct hcv_k_hists *out);
 /* lists: malloc'd arrays, caller frees */
 int hcv_k_store_list(struct hcv_klink *k, struct hcv_k_store **out, size_t *nr);
 int hcv_k_extent_add(struct hcv_klink *k, const char *store, const char *vol,
@@ -95,8 +111,19 @@ struct hcv_k_link {
 	uint32_t lease_ms;
 	uint32_t err;		/* positive errno of the failure */
 	uint64_t sync_total, sync_done, sync_copied;
-	uint64_t read_ios, write_ios, errors;
+	uint32_t inflight;	/* I/Os at its device */
+	uint64_t state_ms;	/* since when it is in its state */
+	uint64_t stall_ms;	/* since when none came back, 0: they do */
+	struct hcv_k_counters count;
 };
+
+/* I/Os that wait for one thing. */
+struct hcv_k_wait {
+	uint32_t wait;		/* enum hcv_wait */
+	uint32_t count;
+	uint64_t ms;
+};
+
 struct hcv_k_vol {
 	char uuid[HCV_ID_LEN];
 	char name[HCV_NAME_LEN];
@@ -109,9 +136,11 @@ struct hcv_k_vol {
 	uint32_t nr_col;
 	uint32_t col_ready[4];
 	uint64_t used_slots, meta_bytes;
-	uint64_t read_ios, write_ios, flush_ios, discard_ios;
-	uint64_t read_bytes, write_bytes, discard_bytes, errors;
-	uint32_t missed_mibs, unflushed_mibs;
+	struct hcv_k_counters count;
+	uint64_t discard_ios, discard_bytes;
+	size_t nr_waits;
+	struct hcv_k_wait waits[__HCV_WAITS];
+	uint32_t unflushed_mibs, sync_kibps;
 	size_t nr_links;
 	struct hcv_k_link link[HCV_MAX_LINKS];
 };
@@ -148,11 +177,18 @@ int hcv_k_vol_nospace(struct hcv_klink *k, const char *vol, uint64_t epoch,
 int hcv_k_vol_fence(struct hcv_klink *k, const char *vol, uint64_t epoch);
 int hcv_k_vol_get(struct hcv_klink *k, const char *uuid, struct hcv_k_vol *out);
 int hcv_k_vol_list(struct hcv_klink *k, struct hcv_k_vol **out, size_t *nr);
-struct hcv_k_stats { char vol[HCV_ID_LEN];
-	uint64_t read[HCV_HIST_BUCKETS], write[HCV_HIST_BUCKETS],
-		 flush[HCV_HIST_BUCKETS]; };
+/* Latencies of a volume and of its links. */
+struct hcv_k_stats {
+	struct hcv_k_hists vol;
+	size_t nr_links;
+	struct {
+		char store[HCV_ID_LEN];
+		struct hcv_k_hists hists;
+	} link[HCV_MAX_LINKS];
+};
 
-int hcv_k_stats_list(struct hcv_klink *k, struct hcv_k_stats **out, size_t *nr);
+int hcv_k_vol_stats(struct hcv_klink *k, const char *vol,
+		    struct hcv_k_stats *out);
 
 struct hcv_k_event {
 	uint32_t event;		/* enum hcv_event */

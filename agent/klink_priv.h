@@ -88,6 +88,10 @@ bool hcv_kl_uuid(const struct hcv_kl_attrs *t, uint16_t attr,
 size_t hcv_kl_array(const struct hcv_kl_attrs *t, uint16_t attr, size_t elem,
 		    const void **data);
 
+/** hcv_kl_counters(), hcv_kl_hists() - read them; absent ones are 0 */
+void hcv_kl_counters(const struct hcv_kl_attrs *t, struct hcv_k_counters *out);
+void hcv_kl_hists(const struct hcv_kl_attrs *t, struct hcv_k_hists *out);
+
 int hcv_kl_uuid_parse(const char *text, uint8_t out[16]);
 void hcv_kl_uuid_text(const uint8_t in[16], char out[HCV_ID_LEN]);
 

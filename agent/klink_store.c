@@ -59,6 +59,7 @@ static int take_store(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	s->nr_vols = hcv_kl_u32(t, HCV_A_NR_VOLS);
 	s->nr_vols_used = hcv_kl_u32(t, HCV_A_NR_VOLS_USED);
 	s->flags = hcv_kl_u32(t, HCV_A_STORE_FLAGS);
+	hcv_kl_counters(t, &s->count);
 	return 0;
 }
 
@@ -124,6 +125,35 @@ int hcv_k_store_list(struct hcv_klink *k, struct hcv_k_store **out, size_t *nr)
 
 	*out = (struct hcv_k_store *)vec.p;
 	*nr = vec.nr;
+	return ret;
+}
+
+static int take_store_hists(struct hcv_klink *k, const struct hcv_kl_attrs *t,
+			    void *arg)
+{
+	struct hcv_k_hists *h = hcv_kl_vec_add(arg);
+
+	if (!h)
+		return hcv_kl_fail(k, -ENOMEM, "out of memory");
+	hcv_kl_hists(t, h);
+	return 0;
+}
+
+int hcv_k_store_hists(struct hcv_klink *k, const char *uuid,
+		      struct hcv_k_hists *out)
+{
+	struct hcv_kl_vec vec = { .elem = sizeof(*out) };
+	struct nlmsghdr *nlh = hcv_kl_new(k, HCV_CMD_STORE_STATS_GET);
+	int ret;
+
+	memset(out, 0, sizeof(*out));
+	hcv_kl_put_uuid(k, nlh, HCV_A_STORE, uuid);
+	ret = hcv_kl_dump(k, nlh, take_store_hists, &vec);
+	if (!ret && !vec.nr)
+		ret = hcv_kl_fail(k, -ENOENT, "no answer about the store");
+	if (!ret)
+		memcpy(out, vec.p, sizeof(*out));
+	free(vec.p);
 	return ret;
 }
 

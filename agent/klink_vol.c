@@ -209,14 +209,15 @@ static void fill_link(struct hcv_k_link *l, const struct hcv_kl_attrs *t)
 	l->sync_total = hcv_kl_u64(t, HCV_A_SYNC_TOTAL);
 	l->sync_done = hcv_kl_u64(t, HCV_A_SYNC_DONE);
 	l->sync_copied = hcv_kl_u64(t, HCV_A_SYNC_COPIED);
-	l->read_ios = hcv_kl_u64(t, HCV_A_READ_IOS);
-	l->write_ios = hcv_kl_u64(t, HCV_A_WRITE_IOS);
-	l->errors = hcv_kl_u64(t, HCV_A_ERRORS);
+	l->inflight = hcv_kl_u32(t, HCV_A_INFLIGHT);
+	l->state_ms = hcv_kl_u64(t, HCV_A_STATE_MS);
+	l->stall_ms = hcv_kl_u64(t, HCV_A_STALL_MS);
+	hcv_kl_counters(t, &l->count);
 }
 
-static int take_link(struct hcv_klink *k, const struct nlattr *nest,
-		     struct hcv_k_vol *v)
+static int take_link(struct hcv_klink *k, const struct nlattr *nest, void *arg)
 {
+	struct hcv_k_vol *v = arg;
 	struct hcv_kl_attrs t;
 	struct hcv_k_link *l;
 	int ret;
@@ -235,11 +236,33 @@ static int take_link(struct hcv_klink *k, const struct nlattr *nest,
 	return 0;
 }
 
-/* HCV_A_LINK is repeated, one nest per link; the table holds the first. */
-static int take_links(struct hcv_klink *k, const struct hcv_kl_attrs *t,
-		      struct hcv_k_vol *v)
+static int take_wait(struct hcv_klink *k, const struct nlattr *nest, void *arg)
 {
-	const struct nlattr *a = t->a[HCV_A_LINK];
+	struct hcv_k_vol *v = arg;
+	struct hcv_kl_attrs t;
+	struct hcv_k_wait *w;
+	int ret;
+
+	/* A newer module may know more reasons: the first ones will do. */
+	if (v->nr_waits == __HCV_WAITS)
+		return 0;
+	ret = hcv_kl_parse_nested(k, nest, &t);
+	if (ret)
+		return ret;
+	w = &v->waits[v->nr_waits++];
+	w->wait = hcv_kl_u32(&t, HCV_A_WAIT);
+	w->count = hcv_kl_u32(&t, HCV_A_WAIT_COUNT);
+	w->ms = hcv_kl_u64(&t, HCV_A_WAIT_MS);
+	return 0;
+}
+
+/* Nests are repeated, one for each link or wait; the table holds the first. */
+static int take_nests(struct hcv_klink *k, const struct hcv_kl_attrs *t,
+		      uint16_t attr, void *arg,
+		      int (*take)(struct hcv_klink *k,
+				  const struct nlattr *nest, void *arg))
+{
+	const struct nlattr *a = t->a[attr];
 	const char *end;
 	int ret = 0;
 
@@ -248,8 +271,8 @@ static int take_links(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	end = (const char *)mnl_nlmsg_get_payload_tail(t->nlh);
 	for (; !ret && mnl_attr_ok(a, (int)(end - (const char *)a));
 	     a = mnl_attr_next(a))
-		if (mnl_attr_get_type(a) == HCV_A_LINK)
-			ret = take_link(k, a, v);
+		if (mnl_attr_get_type(a) == attr)
+			ret = take(k, a, arg);
 	return ret;
 }
 
@@ -257,15 +280,10 @@ static void fill_counters(struct hcv_k_vol *v, const struct hcv_kl_attrs *t)
 {
 	v->used_slots = hcv_kl_u64(t, HCV_A_USED_SLOTS);
 	v->meta_bytes = hcv_kl_u64(t, HCV_A_META_BYTES);
-	v->read_ios = hcv_kl_u64(t, HCV_A_READ_IOS);
-	v->write_ios = hcv_kl_u64(t, HCV_A_WRITE_IOS);
-	v->flush_ios = hcv_kl_u64(t, HCV_A_FLUSH_IOS);
+	hcv_kl_counters(t, &v->count);
 	v->discard_ios = hcv_kl_u64(t, HCV_A_DISCARD_IOS);
-	v->read_bytes = hcv_kl_u64(t, HCV_A_READ_BYTES);
-	v->write_bytes = hcv_kl_u64(t, HCV_A_WRITE_BYTES);
 	v->discard_bytes = hcv_kl_u64(t, HCV_A_DISCARD_BYTES);
-	v->errors = hcv_kl_u64(t, HCV_A_ERRORS);
-	v->missed_mibs = hcv_kl_u32(t, HCV_A_MISSED_MIBS);
+	v->sync_kibps = hcv_kl_u32(t, HCV_A_SYNC_KIBPS);
 	v->unflushed_mibs = hcv_kl_u32(t, HCV_A_UNFLUSHED_MIBS);
 }
 
@@ -287,6 +305,7 @@ static int take_vol(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 		    void *arg)
 {
 	struct hcv_k_vol *v = arg;
+	int ret;
 
 	if (!hcv_kl_uuid(t, HCV_A_VOL, v->uuid))
 		return hcv_kl_fail(k, -EBADMSG, "volume without a UUID");
@@ -310,7 +329,8 @@ static int take_vol(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	v->nr_extents = hcv_kl_u32(t, HCV_A_NR_EXTENTS);
 	fill_columns(v, t);
 	fill_counters(v, t);
-	return take_links(k, t, v);
+	ret = take_nests(k, t, HCV_A_WAITS, v, take_wait);
+	return ret ? ret : take_nests(k, t, HCV_A_LINK, v, take_link);
 }
 
 int hcv_k_vol_get(struct hcv_klink *k, const char *uuid, struct hcv_k_vol *out)
@@ -347,40 +367,51 @@ int hcv_k_vol_list(struct hcv_klink *k, struct hcv_k_vol **out, size_t *nr)
 	return ret;
 }
 
-static void fill_hist(uint64_t *out, const struct hcv_kl_attrs *t,
-		      uint16_t attr)
+static int take_link_stats(struct hcv_klink *k, const struct nlattr *nest,
+			   void *arg)
 {
-	const void *data;
-	size_t nr = hcv_kl_array(t, attr, sizeof(uint64_t), &data);
+	struct hcv_k_stats *s = arg;
+	struct hcv_kl_attrs t;
+	int ret;
 
-	if (nr > HCV_HIST_BUCKETS)
-		nr = HCV_HIST_BUCKETS;
-	if (nr)
-		memcpy(out, data, nr * sizeof(uint64_t));
+	if (s->nr_links == HCV_MAX_LINKS)
+		return hcv_kl_fail(k, -E2BIG, "more than %d links",
+				   HCV_MAX_LINKS);
+	ret = hcv_kl_parse_nested(k, nest, &t);
+	if (ret)
+		return ret;
+	if (!hcv_kl_uuid(&t, HCV_A_STORE, s->link[s->nr_links].store))
+		return hcv_kl_fail(k, -EBADMSG, "link without a store");
+	hcv_kl_hists(&t, &s->link[s->nr_links++].hists);
+	return 0;
 }
 
-static int list_stats(struct hcv_klink *k, const struct hcv_kl_attrs *t,
+/* The dump is of one volume: it has one element, or none. */
+static int take_stats(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 		      void *arg)
 {
 	struct hcv_k_stats *s = hcv_kl_vec_add(arg);
 
 	if (!s)
 		return hcv_kl_fail(k, -ENOMEM, "out of memory");
-	if (!hcv_kl_uuid(t, HCV_A_VOL, s->vol))
-		return hcv_kl_fail(k, -EBADMSG, "statistics without a volume");
-	fill_hist(s->read, t, HCV_A_HIST_READ);
-	fill_hist(s->write, t, HCV_A_HIST_WRITE);
-	fill_hist(s->flush, t, HCV_A_HIST_FLUSH);
-	return 0;
+	hcv_kl_hists(t, &s->vol);
+	return take_nests(k, t, HCV_A_LINK, s, take_link_stats);
 }
 
-int hcv_k_stats_list(struct hcv_klink *k, struct hcv_k_stats **out, size_t *nr)
+int hcv_k_vol_stats(struct hcv_klink *k, const char *vol,
+		    struct hcv_k_stats *out)
 {
-	struct hcv_kl_vec vec = { .elem = sizeof(**out) };
+	struct hcv_kl_vec vec = { .elem = sizeof(*out) };
 	struct nlmsghdr *nlh = hcv_kl_new(k, HCV_CMD_VOL_STATS_GET);
-	int ret = hcv_kl_dump(k, nlh, list_stats, &vec);
+	int ret;
 
-	*out = (struct hcv_k_stats *)vec.p;
-	*nr = vec.nr;
+	memset(out, 0, sizeof(*out));
+	hcv_kl_put_uuid(k, nlh, HCV_A_VOL, vol);
+	ret = hcv_kl_dump(k, nlh, take_stats, &vec);
+	if (!ret && !vec.nr)
+		ret = hcv_kl_fail(k, -ENOENT, "no answer about the volume");
+	if (!ret)
+		memcpy(out, vec.p, sizeof(*out));
+	free(vec.p);
 	return ret;
 }

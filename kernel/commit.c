@@ -25,6 +25,7 @@
 
 #include "io.h"
 #include "rw.h"
+#include "trace.h"
 #include "volume.h"
 
 #define COMMIT_BATCH	64
@@ -52,12 +53,14 @@ struct hcv_commit {
 	atomic_t pending;
 	struct completion done;
 	u32 nr;
+	u32 pages;		/* of this round */
 	struct commit_page batch[COMMIT_BATCH];
 };
 
 struct commit_bio {
 	struct hcv_commit *commit;
 	struct commit_page *page;
+	s64 start_ns;
 	struct hcv_leg leg;
 };
 
@@ -93,9 +96,11 @@ static void commit_endio(struct bio *bio)
 	struct hcv_commit *c = cb->commit;
 	struct hcv_link *link = cb->leg.link;
 
+	hcv_stats_end(link->stats, cb->page ? HCV_IO_WRITE : HCV_IO_FLUSH,
+		      cb->page ? HCV_BLOCK_SIZE : 0,
+		      ktime_get_boottime_ns() - cb->start_ns, bio->bi_status);
 	if (bio->bi_status) {
 		WRITE_ONCE(c->fail, true);
-		atomic64_inc(&link->errors);
 		/* The device tells of a loss once, to whoever asks first. */
 		if (link->local)
 			hcv_store_fail(link->local, -blk_status_to_errno(bio->bi_status),
@@ -153,6 +158,8 @@ static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
 	cb->leg.link = link;
 	cb->leg.strong = state != HCV_LINK_SYNCING;
 	bio->bi_end_io = commit_endio;
+	cb->start_ns = ktime_get_boottime_ns();
+	hcv_stats_begin(link->stats);
 	atomic_inc(&c->pending);
 	return bio;
 }
@@ -243,6 +250,7 @@ static void commit_copy(struct hcv_commit *c, struct hcv_ext *ext, u32 page)
 	struct commit_page *cp = &c->batch[c->nr++];
 	struct hcv_pagepos *pos = &ext->page[page];
 
+	c->pages++;
 	cp->ext = ext;
 	cp->page = page;
 	cp->seq = pos->seq + 1;
@@ -269,12 +277,14 @@ static int commit_round(struct hcv_commit *c)
 {
 	struct hcv_vol *vol = c->vol;
 	struct llist_node *leaves, *node, *next;
+	s64 start = ktime_get_boottime_ns();
 	struct hcv_slot *freed;
 	struct hcv_ext *ext;
 
 	WRITE_ONCE(c->fail, false);
 	WRITE_ONCE(c->last_failed, false);
 	c->nr = 0;
+	c->pages = 0;
 	leaves = hcv_map_round_begin(&vol->map);
 	freed = hcv_map_freed(&vol->map);
 	node = llist_del_all(&vol->map.dirty);
@@ -287,6 +297,8 @@ static int commit_round(struct hcv_commit *c)
 	}
 	commit_batch(c);
 	hcv_map_round_end(&vol->map, leaves, !c->fail);
+	trace_hcv_commit_round(vol, c->pages, ktime_get_boottime_ns() - start,
+			       c->fail ? -EIO : 0);
 	if (c->fail) {
 		hcv_map_unfreed(&vol->map, freed);
 		return -EIO;

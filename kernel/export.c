@@ -20,6 +20,7 @@
 #include <linux/module.h>
 #include <linux/ratelimit.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 
 #include "compat.h"
 #include "gate.h"
@@ -42,6 +43,7 @@
  * @beacon_lock: one beacon at a time uses @beacon
  * @beacon: the answer, 4 KiB
  * @stats: counters
+ * @part: @stats as a part of the store's
  */
 struct hcv_export {
 	struct hcv_store *store;
@@ -53,7 +55,8 @@ struct hcv_export {
 	bool dying;
 	struct mutex beacon_lock;	/* @beacon */
 	void *beacon;
-	struct hcv_store_stats __percpu *stats;
+	struct hcv_stats __percpu *stats;
+	struct hcv_stats_part part;
 };
 
 /**
@@ -62,6 +65,7 @@ struct hcv_export {
  * @grant: whose reference it holds, NULL: an empty flush
  * @parent: the bio that came in
  * @bytes: its length
+ * @start_ns: CLOCK_BOOTTIME of its submission
  * @clone: the bio that went down
  */
 struct hcv_export_io {
@@ -69,6 +73,7 @@ struct hcv_export_io {
 	struct hcv_grant *grant;
 	struct bio *parent;
 	u32 bytes;
+	s64 start_ns;
 	struct bio clone;
 };
 
@@ -109,9 +114,9 @@ static void hcv_export_end_io(struct bio *clone)
 
 	if (unlikely(status))
 		hcv_export_error(exp, io, status);
-	hcv_store_stats_count(exp->stats, bio_op(clone), io->bytes, status);
-	hcv_store_stats_count(exp->store->stats, bio_op(clone), io->bytes,
-			      status);
+	hcv_stats_end(exp->stats, !io->bytes ? HCV_IO_FLUSH :
+		      bio_op(clone) == REQ_OP_READ ? HCV_IO_READ : HCV_IO_WRITE,
+		      io->bytes, ktime_get_boottime_ns() - io->start_ns, status);
 	if (io->grant)
 		hcv_grant_exit(io->grant);
 	bio_uninit(clone);
@@ -145,6 +150,8 @@ static void hcv_export_pass(struct hcv_export *exp, struct hcv_grant *grant,
 	io->clone.bi_opf &= ~(REQ_NOWAIT | REQ_RAHEAD | REQ_POLLED);
 	io->clone.bi_iter.bi_sector = where->sector;
 	io->clone.bi_end_io = hcv_export_end_io;
+	io->start_ns = ktime_get_boottime_ns();
+	hcv_stats_begin(exp->stats);
 	submit_bio_noacct(&io->clone);
 }
 
@@ -304,6 +311,8 @@ static void hcv_export_free(struct hcv_export *exp)
 	}
 	mutex_destroy(&exp->beacon_lock);
 	free_page((unsigned long)exp->beacon);
+	if (exp->part.stats)
+		hcv_stats_leave(&exp->store->stats, &exp->part);
 	free_percpu(exp->stats);
 	hcv_store_put(exp->store);
 	kfree(exp);
@@ -322,9 +331,11 @@ static struct hcv_export *hcv_export_alloc(struct hcv_store *store,
 	kref_get(&store->ref);
 	exp->store = store;
 	exp->beacon = (void *)get_zeroed_page(GFP_KERNEL);
-	exp->stats = alloc_percpu(struct hcv_store_stats);
-	if (exp->beacon && exp->stats)
+	exp->stats = alloc_percpu(struct hcv_stats);
+	if (exp->beacon && exp->stats) {
+		hcv_stats_join(&store->stats, &exp->part, exp->stats);
 		return exp;
+	}
 	hcv_export_free(exp);
 	return NULL;
 }
@@ -429,7 +440,7 @@ int hcv_export_each(int from,
 		info.client = &exp->client;
 		info.minor = minor;
 		info.openers = exp->openers;
-		hcv_store_stats_sum(exp->stats, &info.stats);
+		hcv_stats_sum(exp->stats, &info.stats);
 		ret = fn(&info, arg);
 		if (ret)
 			break;

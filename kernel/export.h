@@ -33,7 +33,7 @@ struct hcv_export_info {
 	const uuid_t *client;
 	int minor;
 	u32 openers;
-	struct hcv_store_stats stats;
+	struct hcv_stats stats;
 };
 
 /**

@@ -269,6 +269,28 @@ void hcv_hot_prune(struct hcv_vol *vol)
 	}
 }
 
+u32 hcv_hot_waiting(struct hcv_vol *vol, u64 *since_ns)
+{
+	struct hcv_hot *hot;
+	struct hcv_io *io;
+	u32 n = 0;
+
+	*since_ns = U64_MAX;
+	spin_lock_irq(&vol->hot_lock);
+	list_for_each_entry(hot, &vol->hots, node) {
+		if (!READ_ONCE(hot->waiting))
+			continue;
+		spin_lock(&hot->lock);
+		list_for_each_entry(io, &hot->waiters, node) {
+			*since_ns = min(*since_ns, io->wait_ns);
+			n++;
+		}
+		spin_unlock(&hot->lock);
+	}
+	spin_unlock_irq(&vol->hot_lock);
+	return n;
+}
+
 bool hcv_hot_any_waiter(struct hcv_vol *vol)
 {
 	struct hcv_hot *hot;

@@ -79,6 +79,8 @@ int hcv_hot_lock_sync(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
 void hcv_hot_prune(struct hcv_vol *vol);
 /** hcv_hot_destroy() - free all; no I/O is left */
 void hcv_hot_destroy(struct hcv_vol *vol);
+/** hcv_hot_waiting() - how many I/Os are parked here, and since when */
+u32 hcv_hot_waiting(struct hcv_vol *vol, u64 *since_ns);
 /** hcv_hot_any_waiter() - whether any I/O is parked here */
 bool hcv_hot_any_waiter(struct hcv_vol *vol);
 /** hcv_hot_drain_waiters() - move all who wait here to @list */

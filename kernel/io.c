@@ -8,6 +8,7 @@
 
 #include "hotslot.h"
 #include "rw.h"
+#include "trace.h"
 #include "volume.h"
 
 blk_status_t hcv_io_errno_status(int err)
@@ -42,16 +43,21 @@ void hcv_io_release(struct hcv_io *io)
 	}
 }
 
-void hcv_io_end(struct hcv_io *io, blk_status_t status)
+void hcv_io_end_at(struct hcv_io *io, blk_status_t status, s64 now_ns)
 {
-	struct hcv_vol *vol = io->vol;
-
 	if (unlikely(io->flags & HCV_IO_BOUNCED))
 		hcv_rmw_free(io);
 	io->status = status;
-	hcv_vstats_account(vol, io, ktime_get_boottime_ns(), status);
+	hcv_stats_end(io->vol->stats, io->op, io->len,
+		      now_ns - (s64)io->start_ns, status);
+	trace_hcv_io_end(io, now_ns);
 	hcv_io_release(io);
 	io->done(io);
+}
+
+void hcv_io_end(struct hcv_io *io, blk_status_t status)
+{
+	hcv_io_end_at(io, status, ktime_get_boottime_ns());
 }
 
 /* Put @io on the list of those to be submitted again; vol->lock held. */
@@ -138,8 +144,9 @@ void hcv_io_submit(struct hcv_io *io)
 
 	/* Pairs with hcv_vol_kick(): what changed is seen, or the sequence. */
 	io->kick_seq = smp_load_acquire(&vol->kick_seq);
+	io->run_ns = ktime_get_boottime_ns();
 	if (!io->start_ns)
-		io->start_ns = ktime_get_boottime_ns();
+		io->start_ns = io->run_ns;
 	if (unlikely(READ_ONCE(vol->failed))) {
 		hcv_io_end(io, BLK_STS_IOERR);
 		return;

@@ -17,6 +17,7 @@
 
 #include <linux/hcivol.h>
 #include <linux/hcivol_format.h>
+#include "stats.h"
 
 /* What the submitter of the moment must not have merged with our bios. */
 #define HCV_BIO_FLAGS	(REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE)
@@ -35,6 +36,7 @@ struct hcv_vol;
  * @link: the replica
  * @ref: what counts it in flight: the local gate's grant, or the link
  * @strong: counts for the acknowledgment (in-sync or joining when submitted)
+ * @bytes: its length, for the counters
  * @bio: shares the pages of the parent; last, it may carry inline vectors
  */
 struct hcv_leg {
@@ -42,16 +44,8 @@ struct hcv_leg {
 	struct hcv_link *link;
 	struct percpu_ref *ref;
 	bool strong;
+	u32 bytes;
 	struct bio bio;
-};
-
-enum hcv_io_op {
-	HCV_IO_READ,
-	HCV_IO_WRITE,
-	HCV_IO_FLUSH,
-	HCV_IO_DISCARD,
-	HCV_IO_ZEROES,
-	HCV_IO_OPS
 };
 
 /* Flags of an I/O; only the one who runs it looks at them. */
@@ -90,6 +84,7 @@ enum hcv_io_op {
  * @pending: legs in flight, plus one while they are being submitted
  * @kick_seq: the volume's kick sequence when it was submitted
  * @start_ns: CLOCK_BOOTTIME of the first submission
+ * @run_ns: CLOCK_BOOTTIME of the latest one
  * @wait_ns: CLOCK_BOOTTIME since when it waits
  * @node: in the volume's lists of those who wait
  * @leg: one per replica
@@ -120,6 +115,7 @@ struct hcv_io {
 	u32 back_seq;
 	struct work_struct work;
 	u64 start_ns;
+	s64 run_ns;
 	u64 wait_ns;
 	struct list_head node;
 	struct hcv_leg leg[HCV_MAX_REPLICAS];
@@ -162,6 +158,8 @@ static inline void hcv_io_init(struct hcv_io *io, struct hcv_vol *vol, u8 op,
 void hcv_io_submit(struct hcv_io *io);
 /** hcv_io_end() - release what it holds and complete it; any context */
 void hcv_io_end(struct hcv_io *io, blk_status_t status);
+/** hcv_io_end_at() - the same, when the clock was just read */
+void hcv_io_end_at(struct hcv_io *io, blk_status_t status, s64 now_ns);
 /**
  * hcv_io_park() - wait for @wait, then be submitted again
  *

@@ -24,6 +24,7 @@
 
 #include "netlink.h"
 #include "rw.h"
+#include "trace.h"
 #include "volume.h"
 
 static struct bio_set link_bs;
@@ -80,6 +81,8 @@ static void link_set_state(struct hcv_link *link, u8 state)
 	vol->nr_failing -= link_counts_failing(link->state);
 	pr_info("hcivol %s/%pUb: %s -> %s\n", vol->name, &link->store,
 		link_state_name[link->state], link_state_name[state]);
+	trace_hcv_link_state(link, state);
+	WRITE_ONCE(link->state_ns, ktime_get_boottime_ns());
 	WRITE_ONCE(link->state, state);
 	hcv_lease_update(vol);
 }
@@ -205,6 +208,11 @@ struct hcv_link *hcv_link_make(struct hcv_vol *vol, const uuid_t *store)
 	link = kzalloc(sizeof(*link), GFP_KERNEL);
 	if (!link)
 		return ERR_PTR(-ENOMEM);
+	link->stats = alloc_percpu(struct hcv_stats);
+	if (!link->stats) {
+		kfree(link);
+		return ERR_PTR(-ENOMEM);
+	}
 	link->vol = vol;
 	link->nr = vol->nr_links;
 	uuid_copy(&link->store, store);
@@ -214,6 +222,12 @@ struct hcv_link *hcv_link_make(struct hcv_vol *vol, const uuid_t *store)
 	/* Pairs with readers of nr_links: the link is there before it counts */
 	smp_store_release(&vol->nr_links, vol->nr_links + 1);
 	return link;
+}
+
+void hcv_link_free(struct hcv_link *link)
+{
+	free_percpu(link->stats);
+	kfree(link);
 }
 
 /* Let go of the device; no leg is in flight. vol->mutex held. */
@@ -229,6 +243,7 @@ static void link_untie(struct hcv_link *link)
 		link->grant = NULL;
 	}
 	if (link->local) {
+		hcv_stats_leave(&link->local->stats, &link->part);
 		hcv_store_put(link->local);
 		link->local = NULL;
 	}
@@ -268,6 +283,7 @@ static int link_tie_local(struct hcv_link *link, struct hcv_store *store,
 	if (IS_ERR(grant))
 		return PTR_ERR(grant);
 	kref_get(&store->ref);
+	hcv_stats_join(&store->stats, &link->part, link->stats);
 	link->local = store;
 	link->grant = grant;
 	link->bdev = store->bdev;
@@ -592,6 +608,7 @@ int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 	DECLARE_COMPLETION_ONSTACK(done);
 	struct hcv_leg leg = { .link = link };
 	struct bio *bio;
+	s64 start;
 	int ret;
 	u32 off;
 
@@ -614,9 +631,14 @@ int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 		__bio_add_page(bio, page, n, offset_in_page(p));
 		off += n;
 	}
+	start = ktime_get_boottime_ns();
+	hcv_stats_begin(link->stats);
 	hcv_submit_bio(bio);
 	wait_for_completion_io(&done);
 	ret = blk_status_to_errno(bio->bi_status);
+	hcv_stats_end(link->stats, !len ? HCV_IO_FLUSH :
+		      op_is_write(opf) ? HCV_IO_WRITE : HCV_IO_READ, len,
+		      ktime_get_boottime_ns() - start, ret);
 	bio_put(bio);
 	percpu_ref_put(leg.ref);
 	return ret;

@@ -27,6 +27,7 @@
 #include <linux/hcivol_format.h>
 
 #include "compat.h"
+#include "stats.h"
 #include "version.h"
 
 #define HCV_NL_ATTRS_MAX	16
@@ -163,6 +164,7 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 static const struct hcv_nl_rule hcv_nl_dump_rules[HCV_CMD_MAX + 1] = {
 	[HCV_CMD_STORE_EXTENT_GET] = { .need = { HCV_A_STORE } },
 	[HCV_CMD_VOL_STATS_GET] = { .may = { HCV_A_VOL } },
+	[HCV_CMD_STORE_STATS_GET] = { .may = { HCV_A_STORE } },
 };
 
 static bool hcv_nl_listed(const u16 *list, u16 attr)
@@ -210,6 +212,35 @@ int hcv_nl_need(struct genl_info *info, const u16 *attrs, size_t n)
 	for (i = 0; i < n; i++)
 		if (!info->attrs[attrs[i]])
 			return hcv_nl_missing(info->extack, attrs[i]);
+	return 0;
+}
+
+int hcv_nl_put_counters(struct sk_buff *skb, const struct hcv_stats *sum)
+{
+	if (nla_put_u64_64bit(skb, HCV_A_READ_IOS, sum->ios[HCV_IO_READ],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(skb, HCV_A_WRITE_IOS, sum->ios[HCV_IO_WRITE],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(skb, HCV_A_FLUSH_IOS, sum->ios[HCV_IO_FLUSH],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(skb, HCV_A_READ_BYTES, sum->bytes[HCV_IO_READ],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(skb, HCV_A_WRITE_BYTES, sum->bytes[HCV_IO_WRITE],
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(skb, HCV_A_ERRORS, sum->errors, HCV_A_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
+int hcv_nl_put_hists(struct sk_buff *skb, const struct hcv_stats *sum)
+{
+	if (nla_put(skb, HCV_A_HIST_READ, sizeof(sum->hist[0]),
+		    sum->hist[HCV_IO_READ]) ||
+	    nla_put(skb, HCV_A_HIST_WRITE, sizeof(sum->hist[0]),
+		    sum->hist[HCV_IO_WRITE]) ||
+	    nla_put(skb, HCV_A_HIST_FLUSH, sizeof(sum->hist[0]),
+		    sum->hist[HCV_IO_FLUSH]))
+		return -EMSGSIZE;
 	return 0;
 }
 
@@ -311,6 +342,7 @@ static const struct genl_ops hcv_nl_ops[] = {
 	HCV_NL_DO(VOL_FENCE, hcv_nl_vol_fence),
 	HCV_NL_GET(VOL_GET, hcv_nl_vol_get, hcv_nl_vol_dump),
 	HCV_NL_DUMP(VOL_STATS_GET, hcv_nl_vol_stats_dump),
+	HCV_NL_DUMP(STORE_STATS_GET, hcv_nl_store_stats_dump),
 };
 
 static const struct genl_multicast_group hcv_nl_groups[] = {

@@ -11,6 +11,8 @@
 
 #include <linux/hcivol.h>
 
+struct hcv_stats;
+
 extern struct genl_family hcv_nl_family;
 extern const struct nla_policy hcv_nl_policy[HCV_A_MAX + 1];
 
@@ -31,6 +33,7 @@ int hcv_nl_export_del(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_export_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int hcv_nl_grant(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_revoke(struct sk_buff *skb, struct genl_info *info);
+int hcv_nl_store_stats_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int hcv_nl_grant_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 /* nl_volume.c */
@@ -57,6 +60,10 @@ int hcv_nl_vol_stats_dump(struct sk_buff *skb, struct netlink_callback *cb);
  * Return: 0, or -EINVAL with the missing attribute named in the extack.
  */
 int hcv_nl_need(struct genl_info *info, const u16 *attrs, size_t n);
+/** hcv_nl_put_counters() - READ_IOS .. ERRORS; -EMSGSIZE */
+int hcv_nl_put_counters(struct sk_buff *skb, const struct hcv_stats *sum);
+/** hcv_nl_put_hists() - HIST_READ, HIST_WRITE, HIST_FLUSH; -EMSGSIZE */
+int hcv_nl_put_hists(struct sk_buff *skb, const struct hcv_stats *sum);
 /** hcv_nl_uuid() - copy a 16-byte attribute */
 static inline void hcv_nl_uuid(const struct nlattr *attr, uuid_t *uuid)
 {

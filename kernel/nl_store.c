@@ -83,19 +83,6 @@ static int hcv_nl_put_u64(struct sk_buff *skb, int attr, u64 val)
 	return nla_put_u64_64bit(skb, attr, val, HCV_A_PAD);
 }
 
-static int hcv_nl_put_stats(struct sk_buff *skb,
-			    const struct hcv_store_stats *stats)
-{
-	if (hcv_nl_put_u64(skb, HCV_A_READ_IOS, stats->read_ios) ||
-	    hcv_nl_put_u64(skb, HCV_A_WRITE_IOS, stats->write_ios) ||
-	    hcv_nl_put_u64(skb, HCV_A_FLUSH_IOS, stats->flush_ios) ||
-	    hcv_nl_put_u64(skb, HCV_A_READ_BYTES, stats->read_bytes) ||
-	    hcv_nl_put_u64(skb, HCV_A_WRITE_BYTES, stats->write_bytes) ||
-	    hcv_nl_put_u64(skb, HCV_A_ERRORS, stats->errors))
-		return -EMSGSIZE;
-	return 0;
-}
-
 /* The store that a command names, with a reference, or an ERR_PTR. */
 static struct hcv_store *hcv_nl_store(struct nlattr *attr,
 				      struct netlink_ext_ack *extack)
@@ -164,7 +151,7 @@ static int hcv_nl_put_store(struct sk_buff *skb, struct hcv_store *store)
 {
 	const struct hcv_table *tab = &store->priv->table;
 	const struct hcv_layout *lay = &store->sb.lay;
-	struct hcv_store_stats stats;
+	struct hcv_stats stats;
 
 	if (nla_put(skb, HCV_A_STORE, sizeof(store->uuid), &store->uuid) ||
 	    nla_put_string(skb, HCV_A_PATH, store->path) ||
@@ -181,8 +168,8 @@ static int hcv_nl_put_store(struct sk_buff *skb, struct hcv_store *store)
 			READ_ONCE(tab->nr_vols_used)) ||
 	    nla_put_u32(skb, HCV_A_STORE_FLAGS, hcv_store_flags(store)))
 		return -EMSGSIZE;
-	hcv_store_stats_sum(store->stats, &stats);
-	return hcv_nl_put_stats(skb, &stats);
+	hcv_stats_group_sum(&store->stats, &stats);
+	return hcv_nl_put_counters(skb, &stats);
 }
 
 static int hcv_nl_store_answer(struct genl_info *info, struct hcv_store *store)
@@ -254,6 +241,43 @@ int hcv_nl_store_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		} else if (hdr) {
 			genlmsg_cancel(skb, hdr);
 		}
+		hcv_store_put(store);
+	}
+	return hcv_nl_dump_ret(skb, ret);
+}
+
+static int hcv_nl_put_store_stats(struct sk_buff *skb, struct hcv_store *store)
+{
+	struct hcv_stats sum;
+
+	hcv_stats_group_sum(&store->stats, &sum);
+	if (nla_put(skb, HCV_A_STORE, sizeof(store->uuid), &store->uuid))
+		return -EMSGSIZE;
+	return hcv_nl_put_hists(skb, &sum);
+}
+
+int hcv_nl_store_stats_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct nlattr *only = hcv_compat_dump_attrs(cb)[HCV_A_STORE];
+	struct hcv_nl_dump *pos = hcv_nl_dump(cb);
+	struct hcv_store *store;
+	int ret = 0;
+	void *hdr;
+
+	while (!ret && (store = hcv_store_next(pos->store)) != NULL) {
+		pos->cur = hcv_store_serial(store);
+		if (!only || !memcmp(nla_data(only), &store->uuid, UUID_SIZE)) {
+			ret = -EMSGSIZE;
+			hdr = hcv_nl_dump_put(skb, cb, HCV_CMD_STORE_STATS_GET);
+			if (hdr)
+				ret = hcv_nl_put_store_stats(skb, store);
+			if (!ret)
+				genlmsg_end(skb, hdr);
+			else if (hdr)
+				genlmsg_cancel(skb, hdr);
+		}
+		if (!ret)
+			pos->store = pos->cur;
 		hcv_store_put(store);
 	}
 	return hcv_nl_dump_ret(skb, ret);
@@ -467,7 +491,7 @@ static int hcv_nl_put_export(struct sk_buff *skb,
 	    nla_put_string(skb, HCV_A_DEVNAME, name) ||
 	    nla_put_u32(skb, HCV_A_OPENERS, exp->openers))
 		return -EMSGSIZE;
-	return hcv_nl_put_stats(skb, &exp->stats);
+	return hcv_nl_put_counters(skb, &exp->stats);
 }
 
 static int hcv_nl_dump_export(const struct hcv_export_info *exp, void *arg)

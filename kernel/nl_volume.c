@@ -387,9 +387,20 @@ static u32 nl_lease_ms(const struct hcv_link *link)
 	return left > 0 ? div_u64(left, NSEC_PER_MSEC) : 0;
 }
 
-static int nl_put_link(struct sk_buff *msg, const struct hcv_link *link)
+static u64 nl_ms_since(u64 since_ns)
+{
+	u64 now = ktime_get_boottime_ns();
+
+	return since_ns && now > since_ns ?
+	       div_u64(now - since_ns, NSEC_PER_MSEC) : 0;
+}
+
+static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 {
 	struct nlattr *nest = nla_nest_start(msg, HCV_A_LINK);
+	u64 state_ns = READ_ONCE(link->state_ns), stall_ns;
+	u32 inflight = hcv_link_inflight(link, &stall_ns);
+	struct hcv_stats sum;
 
 	if (!nest || nla_put(msg, HCV_A_STORE, UUID_SIZE, &link->store) ||
 	    nla_put_u32(msg, HCV_A_LINK_STATE, READ_ONCE(link->state)) ||
@@ -403,12 +414,15 @@ static int nl_put_link(struct sk_buff *msg, const struct hcv_link *link)
 			      READ_ONCE(link->sync_done), HCV_A_PAD) ||
 	    nla_put_u64_64bit(msg, HCV_A_SYNC_COPIED,
 			      READ_ONCE(link->sync_copied), HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_READ_IOS,
-			      atomic64_read(&link->ios[0]), HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_WRITE_IOS,
-			      atomic64_read(&link->ios[1]), HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_ERRORS,
-			      atomic64_read(&link->errors), HCV_A_PAD))
+	    nla_put_u64_64bit(msg, HCV_A_STATE_MS, nl_ms_since(state_ns),
+			      HCV_A_PAD) ||
+	    nla_put_u32(msg, HCV_A_INFLIGHT, inflight) ||
+	    (stall_ns && nla_put_u64_64bit(msg, HCV_A_STALL_MS,
+					   div_u64(stall_ns, NSEC_PER_MSEC),
+					   HCV_A_PAD)))
+		return -EMSGSIZE;
+	hcv_stats_sum(link->stats, &sum);
+	if (hcv_nl_put_counters(msg, &sum))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;
@@ -416,26 +430,16 @@ static int nl_put_link(struct sk_buff *msg, const struct hcv_link *link)
 
 static int nl_put_counters(struct sk_buff *msg, struct hcv_vol *vol)
 {
-	struct hcv_vstats_sum sum;
+	struct hcv_stats sum;
 
-	hcv_vstats_sum(vol, &sum);
-	if (nla_put_u64_64bit(msg, HCV_A_READ_IOS, sum.ios[HCV_IO_READ],
-			      HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_WRITE_IOS, sum.ios[HCV_IO_WRITE],
-			      HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_FLUSH_IOS, sum.ios[HCV_IO_FLUSH],
-			      HCV_A_PAD) ||
+	hcv_stats_sum(vol->stats, &sum);
+	if (hcv_nl_put_counters(msg, &sum) ||
 	    nla_put_u64_64bit(msg, HCV_A_DISCARD_IOS,
 			      sum.ios[HCV_IO_DISCARD] + sum.ios[HCV_IO_ZEROES],
 			      HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_READ_BYTES, sum.bytes[HCV_IO_READ],
-			      HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_WRITE_BYTES, sum.bytes[HCV_IO_WRITE],
-			      HCV_A_PAD) ||
 	    nla_put_u64_64bit(msg, HCV_A_DISCARD_BYTES,
 			      sum.bytes[HCV_IO_DISCARD] +
-			      sum.bytes[HCV_IO_ZEROES], HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_ERRORS, sum.errors, HCV_A_PAD))
+			      sum.bytes[HCV_IO_ZEROES], HCV_A_PAD))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -465,17 +469,38 @@ static int nl_put_wait(struct sk_buff *msg, struct hcv_vol *vol)
 {
 	u32 wait, count, state = READ_ONCE(vol->state);
 	u64 since = hcv_vol_longest_wait(vol, &wait, &count);
-	u64 now = ktime_get_boottime_ns(), ms = 0;
 
-	if (since && now > since)
-		ms = div_u64(now - since, NSEC_PER_MSEC);
 	if (state == HCV_VOL_ACTIVE && vol->told_suspended)
 		state = HCV_VOL_SUSPENDED;
 	if (nla_put_u32(msg, HCV_A_VOL_STATE, state) ||
 	    nla_put_u32(msg, HCV_A_WAIT, wait) ||
-	    nla_put_u64_64bit(msg, HCV_A_WAIT_MS, ms, HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_WAIT_MS, nl_ms_since(since),
+			      HCV_A_PAD) ||
 	    nla_put_u32(msg, HCV_A_WAIT_COUNT, count))
 		return -EMSGSIZE;
+	return 0;
+}
+
+/* Each thing that some I/O waits for. */
+static int nl_put_waits(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	struct hcv_waits waits;
+	struct nlattr *nest;
+	u32 i;
+
+	hcv_vol_waits(vol, &waits);
+	for (i = 1; i < __HCV_WAITS; i++) {
+		if (!waits.count[i])
+			continue;
+		nest = nla_nest_start(msg, HCV_A_WAITS);
+		if (!nest || nla_put_u32(msg, HCV_A_WAIT, i) ||
+		    nla_put_u32(msg, HCV_A_WAIT_COUNT, waits.count[i]) ||
+		    nla_put_u64_64bit(msg, HCV_A_WAIT_MS,
+				      nl_ms_since(waits.since_ns[i]),
+				      HCV_A_PAD))
+			return -EMSGSIZE;
+		nla_nest_end(msg, nest);
+	}
 	return 0;
 }
 
@@ -510,6 +535,8 @@ static int nl_fill_vol(struct sk_buff *msg, struct hcv_vol *vol)
 	ret = nl_put_config(msg, vol);
 	if (!ret)
 		ret = nl_put_wait(msg, vol);
+	if (!ret)
+		ret = nl_put_waits(msg, vol);
 	if (!ret)
 		ret = nl_put_map(msg, vol);
 	if (!ret)
@@ -550,11 +577,17 @@ out:
 static int nl_dump(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd,
 		   int (*fill)(struct sk_buff *msg, struct hcv_vol *vol))
 {
+	struct nlattr *only = hcv_compat_dump_attrs(cb)[HCV_A_VOL];
 	struct hcv_vol *vol;
 	void *hdr;
 	int ret;
 
 	while ((vol = hcv_vol_nth(cb->args[0]))) {
+		if (only && memcmp(nla_data(only), &vol->uuid, UUID_SIZE)) {
+			hcv_vol_put(vol);
+			cb->args[0]++;
+			continue;
+		}
 		hdr = genlmsg_put(skb, NETLINK_CB(cb->skb).portid,
 				  cb->nlh->nlmsg_seq, &hcv_nl_family,
 				  NLM_F_MULTI, cmd);
@@ -577,17 +610,33 @@ int hcv_nl_vol_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	return nl_dump(skb, cb, HCV_CMD_VOL_GET, nl_fill_vol);
 }
 
+static int nl_put_link_stats(struct sk_buff *msg, struct hcv_link *link)
+{
+	struct nlattr *nest = nla_nest_start(msg, HCV_A_LINK);
+	struct hcv_stats sum;
+
+	hcv_stats_sum(link->stats, &sum);
+	if (!nest || nla_put(msg, HCV_A_STORE, UUID_SIZE, &link->store) ||
+	    hcv_nl_put_hists(msg, &sum))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
 static int nl_fill_stats(struct sk_buff *msg, struct hcv_vol *vol)
 {
-	struct hcv_vstats_sum sum;
+	struct hcv_stats sum;
+	/* Pairs with hcv_link_make(). */
+	u32 i, nr = smp_load_acquire(&vol->nr_links);
+	int ret;
 
-	hcv_vstats_sum(vol, &sum);
-	if (nla_put(msg, HCV_A_VOL, UUID_SIZE, &vol->uuid) ||
-	    nla_put(msg, HCV_A_HIST_READ, sizeof(sum.hist[0]), sum.hist[0]) ||
-	    nla_put(msg, HCV_A_HIST_WRITE, sizeof(sum.hist[1]), sum.hist[1]) ||
-	    nla_put(msg, HCV_A_HIST_FLUSH, sizeof(sum.hist[2]), sum.hist[2]))
+	hcv_stats_sum(vol->stats, &sum);
+	if (nla_put(msg, HCV_A_VOL, UUID_SIZE, &vol->uuid))
 		return -EMSGSIZE;
-	return 0;
+	ret = hcv_nl_put_hists(msg, &sum);
+	for (i = 0; !ret && i < nr; i++)
+		ret = nl_put_link_stats(msg, vol->link[i]);
+	return ret;
 }
 
 int hcv_nl_vol_stats_dump(struct sk_buff *skb, struct netlink_callback *cb)

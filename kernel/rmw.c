@@ -89,12 +89,10 @@ again:
 	rcu_read_unlock();
 	if (!link)
 		return tried && !READ_ONCE(vol->nr_failing) ? -EIO : -ENOLINK;
-	atomic64_inc(&link->ios[0]);
 	ret = hcv_link_rw(link, REQ_OP_READ | REQ_SYNC, sector, buf,
 			  HCV_BLOCK_SIZE);
 	if (!ret)
 		return 0;
-	atomic64_inc(&link->errors);
 	if (ret != -ENODATA)
 		hcv_link_fail(link, -ret, "read");
 	/* In-sync still: that was its final word on this block. */
@@ -203,6 +201,8 @@ static void rmw_write(struct hcv_io *io)
 		.bi_size = (u32)io->nblk << HCV_BLOCK_SHIFT,
 	};
 	io->flags |= HCV_IO_BOUNCED;
+	/* The reads are over: from here on it is the replicas' latency. */
+	io->run_ns = ktime_get_boottime_ns();
 	if (!ret)
 		hcv_rw_submit_write(io);
 	else if (ret == -ENOLINK)

@@ -42,6 +42,8 @@ static void rw_leg_init(struct hcv_leg *leg, struct hcv_io *io,
 	bio->bi_iter = io->iter;
 	bio->bi_iter.bi_sector = sector;
 	bio->bi_end_io = end_io;
+	leg->bytes = bio->bi_iter.bi_size;
+	hcv_stats_begin(link->stats);
 }
 
 static void rw_zero(struct hcv_io *io, u32 off, u32 bytes)
@@ -91,10 +93,14 @@ static void rw_no_source(struct hcv_io *io)
 
 static void rw_leg_error(struct hcv_leg *leg, const char *what)
 {
-	struct hcv_link *link = leg->link;
+	hcv_link_fail(leg->link, -blk_status_to_errno(leg->bio.bi_status),
+		      what);
+}
 
-	atomic64_inc(&link->errors);
-	hcv_link_fail(link, -blk_status_to_errno(leg->bio.bi_status), what);
+static void rw_leg_count(struct hcv_leg *leg, u8 op, s64 now)
+{
+	hcv_stats_end(leg->link->stats, op, leg->bytes, now - leg->io->run_ns,
+		      leg->bio.bi_status);
 }
 
 /* A replica that stays in-sync has given its final word on this block. */
@@ -107,11 +113,9 @@ static void rw_read_error(struct hcv_leg *leg)
 	 * answer IOERR to that and to a closed gate; the beacon tells these
 	 * apart, and a lost path has other errors.
 	 */
-	if (status == BLK_STS_MEDIUM ||
-	    (!leg->link->local &&
-	     (status == BLK_STS_IOERR || status == BLK_STS_TARGET)))
-		atomic64_inc(&leg->link->errors);
-	else
+	if (status != BLK_STS_MEDIUM &&
+	    (leg->link->local ||
+	     (status != BLK_STS_IOERR && status != BLK_STS_TARGET)))
 		rw_leg_error(leg, "read");
 	if (READ_ONCE(leg->link->state) == HCV_LINK_INSYNC)
 		set_bit(leg->link->nr, &leg->io->tried);
@@ -122,7 +126,9 @@ static void rw_read_end(struct bio *bio)
 	struct hcv_leg *leg = container_of(bio, struct hcv_leg, bio);
 	struct hcv_io *io = leg->io;
 	blk_status_t status = bio->bi_status;
+	s64 now = ktime_get_boottime_ns();
 
+	rw_leg_count(leg, HCV_IO_READ, now);
 	if (unlikely(status))
 		rw_read_error(leg);
 	bio_uninit(bio);
@@ -130,7 +136,7 @@ static void rw_read_end(struct bio *bio)
 	if (unlikely(status))
 		hcv_io_again(io);
 	else
-		hcv_io_end(io, BLK_STS_OK);
+		hcv_io_end_at(io, BLK_STS_OK, now);
 }
 
 static sector_t rw_sector(sector_t data, struct hcv_slot *slot, u64 pos)
@@ -159,7 +165,6 @@ static void rw_read_whole(struct hcv_io *io, struct hcv_slot *slot)
 		hcv_rmw_submit(io);
 		return;
 	}
-	atomic64_inc(&link->ios[0]);
 	rw_leg_init(leg, io, link, REQ_OP_READ, rw_sector(data, slot, io->pos),
 		    rw_read_end);
 	hcv_submit_bio(&leg->bio);
@@ -181,6 +186,7 @@ static void rw_part_end(struct bio *bio)
 	struct hcv_leg *leg = container_of(bio, struct hcv_leg, bio);
 	struct hcv_io *io = leg->io;
 
+	rw_leg_count(leg, HCV_IO_READ, ktime_get_boottime_ns());
 	if (bio->bi_status) {
 		rw_read_error(leg);
 		WRITE_ONCE(io->status, bio->bi_status);
@@ -220,7 +226,8 @@ static int rw_read_part(struct hcv_io *io, u32 off, u32 bytes,
 	bio->bi_iter.bi_size = bytes;
 	bio->bi_iter.bi_sector = rw_sector(data, run->slot, io->pos + off);
 	bio->bi_end_io = rw_part_end;
-	atomic64_inc(&link->ios[0]);
+	leg->bytes = bytes;
+	hcv_stats_begin(link->stats);
 	atomic_inc(&io->pending);
 	hcv_submit_bio(bio);
 	return 0;
@@ -280,8 +287,7 @@ void hcv_rw_read(struct hcv_io *io)
 	struct hcv_slot *slot;
 	struct hcv_hot *hot;
 
-	if (unlikely((s64)ktime_get_boottime_ns() >=
-		     READ_ONCE(vol->lease_end_ns))) {
+	if (unlikely(io->run_ns >= READ_ONCE(vol->lease_end_ns))) {
 		hcv_io_park(io, HCV_WAIT_LEASE);
 		return;
 	}
@@ -311,19 +317,19 @@ void hcv_rw_read(struct hcv_io *io)
 		rw_read_mixed(io, leaf);
 }
 
-static void rw_write_acked(struct hcv_io *io)
+static void rw_write_acked(struct hcv_io *io, s64 now)
 {
 	if (io->flags & HCV_IO_FUA) {
 		hcv_commit_join(io);
 		return;
 	}
-	if (unlikely(!hcv_vol_ack_ok(io->vol, ktime_get_boottime_ns())) &&
-	    hcv_io_hold_ack(io))
+	if (unlikely(!hcv_vol_ack_ok(io->vol, now)) && hcv_io_hold_ack(io))
 		return;
-	hcv_io_end(io, READ_ONCE(io->vol->failed) ? BLK_STS_IOERR : BLK_STS_OK);
+	hcv_io_end_at(io, READ_ONCE(io->vol->failed) ? BLK_STS_IOERR :
+						       BLK_STS_OK, now);
 }
 
-static void rw_write_done(struct hcv_io *io)
+static void rw_write_done(struct hcv_io *io, s64 now)
 {
 	struct hcv_vol *vol = io->vol;
 
@@ -342,14 +348,16 @@ static void rw_write_done(struct hcv_io *io)
 	}
 	hcv_map_mark(&vol->map, io->leaf, io->mib);
 	hcv_map_written(&vol->map, io->slot, io->blk, io->nblk);
-	rw_write_acked(io);
+	rw_write_acked(io, now);
 }
 
 static void rw_write_end(struct bio *bio)
 {
 	struct hcv_leg *leg = container_of(bio, struct hcv_leg, bio);
 	struct hcv_io *io = leg->io;
+	s64 now = ktime_get_boottime_ns();
 
+	rw_leg_count(leg, HCV_IO_WRITE, now);
 	if (unlikely(bio->bi_status)) {
 		WRITE_ONCE(io->status, bio->bi_status);
 		rw_leg_error(leg, "write");
@@ -359,7 +367,7 @@ static void rw_write_end(struct bio *bio)
 	bio_uninit(bio);
 	percpu_ref_put(leg->ref);
 	if (atomic_dec_and_test(&io->pending))
-		rw_write_done(io);
+		rw_write_done(io, now);
 }
 
 /* One leg per replica; returns their number, or 0: none of them is strong. */
@@ -385,7 +393,6 @@ static u32 rw_write_legs(struct hcv_io *io)
 		}
 		leg->strong = state != HCV_LINK_SYNCING;
 		strong += leg->strong;
-		atomic64_inc(&link->ios[1]);
 		rw_leg_init(leg, io, link, REQ_OP_WRITE,
 			    rw_sector(reps->rep[i].data, io->slot,
 				      round_down(io->pos, HCV_BLOCK_SIZE)),
@@ -396,6 +403,7 @@ static u32 rw_write_legs(struct hcv_io *io)
 	if (strong)
 		return n;
 	while (n--) {
+		hcv_stats_cancel(io->leg[n].link->stats);
 		bio_uninit(&io->leg[n].bio);
 		percpu_ref_put(io->leg[n].ref);
 	}

@@ -19,6 +19,7 @@
 #include <linux/random.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
 
 #include "export.h"
@@ -29,24 +30,6 @@
 static DEFINE_MUTEX(hcv_store_lock);
 static LIST_HEAD(hcv_stores);		/* by serial; hcv_store_lock */
 static u64 hcv_store_serials;		/* hcv_store_lock */
-
-void hcv_store_stats_sum(struct hcv_store_stats __percpu *stats,
-			 struct hcv_store_stats *sum)
-{
-	const struct hcv_store_stats *one;
-	int cpu;
-
-	memset(sum, 0, sizeof(*sum));
-	for_each_possible_cpu(cpu) {
-		one = per_cpu_ptr(stats, cpu);
-		sum->read_ios += READ_ONCE(one->read_ios);
-		sum->write_ios += READ_ONCE(one->write_ios);
-		sum->flush_ios += READ_ONCE(one->flush_ios);
-		sum->read_bytes += READ_ONCE(one->read_bytes);
-		sum->write_bytes += READ_ONCE(one->write_bytes);
-		sum->errors += READ_ONCE(one->errors);
-	}
-}
 
 /* Metadata I/O */
 
@@ -81,15 +64,20 @@ int hcv_store_rw(struct hcv_store *store, enum req_op op, u64 off, void *buf,
 {
 	blk_opf_t opf = op | REQ_SYNC | REQ_META;
 	size_t part, done;
+	s64 start;
 	int ret;
 
 	if (op == REQ_OP_WRITE)
 		flush_kernel_vmap_range(buf, len);
 	for (done = 0; done < len; done += part) {
 		part = min_t(size_t, len - done, BIO_MAX_VECS * PAGE_SIZE);
+		start = ktime_get_boottime_ns();
+		hcv_stats_begin(store->stats.own);
 		ret = hcv_store_rw_bio(store, opf, off + done, buf + done,
 				       part);
-		hcv_store_stats_count(store->stats, op, part, ret);
+		hcv_stats_end(store->stats.own, op == REQ_OP_READ ?
+			      HCV_IO_READ : HCV_IO_WRITE, part,
+			      ktime_get_boottime_ns() - start, ret);
 		if (ret)
 			return ret;
 	}
@@ -100,9 +88,13 @@ int hcv_store_rw(struct hcv_store *store, enum req_op op, u64 off, void *buf,
 
 int hcv_store_flush(struct hcv_store *store)
 {
-	int ret = blkdev_issue_flush(store->bdev);
+	s64 start = ktime_get_boottime_ns();
+	int ret;
 
-	hcv_store_stats_count(store->stats, REQ_OP_FLUSH, 0, ret);
+	hcv_stats_begin(store->stats.own);
+	ret = blkdev_issue_flush(store->bdev);
+	hcv_stats_end(store->stats.own, HCV_IO_FLUSH, 0,
+		      ktime_get_boottime_ns() - start, ret);
 	return ret;
 }
 
@@ -297,13 +289,14 @@ static int hcv_store_check_ids(struct hcv_store *store, const uuid_t *expect,
 static struct hcv_store *hcv_store_alloc(const char *path)
 {
 	struct hcv_store *store = kzalloc(sizeof(*store), GFP_KERNEL);
+	int ret;
 
 	if (!store)
 		return NULL;
+	ret = hcv_stats_group_init(&store->stats);
 	store->priv = kzalloc(sizeof(*store->priv), GFP_KERNEL);
 	store->path = kstrdup(path, GFP_KERNEL);
-	store->stats = alloc_percpu(struct hcv_store_stats);
-	if (!store->priv || !store->path || !store->stats)
+	if (ret || !store->priv || !store->path)
 		goto err_free;
 	store->priv->sb_buf = (void *)get_zeroed_page(GFP_KERNEL);
 	if (!store->priv->sb_buf)
@@ -316,7 +309,7 @@ static struct hcv_store *hcv_store_alloc(const char *path)
 	return store;
 
 err_free:
-	free_percpu(store->stats);
+	hcv_stats_group_exit(&store->stats);
 	kfree(store->path);
 	kfree(store->priv);
 	kfree(store);
@@ -332,7 +325,7 @@ static void hcv_store_free(struct hcv_store *store)
 	hcv_compat_bdev_close(&store->priv->dev);
 	mutex_destroy(&store->lock);
 	free_page((unsigned long)store->priv->sb_buf);
-	free_percpu(store->stats);
+	hcv_stats_group_exit(&store->stats);
 	kfree(store->path);
 	kfree(store->priv);
 	kfree(store);
@@ -565,7 +558,7 @@ err_put:
 
 err_free:
 	free_page((unsigned long)store->priv->sb_buf);
-	free_percpu(store->stats);
+	hcv_stats_group_exit(&store->stats);
 	kfree(store->path);
 	kfree(store->priv);
 	kfree(store);

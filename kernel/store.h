@@ -16,21 +16,10 @@
 #include <linux/uuid.h>
 
 #include "core/format.h"
+#include "stats.h"
 
 struct hcv_gate;
 struct hcv_store_priv;
-
-/**
- * struct hcv_store_stats - what a processor has sent to a store's device
- */
-struct hcv_store_stats {
-	u64 read_ios;
-	u64 write_ios;
-	u64 flush_ios;
-	u64 read_bytes;
-	u64 write_bytes;
-	u64 errors;
-};
 
 /**
  * struct hcv_store - an open store
@@ -44,7 +33,7 @@ struct hcv_store_stats {
  * @incarnation: drawn at open
  * @gate: handles, leases (gate.h)
  * @failed: an I/O error latched the store: errno, positive (WRITE_ONCE)
- * @stats: counters of all users, hcv_store_stats_count()
+ * @stats: all I/O to the device; exports and local links are its parts
  * @priv: of store.c
  */
 struct hcv_store {
@@ -58,36 +47,9 @@ struct hcv_store {
 	u64 incarnation;
 	struct hcv_gate *gate;
 	int failed;
-	struct hcv_store_stats __percpu *stats;
+	struct hcv_stats_group stats;
 	struct hcv_store_priv *priv;
 };
-
-/**
- * hcv_store_stats_count() - count an I/O that ended
- * @stats: per-CPU counters
- * @op: REQ_OP_READ, REQ_OP_WRITE or REQ_OP_FLUSH
- *
- * Context: any.
- */
-static inline void hcv_store_stats_count(struct hcv_store_stats __percpu *stats,
-					 enum req_op op, u32 bytes, bool error)
-{
-	if (error) {
-		this_cpu_inc(stats->errors);
-	} else if (op == REQ_OP_READ) {
-		this_cpu_inc(stats->read_ios);
-		this_cpu_add(stats->read_bytes, bytes);
-	} else if (op == REQ_OP_FLUSH || !bytes) {
-		this_cpu_inc(stats->flush_ios);
-	} else {
-		this_cpu_inc(stats->write_ios);
-		this_cpu_add(stats->write_bytes, bytes);
-	}
-}
-
-/** hcv_store_stats_sum() - add up all processors' counters */
-void hcv_store_stats_sum(struct hcv_store_stats __percpu *stats,
-			 struct hcv_store_stats *sum);
 
 /**
  * hcv_store_open() - open a formatted device

@@ -46,11 +46,11 @@ static void vol_free(struct kref *kref)
 
 	hcv_commit_destroy(vol);
 	while (vol->nr_links)
-		kfree(vol->link[--vol->nr_links]);
+		hcv_link_free(vol->link[--vol->nr_links]);
 	vol_free_reps(vol);
 	hcv_hot_destroy(vol);
 	hcv_map_destroy(&vol->map);
-	hcv_vstats_destroy(vol);
+	free_percpu(vol->stats);
 	if (vol->wq)
 		destroy_workqueue(vol->wq);
 	if (vol->minor >= 0)
@@ -483,6 +483,7 @@ static void vol_tick_fn(struct work_struct *work)
 	hcv_lease_tick(vol);
 	hcv_commit_tick(vol);
 	hcv_hot_prune(vol);
+	hcv_waits_tick(vol);
 	vol_report_wait(vol);
 	vol_expire(vol);
 	spin_lock_irq(&vol->lock);
@@ -535,9 +536,9 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	if (ret)
 		return ret;
 	vol->map.v = cfg->v;
-	ret = hcv_vstats_create(vol);
-	if (ret)
-		return ret;
+	vol->stats = alloc_percpu(struct hcv_stats);
+	if (!vol->stats)
+		return -ENOMEM;
 	vol->wq = alloc_ordered_workqueue("hcivol-c%u", WQ_MEM_RECLAIM,
 					  (u32)vol->uuid.b[0]);
 	if (!vol->wq)

@@ -28,7 +28,6 @@
 
 struct hcv_commit;
 struct hcv_disk_limits;
-struct hcv_vstats;
 struct hcv_sync;
 struct hcv_target;
 
@@ -77,8 +76,11 @@ struct hcv_ioref {
  * @spare: the state in which it failed
  * @full: resync without trusting stamps
  * @sync: resync under way
- * @ios: legs submitted, [0] reads, [1] writes
- * @errors: legs failed
+ * @stats: all I/O to it, that of the volume and its own
+ * @part: @stats as a part of the local store's
+ * @state_ns: CLOCK_BOOTTIME since when it is in its state (vol->lock)
+ * @seen_ended: I/Os that had ended at @seen_ns (the tick's)
+ * @seen_ns: since then none has, though some are out; 0: none is
  * @sync_total: bytes to be looked at
  * @sync_done: bytes looked at
  * @sync_copied: bytes copied
@@ -106,8 +108,11 @@ struct hcv_link {
 	u8 spare;
 	bool full;
 	struct hcv_sync *sync;
-	atomic64_t ios[2];
-	atomic64_t errors;
+	struct hcv_stats __percpu *stats;
+	struct hcv_stats_part part;
+	u64 state_ns;
+	u64 seen_ended;
+	u64 seen_ns;
 	u64 sync_total;
 	u64 sync_done;
 	u64 sync_copied;
@@ -199,7 +204,7 @@ struct hcv_vol {
 
 	struct hcv_commit *commit;
 	struct workqueue_struct *wq;
-	struct hcv_vstats __percpu *stats;
+	struct hcv_stats __percpu *stats;
 
 	struct gendisk *disk;
 	struct blk_mq_tag_set tags;
@@ -274,6 +279,29 @@ void hcv_vol_leave(struct hcv_ioref *ref);
 u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count);
 /** hcv_vol_event_state() - tell the agent of the state */
 void hcv_vol_event_state(struct hcv_vol *vol);
+/* waits.c */
+/**
+ * struct hcv_waits - I/Os that wait, by enum hcv_wait
+ * @count: how many
+ * @since_ns: CLOCK_BOOTTIME since when the first of them does
+ *
+ * HCV_WAIT_IO is not in here: see hcv_link_inflight().
+ */
+struct hcv_waits {
+	u32 count[__HCV_WAITS];
+	u64 since_ns[__HCV_WAITS];
+};
+
+/** hcv_vol_waits() - what waits for what; process context */
+void hcv_vol_waits(struct hcv_vol *vol, struct hcv_waits *w);
+/**
+ * hcv_link_inflight() - I/Os that the link's device has
+ * @stall_ns: how long no I/O has come back from it at all, to the tick
+ */
+u32 hcv_link_inflight(struct hcv_link *link, u64 *stall_ns);
+/** hcv_waits_tick() - look at what does not come back; from vol->tick */
+void hcv_waits_tick(struct hcv_vol *vol);
+
 int hcv_volume_init(void);
 void hcv_volume_exit(void);
 
@@ -333,6 +361,8 @@ static inline bool hcv_link_enter(struct hcv_link *link, struct hcv_leg *leg)
 
 /** hcv_link_make() - find a store's link, or make an untied one; vol->mutex */
 struct hcv_link *hcv_link_make(struct hcv_vol *vol, const uuid_t *store);
+/** hcv_link_free() - of a link that is not tied */
+void hcv_link_free(struct hcv_link *link);
 /** hcv_link_joined() - a syncing link's copy is equal now */
 void hcv_link_joined(struct hcv_link *link);
 int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
@@ -397,22 +427,6 @@ void hcv_sync_stop(struct hcv_link *link);
 bool hcv_sync_takes_pages(struct hcv_link *link, struct hcv_ext *ext);
 int hcv_sync_init(void);
 void hcv_sync_exit(void);
-
-/* vstats.c */
-int hcv_vstats_create(struct hcv_vol *vol);
-void hcv_vstats_destroy(struct hcv_vol *vol);
-void hcv_vstats_account(struct hcv_vol *vol, const struct hcv_io *io, s64 now,
-			blk_status_t status);
-
-/** struct hcv_vstats_sum - counters of a volume, all processors' */
-struct hcv_vstats_sum {
-	u64 ios[HCV_IO_OPS];
-	u64 bytes[HCV_IO_OPS];
-	u64 errors;
-	u64 hist[3][HCV_HIST_BUCKETS];
-};
-
-void hcv_vstats_sum(struct hcv_vol *vol, struct hcv_vstats_sum *sum);
 
 /* Synchronous I/O on a link, process context: returns 0 or -errno. */
 int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,

@@ -50,6 +50,7 @@ U32 = """ABI LBA_BYTES NR_EXTENTS NR_EXTENTS_USED NR_VOLS NR_VOLS_USED
  UNFLUSHED_MIBS""".split()
 STRING = "VERSION PATH LABEL DEVNAME NAME TEXT".split()
 UUID = "NODE CLUSTER STORE VOL".split()
+NESTED = "LINK WAITS".split()
 # attribute -> prefix of its enumerators or flags in the header
 NAMED = {
     "QUEUE": "QUEUE", "POLICY": "POLICY", "LINK_STATE": "LINK",
@@ -57,7 +58,8 @@ NAMED = {
     "VOL_FLAGS": "VOL_F", "STORE_FLAGS": "STORE_F", "GRANT_FLAGS": "GRANT_F",
     "LINK_FLAGS": "LINK_F",
 }
-ALWAYS_DUMP = "STORE_EXTENT_GET EXPORT_GET GRANT_GET VOL_STATS_GET".split()
+ALWAYS_DUMP = """STORE_EXTENT_GET EXPORT_GET GRANT_GET VOL_STATS_GET
+ STORE_STATS_GET""".split()
 DUMP_WITHOUT = {"STORE_GET": "STORE", "VOL_GET": "VOL"}
 
 
@@ -165,12 +167,12 @@ class Codec:
             data = parse_ranges(text)
         elif name == "EXTENTS":
             data = parse_extents(text)
-        elif name == "LINK":
+        elif name in NESTED:
             data = b"".join(self.encode(k, str(v))
                             for k, v in json.loads(text).items())
         else:
             data = struct.pack("=Q", int(text, 0))
-        kind = self.uapi.attr[name] | (0x8000 if name == "LINK" else 0)
+        kind = self.uapi.attr[name] | (0x8000 if name in NESTED else 0)
         return nlattr(kind, data)
 
     def decode_number(self, name, num):
@@ -188,8 +190,8 @@ class Codec:
             name = self.uapi.attr_name.get(kind, str(kind))
             if name == "PAD":
                 continue
-            if name == "LINK":
-                out.setdefault("LINK", []).append(self.decode(body))
+            if name in NESTED:
+                out.setdefault(name, []).append(self.decode(body))
             else:
                 out[name] = self.value(name, body)
         return out

@@ -176,4 +176,7 @@ void hcv_table_print(struct hcv_table *t);
 void hcv_out_field(const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/** hcv_out_iostat() - a table of counters and percentiles; NULL: nothing */
+void hcv_out_iostat(struct json_object *count, struct json_object *lat);
+
 #endif /* HCV_AGENTCTL_H */

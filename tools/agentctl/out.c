@@ -177,3 +177,45 @@ void hcv_out_field(const char *name, const char *fmt, ...)
 	va_end(ap);
 	putchar('\n');
 }
+
+static const char *hcv_out_us(struct json_object *lat, const char *name)
+{
+	return hcv_out_fmt("%llu", (unsigned long long)hcv_out_u64(lat, name));
+}
+
+void hcv_out_iostat(struct json_object *count, struct json_object *lat)
+{
+	static const struct {
+		const char *title, *ios, *bytes;
+	} op[] = {
+		{ "read", "read_ios", "read_bytes" },
+		{ "write", "write_ios", "write_bytes" },
+		{ "flush", "flush_ios", NULL },
+		{ "discard", "discard_ios", "discard_bytes" },
+	};
+	struct hcv_table t;
+	size_t i;
+
+	if (!count)
+		return;
+	putchar('\n');
+	hcv_table_init(&t, "I/O|>COUNT|>BYTES|>P50 us|>P90 us|>P99 us|>P99.9 us");
+	for (i = 0; i < sizeof(op) / sizeof(op[0]); i++) {
+		struct json_object *h = hcv_out_get(lat, op[i].title);
+		bool any = h && hcv_out_u64(count, op[i].ios);
+
+		if (!hcv_out_has(count, op[i].ios))
+			continue;
+		hcv_table_row(&t, op[i].title, hcv_out_us(count, op[i].ios),
+			      op[i].bytes ?
+			      hcv_out_size(hcv_out_u64(count, op[i].bytes)) :
+			      "",
+			      any ? hcv_out_us(h, "p50_us") : "",
+			      any ? hcv_out_us(h, "p90_us") : "",
+			      any ? hcv_out_us(h, "p99_us") : "",
+			      any ? hcv_out_us(h, "p999_us") : "");
+	}
+	hcv_table_print(&t);
+	if (hcv_out_u64(count, "errors"))
+		printf("errors: %s\n", hcv_out_us(count, "errors"));
+}

@@ -47,6 +47,7 @@ static void hcv_store_show_list(struct json_object *r)
 static void hcv_store_show(struct json_object *r)
 {
 	struct json_object *array = hcv_out_get(r, "volumes");
+	struct json_object *m = hcv_out_get(r, "module");
 	struct hcv_table t;
 	size_t i;
 
@@ -62,6 +63,8 @@ static void hcv_store_show(struct json_object *r)
 		      hcv_out_size(hcv_out_u64(r, "bytes")),
 		      (unsigned long long)hcv_out_u64(r, "used_extents"),
 		      (unsigned long long)hcv_out_u64(r, "extents"));
+	if (m)
+		hcv_out_iostat(m, hcv_out_get(m, "latency"));
 	if (!array || !json_object_array_length(array))
 		return;
 	putchar('\n');

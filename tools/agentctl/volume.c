@@ -44,6 +44,13 @@ static const char *hcv_volume_sync(struct json_object *s)
 			   hcv_out_size(hcv_out_u64(s, "sync_copied")));
 }
 
+static const char *hcv_volume_num(struct json_object *o, const char *name)
+{
+	return hcv_out_has(o, name) ?
+	       hcv_out_fmt("%llu", (unsigned long long)hcv_out_u64(o, name)) :
+	       "";
+}
+
 static void hcv_volume_show_stores(struct json_object *array)
 {
 	struct hcv_table t;
@@ -52,9 +59,10 @@ static void hcv_volume_show_stores(struct json_object *array)
 	if (!array || !json_object_array_length(array))
 		return;
 	putchar('\n');
-	hcv_table_init(&t, "STORE|NODE|LIVE|STATE|LINK|>I/Os|>ERRORS|SYNC|ERROR");
+	hcv_table_init(&t, "STORE|NODE|LIVE|STATE|LINK|>READS|>P99 us|>WRITES|>P99 us|>ERRORS|SYNC|ERROR");
 	for (i = 0; i < json_object_array_length(array); i++) {
 		struct json_object *s = json_object_array_get_idx(array, i);
+		struct json_object *lat = hcv_out_get(s, "latency");
 
 		hcv_table_row(&t, *hcv_out_str(s, "store_name") ?
 			      hcv_out_str(s, "store_name") :
@@ -62,11 +70,13 @@ static void hcv_volume_show_stores(struct json_object *array)
 			      hcv_out_str(s, "node"),
 			      hcv_out_bool(s, "live") ? "yes" : "NO",
 			      hcv_out_str(s, "state"), hcv_out_str(s, "link"),
-			      hcv_out_fmt("%llu", (unsigned long long)
-					  (hcv_out_u64(s, "read_ios") +
-					   hcv_out_u64(s, "write_ios"))),
-			      hcv_out_fmt("%llu", (unsigned long long)
-					  hcv_out_u64(s, "errors")),
+			      hcv_volume_num(s, "read_ios"),
+			      hcv_volume_num(hcv_out_get(lat, "read"),
+					     "p99_us"),
+			      hcv_volume_num(s, "write_ios"),
+			      hcv_volume_num(hcv_out_get(lat, "write"),
+					     "p99_us"),
+			      hcv_volume_num(s, "errors"),
 			      hcv_volume_sync(s), hcv_out_str(s, "error"));
 	}
 	hcv_table_print(&t);
@@ -95,13 +105,36 @@ static const char *hcv_volume_wait_text(const char *wait)
 	return wait;
 }
 
+/* I/O of ours that a device has and does not end. */
+static void hcv_volume_show_stalls(struct json_object *r)
+{
+	struct json_object *array = hcv_out_get(r, "replica_list"), *s;
+	size_t i;
+
+	for (i = 0; array && i < json_object_array_length(array); i++) {
+		s = json_object_array_get_idx(array, i);
+		if (!hcv_out_u64(s, "stall_ms"))
+			continue;
+		hcv_out_field("I/O waits", "for the disk of %s: %llu, none came back for %s",
+			      hcv_out_str(s, "store_name"),
+			      (unsigned long long)hcv_out_u64(s, "inflight"),
+			      hcv_out_ms(hcv_out_u64(s, "stall_ms")));
+	}
+}
+
 static void hcv_volume_show_wait(struct json_object *r, struct json_object *m)
 {
-	if (*hcv_out_str(m, "wait"))
+	struct json_object *array = hcv_out_get(m, "waits"), *w;
+	size_t i;
+
+	for (i = 0; array && i < json_object_array_length(array); i++) {
+		w = json_object_array_get_idx(array, i);
 		hcv_out_field("I/O waits", "for %s: %llu, the longest for %s",
-			      hcv_volume_wait_text(hcv_out_str(m, "wait")),
-			      (unsigned long long)hcv_out_u64(m, "wait_count"),
-			      hcv_out_ms(hcv_out_u64(m, "wait_ms")));
+			      hcv_volume_wait_text(hcv_out_str(w, "wait")),
+			      (unsigned long long)hcv_out_u64(w, "count"),
+			      hcv_out_ms(hcv_out_u64(w, "ms")));
+	}
+	hcv_volume_show_stalls(r);
 	if (*hcv_out_str(r, "waits_for"))
 		hcv_out_field("Agent waits", "for %s, since %s",
 			      hcv_out_str(r, "waits_for"),
@@ -109,45 +142,6 @@ static void hcv_volume_show_wait(struct json_object *r, struct json_object *m)
 	if (*hcv_out_str(r, "last_failure"))
 		hcv_out_field("Last failure", "%s",
 			      hcv_out_str(r, "last_failure"));
-}
-
-static void hcv_volume_show_stats(struct json_object *m,
-				  struct json_object *lat)
-{
-	static const struct {
-		const char *title, *hist, *ios, *bytes;
-	} op[] = {
-		{ "read", "read", "read_ios", "read_bytes" },
-		{ "write", "write", "write_ios", "write_bytes" },
-		{ "flush", "flush", "flush_ios", "" },
-		{ "discard", "", "discard_ios", "discard_bytes" },
-	};
-	struct hcv_table t;
-	size_t i;
-
-	if (!m)
-		return;
-	putchar('\n');
-	hcv_table_init(&t, "I/O|>COUNT|>BYTES|>P50 us|>P90 us|>P99 us|>P99.9 us");
-	for (i = 0; i < sizeof(op) / sizeof(op[0]); i++) {
-		struct json_object *h = hcv_out_get(lat, op[i].hist);
-		bool any = h && hcv_out_u64(m, op[i].ios);
-
-#define HCV_US(p) (any ? hcv_out_fmt("%llu", \
-			(unsigned long long)hcv_out_u64(h, p)) : "")
-		hcv_table_row(&t, op[i].title,
-			      hcv_out_fmt("%llu", (unsigned long long)
-					  hcv_out_u64(m, op[i].ios)),
-			      *op[i].bytes ?
-			      hcv_out_size(hcv_out_u64(m, op[i].bytes)) : "",
-			      HCV_US("p50_us"), HCV_US("p90_us"),
-			      HCV_US("p99_us"), HCV_US("p999_us"));
-#undef HCV_US
-	}
-	hcv_table_print(&t);
-	if (hcv_out_u64(m, "errors"))
-		printf("errors: %llu\n",
-		       (unsigned long long)hcv_out_u64(m, "errors"));
 }
 
 static void hcv_volume_show_module(struct json_object *m)
@@ -161,9 +155,8 @@ static void hcv_volume_show_module(struct json_object *m)
 	hcv_out_field("Used", "%s, %s of memory for the map",
 		      hcv_out_size(hcv_out_u64(m, "used_bytes")),
 		      hcv_out_size(hcv_out_u64(m, "meta_bytes")));
-	hcv_out_field("Behind", "%s not flushed, %s missed by a replica",
-		      hcv_out_size(hcv_out_u64(m, "unflushed_bytes")),
-		      hcv_out_size(hcv_out_u64(m, "missed_bytes")));
+	hcv_out_field("Not flushed", "%s",
+		      hcv_out_size(hcv_out_u64(m, "unflushed_bytes")));
 }
 
 static void hcv_volume_show_layout(struct json_object *r)
@@ -210,7 +203,7 @@ static void hcv_volume_show(struct json_object *r)
 	hcv_volume_show_module(m);
 	hcv_volume_show_wait(r, m);
 	hcv_volume_show_stores(hcv_out_get(r, "replica_list"));
-	hcv_volume_show_stats(m, hcv_out_get(r, "latency"));
+	hcv_out_iostat(m, hcv_out_get(r, "latency"));
 }
 
 static void hcv_volume_show_create(struct json_object *r)

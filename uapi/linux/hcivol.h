@@ -27,7 +27,8 @@
  *	-EBUSY while exports, grants or attached volumes use it.
  * HCV_CMD_STORE_GET	STORE, or dump
  *	-> STORE PATH LABEL INCARNATION DEV_BYTES LBA_BYTES NR_EXTENTS
- *	   NR_EXTENTS_USED NR_VOLS NR_VOLS_USED STORE_FLAGS + counters
+ *	   NR_EXTENTS_USED NR_VOLS NR_VOLS_USED STORE_FLAGS, counters of all
+ *	   I/O to its device
  * HCV_CMD_STORE_EXTENT_ADD	STORE VOL INDEXES
  *	Allocates and formats the extents, and the volume's area with the
  *	first one.  -ENOSPC: none of the missing ones was allocated.
@@ -91,12 +92,20 @@
  * HCV_CMD_VOL_FENCE	VOL EPOCH
  *	The record names another owner: every I/O fails from now on.
  * HCV_CMD_VOL_GET	VOL, or dump
- *	-> all of the above, VOL_STATE, WAIT_*, counters, nested HCV_A_LINK
- *	   (one per link)
- * HCV_CMD_VOL_STATS_GET	VOL, or dump
+ *	-> all of the above, VOL_STATE, WAIT_* of the longest wait, counters;
+ *	   nested HCV_A_WAITS, one for each thing that some I/O waits for:
+ *	   WAIT WAIT_COUNT WAIT_MS;
+ *	   nested HCV_A_LINK, one per link: STORE LINK_STATE STATE_MS
+ *	   INCARNATION LEASE_MS ERRNO SYNC_*, INFLIGHT (I/Os at its device),
+ *	   STALL_MS (for how long none has come back, when some are out), and
+ *	   counters of all I/O to it, metadata pages and resync included
+ * HCV_CMD_VOL_STATS_GET	dump, [VOL]
  *	-> VOL, HIST_READ, HIST_WRITE, HIST_FLUSH: arrays of HCV_HIST_BUCKETS
- *	   u64; bucket i counts latencies of [2^i, 2^(i+1)) microseconds,
- *	   bucket 0 those below 2, the last one everything longer.
+ *	   u64; bucket i counts latencies of [2^i, 2^(i+1)) microseconds (of
+ *	   1,024 ns), bucket 0 those below 2, the last one everything longer;
+ *	   nested HCV_A_LINK, one per link: STORE and the same three.
+ * HCV_CMD_STORE_STATS_GET	dump, [STORE]
+ *	-> STORE, HIST_READ, HIST_WRITE, HIST_FLUSH of all I/O to its device.
  *
  * HCV_CMD_EVENT (multicast group "events"), also found by VOL_GET as state,
  * so that a lost event loses nothing:
@@ -147,6 +156,7 @@ enum hcv_cmd {
 	HCV_CMD_VOL_GET			= 27,
 	HCV_CMD_VOL_STATS_GET		= 28,
 	HCV_CMD_EVENT			= 29,
+	HCV_CMD_STORE_STATS_GET		= 30,
 	__HCV_CMD_MAX
 };
 
@@ -228,6 +238,9 @@ enum hcv_attr {
 	HCV_A_HIST_FLUSH	= 72,	/* array of u64 */
 	HCV_A_ERRNO		= 73,	/* u32: positive errno of the cause */
 	HCV_A_UNFLUSHED_MIBS	= 74,	/* u32 */
+	HCV_A_STATE_MS		= 75,	/* u64: in the present state */
+	HCV_A_STALL_MS		= 76,	/* u64: I/O is out, none came back */
+	HCV_A_WAITS		= 77,	/* nested */
 	__HCV_A_MAX
 };
 
