@@ -5,6 +5,8 @@
 #include "map.h"
 
 #define HCV_MIBS_MAX	BIT_ULL(32)
+/* So many slots nobody takes; the next one must not be 0 again. */
+#define HCV_SEQ_MAX	BIT_ULL(63)
 
 static void map_account(struct hcv_map *map, long bytes)
 {
@@ -416,14 +418,45 @@ static void map_load_drop(struct hcv_map *map, struct hcv_mibent *ent,
 	hcv_map_dirty(map, slot);
 }
 
+/* What no owner writes: these pages are not to be trusted. */
+static bool map_load_bad(struct hcv_map *map, struct hcv_ext *ext, u32 rec,
+			 const struct hcv_rec *r)
+{
+	return map_gen_pos(map, r->gen) == map->nr_gens ||
+	       r->mib % map->stripe != ext->column ||
+	       r->stamp > READ_ONCE(map->v) || r->seq > HCV_SEQ_MAX ||
+	       ext->slot[rec].flags;
+}
+
+/* Of two records of a (mib, gen) the higher sequence stays; map->lock held. */
+static int map_load_link(struct hcv_map *map, struct hcv_slot *slot)
+{
+	struct hcv_mibent *ent = map_entry(map, slot->mib);
+	struct hcv_slot *same = map_same(ent, slot->gen);
+
+	if (same && same->seq == slot->seq)
+		return -EUCLEAN;
+	slot->flags = HCV_SLOT_USED;
+	map_count_used(map, hcv_map_slot_ext(slot), slot->rec);
+	if (slot->seq >= map->next_seq)
+		map->next_seq = slot->seq + 1;
+	if (same && same->seq > slot->seq) {
+		map_load_drop(map, NULL, slot);
+		return 0;
+	}
+	if (same)
+		map_load_drop(map, ent, same);
+	map_layer_add(map, ent, slot);
+	return 0;
+}
+
 static int map_load_rec(struct hcv_map *map, struct hcv_ext *ext, u32 rec,
 			const struct hcv_rec *r)
 {
-	struct hcv_slot *slot = &ext->slot[rec], *same;
-	struct hcv_mibent *ent;
+	struct hcv_slot *slot = &ext->slot[rec];
 	int ret;
 
-	if (map_gen_pos(map, r->gen) == map->nr_gens || slot->flags)
+	if (map_load_bad(map, ext, rec, r))
 		return -EUCLEAN;
 	rcu_read_lock();
 	ret = hcv_map_leaf(map, r->mib) ? 0 : -ENOENT;
@@ -441,21 +474,11 @@ static int map_load_rec(struct hcv_map *map, struct hcv_ext *ext, u32 rec,
 	slot->gen = r->gen;
 	slot->seq = r->seq;
 	slot->stamp = r->stamp;
-	slot->flags = HCV_SLOT_USED;
-	map_count_used(map, ext, rec);
-	if (r->seq >= map->next_seq)
-		map->next_seq = r->seq + 1;
-	ent = map_entry(map, r->mib);
-	same = map_same(ent, r->gen);
-	if (same && same->seq > slot->seq) {
-		map_load_drop(map, NULL, slot);
-	} else {
-		if (same)
-			map_load_drop(map, ent, same);
-		map_layer_add(map, ent, slot);
-	}
+	ret = map_load_link(map, slot);
+	if (ret)
+		map_slot_drop_bm(map, slot);
 	spin_unlock_irq(&map->lock);
-	return 0;
+	return ret;
 }
 
 int hcv_map_load_page(struct hcv_map *map, struct hcv_ext *ext, u32 page,
@@ -525,19 +548,23 @@ void hcv_map_resolve(struct hcv_mibent *ent, u32 blk, u32 nr,
 	run->nr = n;
 }
 
-/* Nothing refers to @slot any more; map->lock held. */
+/*
+ * Nothing reads from @slot any more; map->lock held.
+ * @flag: HCV_SLOT_FREEING or HCV_SLOT_SUPERSEDED
+ */
 static void map_unlink(struct hcv_map *map, struct hcv_mibent *ent,
-		       struct hcv_slot *slot)
+		       struct hcv_slot *slot, u8 flag)
 {
 	struct hcv_ext *ext = hcv_map_slot_ext(slot);
 
 	map_layer_del(ent, slot);
 	spin_lock(&ext->lock);
-	slot->flags = HCV_SLOT_FREEING;
+	slot->flags = flag;
 	slot->next = map->freeing;
 	spin_unlock(&ext->lock);
 	map->freeing = slot;
-	hcv_map_dirty(map, slot);
+	if (flag == HCV_SLOT_FREEING)
+		hcv_map_dirty(map, slot);
 }
 
 /* A free record for the current generation; map->lock held. */
@@ -580,77 +607,70 @@ static void map_install(struct hcv_map *map, struct hcv_mibent *ent,
 	map_layer_add(map, ent, slot);
 }
 
-static struct hcv_slot *map_take(struct hcv_map *map, u32 mib, bool zero_only,
-				 gfp_t gfp)
+/*
+ * What the zero-only record @old says moves to @slot, which lies on another
+ * page.  Whichever of the two pages is written first, the zeroes must not be
+ * lost: @old stays on the media until that of @slot is durable, and of two
+ * records the higher sequence counts.  map->lock held.
+ */
+static void map_upgrade(struct hcv_map *map, struct hcv_mibent *ent,
+			struct hcv_slot *old, struct hcv_slot *slot)
 {
-	struct hcv_bm *bm = map_bm_alloc(map, gfp);
-	struct hcv_mibent *ent;
-	struct hcv_slot *slot;
-	unsigned long flags;
-
-	if (!bm)
-		return ERR_PTR(-ENOMEM);
-	spin_lock_irqsave(&map->lock, flags);
-	ent = map_entry(map, mib);
-	slot = rcu_dereference_protected(ent->slot, true);
-	if (!slot || slot->gen != map->cur_gen) {
-		slot = map_pick(map, mib, zero_only);
-		if (slot) {
-			map_install(map, ent, slot, mib, bm);
-			bm = NULL;
-		} else {
-			slot = ERR_PTR(-ENOSPC);
-		}
-	}
-	spin_unlock_irqrestore(&map->lock, flags);
-	if (bm)
-		map_bm_free(map, bm);
-	return slot;
+	map_unlink(map, ent, old, HCV_SLOT_SUPERSEDED);
+	hcv_map_dirty(map, slot);
 }
 
-/* Move what a zero-only record says to a record with data behind it. */
-static struct hcv_slot *map_upgrade(struct hcv_map *map, u32 mib, gfp_t gfp,
-				    struct hcv_slot *old)
+/*
+ * The slot of the current generation, taken if need be; map->lock held.
+ * Return: NULL: it takes *@spare, and that is NULL; ERR_PTR(-ENOSPC).
+ */
+static struct hcv_slot *map_take(struct hcv_map *map, u32 mib, bool zero_only,
+				 struct hcv_bm **spare)
 {
-	struct hcv_bm *bm = map_bm_alloc(map, gfp), *obm;
-	struct hcv_ext *oext = hcv_map_slot_ext(old);
-	struct hcv_mibent *ent;
-	struct hcv_slot *slot;
-	unsigned long flags;
+	struct hcv_mibent *ent = map_entry(map, mib);
+	struct hcv_bm *bm = *spare, *obm;
+	struct hcv_slot *slot, *old;
 
-	if (!bm)
-		return ERR_PTR(-ENOMEM);
-	spin_lock_irqsave(&map->lock, flags);
-	ent = map_entry(map, mib);
-	slot = rcu_dereference_protected(ent->slot, true);
-	if (slot != old) {
-		spin_unlock_irqrestore(&map->lock, flags);
-		map_bm_free(map, bm);
-		return slot;
-	}
-	slot = map_pick(map, mib, false);
-	if (!slot) {
-		spin_unlock_irqrestore(&map->lock, flags);
-		map_bm_free(map, bm);
+	old = rcu_dereference_protected(ent->slot, true);
+	if (old && old->gen != map->cur_gen)
+		old = NULL;
+	if (old && (zero_only || old->rec < HCV_EXTENT_SLOTS))
+		return old;
+	slot = map_pick(map, mib, zero_only);
+	if (!slot)
 		return ERR_PTR(-ENOSPC);
+	if (!bm)
+		return NULL;
+	*spare = NULL;
+	if (old) {
+		/* Only changed under map->lock: there are no data in it. */
+		obm = rcu_dereference_protected(old->bm, true);
+		memcpy(bm->zero, obm->zero, sizeof(bm->zero));
 	}
-	spin_lock(&oext->lock);
-	obm = rcu_dereference_protected(old->bm, true);
-	memcpy(bm->zero, obm->zero, sizeof(bm->zero));
-	spin_unlock(&oext->lock);
 	map_install(map, ent, slot, mib, bm);
-	map_unlink(map, ent, old);
-	spin_unlock_irqrestore(&map->lock, flags);
-	hcv_map_dirty(map, slot);
+	if (old)
+		map_upgrade(map, ent, old, slot);
 	return slot;
 }
 
 struct hcv_slot *hcv_map_take(struct hcv_map *map, u32 mib, gfp_t gfp)
 {
-	struct hcv_slot *slot = map_take(map, mib, false, gfp);
+	struct hcv_bm *spare = NULL;
+	struct hcv_slot *slot;
+	unsigned long flags;
 
-	if (!IS_ERR(slot) && slot->rec >= HCV_EXTENT_SLOTS)
-		slot = map_upgrade(map, mib, gfp, slot);
+	for (;;) {
+		spin_lock_irqsave(&map->lock, flags);
+		slot = map_take(map, mib, false, &spare);
+		spin_unlock_irqrestore(&map->lock, flags);
+		if (slot)
+			break;
+		spare = map_bm_alloc(map, gfp);
+		if (!spare)
+			return ERR_PTR(-ENOMEM);
+	}
+	if (spare)
+		map_bm_free(map, spare);
 	return slot;
 }
 
@@ -697,7 +717,10 @@ void hcv_map_written(struct hcv_map *map, struct hcv_slot *slot, u32 blk,
 	hcv_map_stamp(map, slot);
 }
 
-/* Full becomes partial with all blocks data. ext->lock held. */
+/*
+ * Full becomes partial with all blocks data; ext->lock held.
+ * Return: NULL: it takes *@spare, and that is NULL.
+ */
 static struct hcv_bm *map_demote(struct hcv_slot *slot, struct hcv_bm **spare)
 {
 	struct hcv_bm *bm = rcu_dereference_protected(slot->bm, true);
@@ -705,6 +728,8 @@ static struct hcv_bm *map_demote(struct hcv_slot *slot, struct hcv_bm **spare)
 	if (bm)
 		return bm;
 	bm = *spare;
+	if (!bm)
+		return NULL;
 	*spare = NULL;
 	memset(bm->data, 0xff, sizeof(bm->data));
 	rcu_assign_pointer(slot->bm, bm);
@@ -721,9 +746,9 @@ static bool map_older_knows(struct hcv_slot *slot, u32 blk)
 	return false;
 }
 
-/* Clear blocks of a slot; map->lock held. */
-static void map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
-			   struct hcv_bm **spare)
+/* Clear blocks of a slot; map->lock held. -EAGAIN: it takes *@spare. */
+static int map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
+			  struct hcv_bm **spare)
 {
 	struct hcv_ext *ext = hcv_map_slot_ext(slot);
 	struct hcv_bm *bm;
@@ -732,7 +757,7 @@ static void map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
 	spin_lock(&ext->lock);
 	rcu_read_lock();
 	bm = map_demote(slot, spare);
-	for (i = blk; i < blk + nr; i++) {
+	for (i = blk; bm && i < blk + nr; i++) {
 		/* Zero before data goes, for readers and for races. */
 		if (map_older_knows(slot, i))
 			set_bit(i, bm->zero);
@@ -744,6 +769,7 @@ static void map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
 	}
 	rcu_read_unlock();
 	spin_unlock(&ext->lock);
+	return bm ? 0 : -EAGAIN;
 }
 
 /* The current slot of a mib if nothing is in it; map->lock held. */
@@ -783,45 +809,52 @@ void hcv_map_reap(struct hcv_map *map, u32 mib)
 	ent = map_entry(map, mib);
 	slot = ent ? map_empty_slot(map, ent) : NULL;
 	if (slot)
-		map_unlink(map, ent, slot);
+		map_unlink(map, ent, slot, HCV_SLOT_FREEING);
 	spin_unlock_irqrestore(&map->lock, flags);
+}
+
+/* map->lock held. -EAGAIN: it takes *@spare. */
+static int map_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr,
+		     bool discard, struct hcv_bm **spare)
+{
+	struct hcv_mibent *ent = map_entry(map, mib);
+	struct hcv_slot *slot;
+	int ret;
+
+	slot = ent ? rcu_dereference_protected(ent->slot, true) : NULL;
+	if (!slot || (discard && slot->gen != map->cur_gen))
+		return 0;
+	slot = map_take(map, mib, true, spare);
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	ret = slot ? map_clear_bits(slot, blk, nr, spare) : -EAGAIN;
+	if (ret)
+		return ret;
+	WRITE_ONCE(slot->stamp, READ_ONCE(map->v));
+	hcv_map_dirty(map, slot);
+	return 0;
 }
 
 int hcv_map_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr, bool discard,
 		  gfp_t gfp)
 {
-	struct hcv_bm *spare;
-	struct hcv_mibent *ent;
-	struct hcv_slot *slot;
+	struct hcv_bm *spare = NULL;
 	unsigned long flags;
-	bool older;
+	int ret;
 
-	spare = map_bm_alloc(map, gfp);
-	if (!spare)
-		return -ENOMEM;
-again:
-	spin_lock_irqsave(&map->lock, flags);
-	ent = map_entry(map, mib);
-	slot = ent ? rcu_dereference_protected(ent->slot, true) : NULL;
-	older = slot && slot->gen != map->cur_gen;
-	if (older && !discard) {
+	for (;;) {
+		spin_lock_irqsave(&map->lock, flags);
+		ret = map_clear(map, mib, blk, nr, discard, &spare);
 		spin_unlock_irqrestore(&map->lock, flags);
-		slot = map_take(map, mib, true, gfp);
-		if (IS_ERR(slot)) {
-			map_bm_free(map, spare);
-			return PTR_ERR(slot);
-		}
-		goto again;
+		if (ret != -EAGAIN)
+			break;
+		spare = map_bm_alloc(map, gfp);
+		if (!spare)
+			return -ENOMEM;
 	}
-	if (slot && !older) {
-		map_clear_bits(slot, blk, nr, &spare);
-		WRITE_ONCE(slot->stamp, READ_ONCE(map->v));
-		hcv_map_dirty(map, slot);
-	}
-	spin_unlock_irqrestore(&map->lock, flags);
 	if (spare)
 		map_bm_free(map, spare);
-	return 0;
+	return ret;
 }
 
 struct hcv_slot *hcv_map_freed(struct hcv_map *map)
@@ -851,21 +884,37 @@ void hcv_map_unfreed(struct hcv_map *map, struct hcv_slot *list)
 	spin_unlock_irqrestore(&map->lock, flags);
 }
 
+/* map->lock held. */
+static void map_give_back(struct hcv_map *map, struct hcv_slot *slot)
+{
+	struct hcv_ext *ext = hcv_map_slot_ext(slot);
+
+	if (slot->flags == HCV_SLOT_SUPERSEDED) {
+		/* Its successor is durable: now it may leave the media. */
+		spin_lock(&ext->lock);
+		slot->flags = HCV_SLOT_FREEING;
+		slot->next = map->freeing;
+		spin_unlock(&ext->lock);
+		map->freeing = slot;
+		hcv_map_dirty(map, slot);
+		return;
+	}
+	spin_lock(&ext->lock);
+	slot->flags = 0;
+	map_slot_drop_bm(map, slot);
+	spin_unlock(&ext->lock);
+	map_count_free(map, ext, slot->rec);
+}
+
 void hcv_map_give_back(struct hcv_map *map, struct hcv_slot *list)
 {
 	struct hcv_slot *next;
-	struct hcv_ext *ext;
 	unsigned long flags;
 
 	for (; list; list = next) {
 		next = list->next;
-		ext = hcv_map_slot_ext(list);
 		spin_lock_irqsave(&map->lock, flags);
-		spin_lock(&ext->lock);
-		list->flags = 0;
-		map_slot_drop_bm(map, list);
-		spin_unlock(&ext->lock);
-		map_count_free(map, ext, list->rec);
+		map_give_back(map, list);
 		spin_unlock_irqrestore(&map->lock, flags);
 	}
 }
@@ -1004,8 +1053,9 @@ static void map_leaf_stamp(struct hcv_map *map, struct hcv_leaf *leaf,
 	for (w = 0; w < HCV_LEAF_WORDS; w++) {
 		bits = READ_ONCE(leaf->cur[w]) | leaf->flushing[w];
 		for_each_set_bit(i, &bits, BITS_PER_LONG) {
-			slot = hcv_map_current(map, &leaf->ent[w * BITS_PER_LONG + i]);
-			if (slot)
+			/* The write may have gone to a generation before. */
+			slot = rcu_dereference(leaf->ent[w * BITS_PER_LONG + i].slot);
+			for (; slot; slot = rcu_dereference(slot->older))
 				hcv_map_stamp(map, slot);
 		}
 	}
@@ -1051,13 +1101,14 @@ static void map_record(struct hcv_ext *ext, u32 rec, struct hcv_rec *out)
 	struct hcv_bm *bm = rcu_dereference_protected(slot->bm, true);
 
 	memset(out, 0, sizeof(*out));
-	if (!(slot->flags & HCV_SLOT_USED))
+	if (!(slot->flags & (HCV_SLOT_USED | HCV_SLOT_SUPERSEDED)))
 		return;
 	out->state = HCV_REC_USED;
 	out->mib = slot->mib;
 	out->gen = slot->gen;
 	out->seq = slot->seq;
-	out->stamp = READ_ONCE(slot->stamp);
+	/* Stamps tell of data, and a superseded record has none. */
+	out->stamp = slot->flags & HCV_SLOT_USED ? READ_ONCE(slot->stamp) : 0;
 	if (bm)
 		map_record_bits(bm, out);
 	else

@@ -49,6 +49,7 @@ struct hcv_hot;
 /* Flags of a slot, changed under map->lock. */
 #define HCV_SLOT_USED		BIT(0)
 #define HCV_SLOT_FREEING	BIT(1)	/* waits for its page and readers */
+#define HCV_SLOT_SUPERSEDED	BIT(2)	/* on the media until its successor is */
 
 /**
  * struct hcv_bm - block states of a slot that is not full
@@ -67,8 +68,8 @@ struct hcv_bm {
  * @older: next layer of the same mib (RCU, map->lock)
  * @bm: block states; NULL: full (RCU, ext->lock)
  * @seq: allocation sequence
- * @next: on map->freeing, when HCV_SLOT_FREEING (map->lock)
  * @stamp: v at the last write (READ_ONCE, hcv_map_stamp())
+ * @next: on map->freeing, when not HCV_SLOT_USED (map->lock)
  * @mib: volume byte offset >> 20
  * @gen: generation
  * @rec: record number in the extent
@@ -77,11 +78,11 @@ struct hcv_bm {
 struct hcv_slot {
 	struct hcv_slot __rcu *older;
 	struct hcv_bm __rcu *bm;
+	u64 seq;
 	union {
-		u64 seq;
+		u64 stamp;
 		struct hcv_slot *next;
 	};
-	u64 stamp;
 	u32 mib;
 	u32 gen;
 	u16 rec;
@@ -250,7 +251,9 @@ struct hcv_ext *hcv_map_ext_find(struct hcv_map *map, u32 index);
  * @buf: the newest valid copy of page @page
  *
  * Of two slots with one (mib, gen) the higher sequence stays, the other one's
- * page becomes dirty.  Context: process, before the volume serves.
+ * page becomes dirty.  Refused are a generation that is not of the lineage, a
+ * mib of another column, a stamp beyond v, two equal sequences, and a page that
+ * was loaded before.  Context: process, before the volume serves.
  * Return: 0, -EUCLEAN a record is bad, -ENOMEM, -ERANGE a mib beyond the end.
  */
 int hcv_map_load_page(struct hcv_map *map, struct hcv_ext *ext, u32 page,
@@ -337,7 +340,8 @@ void hcv_map_reap(struct hcv_map *map, u32 mib);
  * hcv_map_freed() - take the list of freed slots; their pages are dirty
  *
  * They may be given back once these pages are durable on all replicas, and all
- * I/O that began before this call has ended.
+ * I/O that began before this call has ended.  Superseded ones are on the list
+ * twice: first until their successors are durable, then as freed ones.
  */
 struct hcv_slot *hcv_map_freed(struct hcv_map *map);
 /** hcv_map_unfreed() - put such a list back: the pages were not written */
@@ -360,7 +364,7 @@ u32 hcv_map_unflushed(struct hcv_map *map);
 /**
  * hcv_map_bump() - v grew because a replica left or the owner changed
  *
- * Stamps all unflushed mibs' slots with the new v, so that the copy that left
+ * Stamps all unflushed mibs' slots, of all generations, with the new v, so that the copy that left
  * never compares equal to them.  Writes go on meanwhile: each one that was
  * marked before its end has the new v as stamp when both are over.
  * Context: process or softirq.

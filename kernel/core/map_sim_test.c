@@ -15,19 +15,14 @@
  */
 #include "map_test.h"
 
-#define HCV_T_STEPS	(HCV_T_HOST ? 16000 : 1500)	/* a seed */
+#define HCV_T_STEPS	2000	/* of a volume's life */
+#define HCV_T_GENS	4
 #define HCV_T_MIBS	24	/* that are written, 12 in each column */
 #define HCV_T_ALL	2048	/* of the volume; the others fill the extents */
 #define HCV_T_EXTS	3	/* two in column 0, one in column 1 */
-#define HCV_T_FREE	16	/* data slots left to each column */
+#define HCV_T_FREE	48	/* data slots left to each column, at most */
 #define HCV_T_FLIGHT	6
 #define HCV_T_IMAGES	(HCV_T_EXTS * HCV_EXTENT_PAGES)
-
-/*
- * Whether writes go to a mib that has a zero-only record: its bits move to a
- * slot on another page, and a power cut between the two pages loses them.
- */
-#define HCV_T_UPGRADE	0
 
 /* A value names its operation and its block, 0 is zeroes. */
 #define HCV_T_VALUE(op, idx, blk)	((op) << 13 | (idx) << 8 | (blk))
@@ -111,6 +106,7 @@ struct hcv_t_sim {
 	struct hcv_rec (*loaded)[HCV_EXTENT_RECORDS];
 	bool filler[HCV_T_ALL];
 	bool filled;
+	u32 nr_free;
 	enum hcv_t_stage stage;
 	struct llist_node *leaves;
 	struct hcv_slot *freed;
@@ -120,7 +116,7 @@ struct hcv_t_sim {
 	u32 next;
 	struct hcv_t_image image[HCV_T_IMAGES];
 	u32 nr_images;
-	u32 crashes, races, compared, full, dups, reaped;
+	u32 crashes, races, compared, full, dups, reaped, upgraded;
 };
 
 static u32 hcv_t_rnd(struct hcv_t_sim *s, u32 below)
@@ -195,9 +191,10 @@ static void hcv_t_issue(struct hcv_t_sim *s)
 	struct hcv_slot *slot;
 
 	nr = f->nr ? 0 : hcv_t_range(s, idx, &blk);
-	slot = hcv_t_head(s, mib);
-	if (!nr || (slot && slot->rec >= HCV_EXTENT_SLOTS && !HCV_T_UPGRADE))
+	if (!nr)
 		return;
+	slot = hcv_t_head(s, mib);
+	s->upgraded += slot && slot->rec >= HCV_EXTENT_SLOTS;
 	KUNIT_ASSERT_EQ(s->test, hcv_map_leaf_make(&s->map, mib, GFP_NOIO), 0);
 	hcv_t_mark(&s->map, mib);
 	slot = hcv_map_take(&s->map, mib, GFP_NOIO);
@@ -631,29 +628,36 @@ static bool hcv_t_allowed(const struct hcv_t_block *b, u32 val, u32 owner)
 	return HCV_T_OWNER(val) == owner && HCV_T_OP(val) > b->flushed_op;
 }
 
+/* Where a block is, by the records that were loaded. */
+static struct hcv_slot *hcv_t_lookup(struct hcv_t_sim *s,
+				     const struct hcv_rec **r,
+				     struct hcv_slot **slot, u32 blk)
+{
+	u64 bit = 1ULL << (blk % 64);
+	u32 gen;
+
+	for (gen = s->nr_gens; gen; gen--) {
+		if (r[gen] && r[gen]->lo[blk / 64] & bit)
+			return slot[gen];
+		if (r[gen] && r[gen]->hi[blk / 64] & bit)
+			break;
+	}
+	return NULL;
+}
+
 /* What was loaded is what the records say, and what was promised. */
 static void hcv_t_check_loaded(struct hcv_t_sim *s, u32 idx)
 {
-	const struct hcv_rec *r[2];
-	struct hcv_slot *slot[2], *want;
+	const struct hcv_rec *r[HCV_T_GENS + 1];
+	struct hcv_slot *slot[HCV_T_GENS + 1], *want;
+	u32 i, gen, val, mib = hcv_t_mib(idx);
 	struct hcv_t_block *b;
-	u32 i, k, val;
 
-	r[0] = hcv_t_oracle(s, hcv_t_mib(idx), 2, &slot[0]);
-	r[1] = hcv_t_oracle(s, hcv_t_mib(idx), 1, &slot[1]);
+	for (gen = 1; gen <= s->nr_gens; gen++)
+		r[gen] = hcv_t_oracle(s, mib, gen, &slot[gen]);
 	for (i = 0; i < HCV_SLOT_BLOCKS; i++) {
-		want = NULL;
-		for (k = 0; k < 2; k++) {
-			if (!r[k])
-				continue;
-			if (r[k]->lo[i / 64] >> (i % 64) & 1)
-				want = slot[k];
-			if ((r[k]->lo[i / 64] | r[k]->hi[i / 64]) >>
-			    (i % 64) & 1)
-				break;
-		}
-		KUNIT_ASSERT_PTR_EQ(s->test,
-				    hcv_t_at(&s->map, hcv_t_mib(idx), i), want);
+		want = hcv_t_lookup(s, r, slot, i);
+		KUNIT_ASSERT_PTR_EQ(s->test, hcv_t_at(&s->map, mib, i), want);
 		val = want ? hcv_t_data(s, want)->now[i] : 0;
 		b = &s->blk[idx][i];
 		KUNIT_ASSERT_TRUE_MSG(s->test,
@@ -690,8 +694,7 @@ static void hcv_t_init(struct hcv_t_sim *s)
 {
 	KUNIT_ASSERT_EQ(s->test, hcv_map_init(&s->map, HCV_T_VOL, HCV_T_LINEAGE,
 					      2, HCV_T_ALL), 0);
-	if (s->nr_gens == 2)
-		hcv_t_gens(s->test, &s->map);
+	hcv_t_gens(s->test, &s->map, s->nr_gens);
 	s->map.v = s->v;
 	s->epoch++;
 	s->stage = HCV_T_IDLE;
@@ -795,35 +798,48 @@ static void hcv_t_check_left(struct hcv_t_sim *s)
 
 /* --- the run -------------------------------------------------------------- */
 
+static void *hcv_t_zalloc(struct kunit *test, size_t size)
+{
+	void *p = kunit_kzalloc(test, size, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, p);
+	return p;
+}
+
 static struct hcv_t_sim *hcv_t_sim(struct kunit *test, u32 seed)
 {
-	struct hcv_t_sim *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct hcv_t_sim *s = hcv_t_zalloc(test, sizeof(*s));
 	u32 i;
 
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s);
 	s->test = test;
 	s->rnd = seed;
-	s->nr_gens = 1;
 	s->v = 5;
-	s->left = kunit_kzalloc(test, sizeof(*s->left), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->left);
-	s->loaded = kunit_kzalloc(test, HCV_T_EXTS * sizeof(*s->loaded),
-				  GFP_KERNEL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->loaded);
-	for (i = 0; i < HCV_T_EXTS; i++) {
-		s->media[i] = kunit_kzalloc(test, sizeof(*s->media[i]),
-					    GFP_KERNEL);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->media[i]);
-	}
-	for (i = 0; i < HCV_T_IMAGES; i++) {
-		s->image[i].buf = kunit_kzalloc(test, HCV_BLOCK_SIZE,
-						GFP_KERNEL);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->image[i].buf);
-	}
-	hcv_t_init(s);
+	s->left = hcv_t_zalloc(test, sizeof(*s->left));
+	s->loaded = hcv_t_zalloc(test, HCV_T_EXTS * sizeof(*s->loaded));
 	for (i = 0; i < HCV_T_EXTS; i++)
-		s->ext[i] = hcv_t_ext(test, &s->map, i, i % 2);
+		s->media[i] = hcv_t_zalloc(test, sizeof(*s->media[i]));
+	for (i = 0; i < HCV_T_IMAGES; i++)
+		s->image[i].buf = hcv_t_zalloc(test, HCV_BLOCK_SIZE);
 	return s;
+}
+
+/* A new volume on blank media. */
+static void hcv_t_create(struct hcv_t_sim *s)
+{
+	u32 i;
+
+	memset(s->blk, 0, sizeof(s->blk));
+	memset(s->flight, 0, sizeof(s->flight));
+	memset(s->filler, 0, sizeof(s->filler));
+	s->filled = false;
+	s->op = 0;
+	s->nr_gens = 1;
+	s->nr_free = 12 + hcv_t_rnd(s, HCV_T_FREE - 11);
+	hcv_t_init(s);
+	for (i = 0; i < HCV_T_EXTS; i++) {
+		memset(s->media[i], 0, sizeof(*s->media[i]));
+		s->ext[i] = hcv_t_ext(s->test, &s->map, i, i % 2);
+	}
 }
 
 /* Fill the extents but for a few slots, strewn over all pages. */
@@ -842,7 +858,7 @@ static void hcv_t_fill(struct hcv_t_sim *s)
 	for (i = 0; i < HCV_T_MIBS; i++)
 		s->filler[hcv_t_mib(i)] = false;
 	for (col = 0; col < 2; col++)
-		for (i = 0; i < HCV_T_FREE;) {
+		for (i = 0; i < s->nr_free;) {
 			mib = hcv_t_rnd(s, HCV_T_ALL / 2) * 2 + col;
 			if (!s->filler[mib])
 				continue;
@@ -857,23 +873,26 @@ static void hcv_t_fill(struct hcv_t_sim *s)
 		hcv_t_whole_round(s);
 		hcv_map_give_back(&s->map, s->draining);
 		s->draining = NULL;
-	} while (hcv_map_free_slots(&s->map, 0) != HCV_T_FREE);
-	KUNIT_ASSERT_EQ(s->test, hcv_map_free_slots(&s->map, 1),
-			(u32)HCV_T_FREE);
+	} while (hcv_map_free_slots(&s->map, 0) != s->nr_free);
+	KUNIT_ASSERT_EQ(s->test, hcv_map_free_slots(&s->map, 1), s->nr_free);
 	s->filled = true;
 }
 
-/* A generation is frozen when nothing of it is in flight or unflushed. */
+/*
+ * Writes in flight go on in the generation in which they began.  Every other
+ * time nothing of it is left unflushed.
+ */
 static void hcv_t_snapshot(struct hcv_t_sim *s)
 {
+	bool sealed = hcv_t_rnd(s, 2);
 	u32 i;
 
-	for (i = 0; i < HCV_T_FLIGHT; i++)
+	for (i = 0; sealed && i < HCV_T_FLIGHT; i++)
 		hcv_t_complete(s, &s->flight[i]);
-	while (s->stage != HCV_T_IDLE || hcv_map_unflushed(&s->map))
+	while (sealed &&
+	       (s->stage != HCV_T_IDLE || hcv_map_unflushed(&s->map)))
 		hcv_t_round(s);
-	s->nr_gens = 2;
-	hcv_t_gens(s->test, &s->map);
+	hcv_t_gens(s->test, &s->map, ++s->nr_gens);
 }
 
 static void hcv_t_rare(struct hcv_t_sim *s)
@@ -885,6 +904,8 @@ static void hcv_t_rare(struct hcv_t_sim *s)
 	} else if (what < 6) {
 		hcv_t_check_left(s);
 		hcv_t_leave(s);
+	} else if (what < 8 && s->nr_gens < HCV_T_GENS) {
+		hcv_t_snapshot(s);
 	} else {
 		hcv_t_check_left(s);
 		hcv_t_check_space(s);
@@ -924,25 +945,31 @@ static void hcv_t_seed_desc(const u32 *seed, char *desc)
 
 KUNIT_ARRAY_PARAM(hcv_t_seeds, hcv_t_seeds, hcv_t_seed_desc);
 
-static void hcv_map_sim(struct kunit *test)
+static void hcv_t_life(struct hcv_t_sim *s)
 {
-	const u32 *seed = test->param_value;
-	struct hcv_t_sim *s = hcv_t_sim(test, *seed);
-	/* Every other run takes a snapshot half way. */
-	u32 i, half = *seed & 2 ? HCV_T_STEPS / 2 : HCV_T_STEPS;
+	u32 i;
 
+	hcv_t_create(s);
 	hcv_t_fill(s);
 	for (i = 0; i < HCV_T_STEPS; i++) {
-		if (i == half)
-			hcv_t_snapshot(s);
 		hcv_t_step(s);
 		cond_resched();
 	}
 	hcv_t_crash(s);
 	hcv_map_destroy(&s->map);
-	kunit_info(test, "seed %u: %u power cuts, %u writes raced a copy, %u equal slots, %u times full, %u duplicates, %u slots freed\n",
+}
+
+static void hcv_map_sim(struct kunit *test)
+{
+	const u32 *seed = test->param_value;
+	struct hcv_t_sim *s = hcv_t_sim(test, *seed);
+	u32 i;
+
+	for (i = 0; i < hcv_t_lives(); i++)
+		hcv_t_life(s);
+	kunit_info(test, "seed %u: %u power cuts, %u writes raced a copy, %u equal slots, %u times full, %u duplicates, %u slots freed, %u records moved\n",
 		   *seed, s->crashes, s->races, s->compared, s->full, s->dups,
-		   s->reaped);
+		   s->reaped, s->upgraded);
 	if (!HCV_T_HOST)
 		return;
 	KUNIT_EXPECT_GT(test, s->crashes, 9U);

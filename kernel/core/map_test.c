@@ -191,8 +191,8 @@ static void hcv_map_duplicates(struct kunit *test)
 
 static void hcv_map_bad_pages(struct kunit *test)
 {
-	struct hcv_map *map = hcv_t_map(test, 1, 100);
-	struct hcv_ext *ext = hcv_t_ext(test, map, 0, 0);
+	struct hcv_map *map = hcv_t_map(test, 2, 100);
+	struct hcv_ext *ext = hcv_t_ext(test, map, 0, 1);
 	struct hcv_rec r = hcv_t_low;
 
 	r.hi[0] = 1;	/* elsewhere */
@@ -201,17 +201,69 @@ static void hcv_map_bad_pages(struct kunit *test)
 	r.gen = 2;	/* not of this lineage */
 	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 0, &r), -EUCLEAN);
 	r.gen = 1;
-	r.mib = HCV_LEAF_MIBS;	/* beyond the end */
+	r.mib = HCV_LEAF_MIBS + 1;	/* beyond the end */
 	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 0, &r), -ERANGE);
-	r.mib = 9;	/* data where there is none */
+	r.mib = 8;	/* of the other column */
+	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 0, &r), -EUCLEAN);
+	r.mib = 9;
+	r.stamp = 6;	/* v is 5 */
+	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 0, &r), -EUCLEAN);
+	r.stamp = 5;
+	r.seq = U64_MAX;	/* none would follow */
+	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 0, &r), -EUCLEAN);
+	r.seq = 10;
+	/* data where there is none */
 	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 256, &r), -EUCLEAN);
 	KUNIT_EXPECT_EQ(test, map->used_slots, 0ULL);
 	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 0, &r), 0);
 	/* The same page again would take the record away from its own mib. */
 	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 0, &r), -EUCLEAN);
+	/* A sequence is given out once. */
+	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 40, &r), -EUCLEAN);
+	KUNIT_EXPECT_EQ(test, map->used_slots, 1ULL);
+	KUNIT_EXPECT_EQ(test, hcv_map_free_slots(map, 1), 255U);
 	KUNIT_EXPECT_PTR_EQ(test, hcv_t_at(map, 9, 0), &ext->slot[0]);
 	KUNIT_EXPECT_NULL(test, hcv_t_at(map, 9, 1));
 	hcv_map_destroy(map);
+}
+
+/*
+ * What a zero-only record said is on the media all the time: it stays there
+ * until the round after the one that makes its successor durable.
+ */
+static void hcv_t_superseded(struct kunit *test, struct hcv_map *map,
+			     struct hcv_slot *old, struct hcv_slot *slot)
+{
+	struct hcv_ext *ext = hcv_map_slot_ext(old);
+	struct hcv_rec was, now;
+	struct hcv_slot *list;
+
+	KUNIT_EXPECT_TRUE(test, test_bit(slot->rec / HCV_PAGE_RECORDS,
+					 &ext->dirty));
+	hcv_map_record(ext, old->rec, &was);
+	hcv_map_record(ext, slot->rec, &now);
+	KUNIT_EXPECT_EQ(test, was.state, (u8)HCV_REC_USED);
+	KUNIT_EXPECT_EQ(test, was.mib, now.mib);
+	KUNIT_EXPECT_EQ(test, was.gen, now.gen);
+	KUNIT_EXPECT_LT(test, was.seq, now.seq);
+	KUNIT_EXPECT_LE(test, was.stamp, map->v);
+	KUNIT_EXPECT_EQ(test, was.hi[0], now.hi[0] | now.lo[0]);
+
+	/* A void round changes nothing. */
+	list = hcv_map_freed(map);
+	KUNIT_EXPECT_PTR_EQ(test, list, old);
+	hcv_map_unfreed(map, list);
+	list = hcv_map_freed(map);
+	clear_bit(old->rec / HCV_PAGE_RECORDS, &ext->dirty);
+	hcv_map_give_back(map, list);
+	KUNIT_EXPECT_TRUE(test, test_bit(old->rec / HCV_PAGE_RECORDS,
+					 &ext->dirty));
+	hcv_map_record(ext, old->rec, &was);
+	KUNIT_EXPECT_EQ(test, was.state, (u8)HCV_REC_FREE);
+	list = hcv_map_freed(map);
+	KUNIT_EXPECT_PTR_EQ(test, list, old);
+	hcv_map_give_back(map, list);
+	KUNIT_EXPECT_NULL(test, hcv_map_freed(map));
 }
 
 /* Two generations; slot 30 of generation 1 has blocks 0..99 of mib 9. */
@@ -225,7 +277,7 @@ static void hcv_map_layers(struct kunit *test)
 	struct hcv_slot *low = &ext->slot[30], *zero, *slot;
 	u32 nr;
 
-	hcv_t_gens(test, map);
+	hcv_t_gens(test, map, 2);
 	KUNIT_ASSERT_EQ(test, hcv_t_load(test, map, ext, 30, &old), 0);
 	KUNIT_EXPECT_PTR_EQ(test, hcv_t_where(map, 9, 0, 256, &nr), low);
 	KUNIT_EXPECT_EQ(test, nr, 100U);
@@ -252,7 +304,8 @@ static void hcv_map_layers(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, hcv_t_at(map, 9, 20), slot);
 	KUNIT_EXPECT_NULL(test, hcv_t_at(map, 9, 21));
 	KUNIT_EXPECT_PTR_EQ(test, hcv_t_at(map, 9, 9), low);
-	hcv_map_give_back(map, hcv_map_freed(map));
+	KUNIT_EXPECT_EQ(test, ext->free_zero, (u16)22);
+	hcv_t_superseded(test, map, zero, slot);
 	KUNIT_EXPECT_EQ(test, ext->free_zero, (u16)23);
 
 	/* Now a discard finds a slot to write zero into; it is not freed. */
@@ -355,7 +408,23 @@ static void hcv_map_rounds(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hcv_t_stamp(a), 7ULL);
 	KUNIT_EXPECT_EQ(test, hcv_t_stamp(b), 8ULL);
 
+	/* Its write was not flushed when the next generation began. */
+	hcv_t_gens(test, map, 2);
+	hcv_t_write(test, map, 1200, 7, 1);
+	a = hcv_t_write(test, map, 600, 9, 1);
+	KUNIT_EXPECT_PTR_NE(test, a, b);
+	hcv_map_bump(map, 9);
+	KUNIT_EXPECT_EQ(test, hcv_t_stamp(a), 9ULL);
+	KUNIT_EXPECT_EQ(test, hcv_t_stamp(b), 9ULL);
+	hcv_map_destroy(map);
+
 	/* A change of the bitmaps alone counts like a write. */
+	map = hcv_t_map(test, 1, 2000);
+	hcv_t_ext(test, map, 0, 0);
+	c = hcv_t_write(test, map, 1200, 0, 1);
+	hcv_map_round_end(map, hcv_map_round_begin(map), true);
+	hcv_map_bump(map, 8);
+	KUNIT_EXPECT_EQ(test, hcv_t_stamp(c), 5ULL);
 	KUNIT_EXPECT_EQ(test, hcv_t_clear(map, 1200, 0, 1, true), 0);
 	KUNIT_EXPECT_EQ(test, hcv_t_stamp(c), 8ULL);
 	hcv_map_destroy(map);
@@ -374,13 +443,15 @@ static void hcv_map_no_memory(struct kunit *test)
 
 	if (!HCV_T_HOST)
 		kunit_skip(test, "needs the host's allocator");
-	hcv_t_gens(test, map);
+	hcv_t_gens(test, map, 2);
 	r.lo[0] = ~0ULL;
-	KUNIT_ASSERT_EQ(test, hcv_t_load(test, map, ext, 0, &r), 0);
+	for (r.mib = 8; r.mib < 10; r.mib++, r.seq++)
+		KUNIT_ASSERT_EQ(test, hcv_t_load(test, map, ext, 20 * r.mib,
+						 &r), 0);
 	for (n = 1; n < 20; n++) {
 		hcv_t_alloc_fail(n);
-		ret = hcv_t_clear(map, 9, 0, 10, false);
-		slot = hcv_map_take(map, 9, GFP_NOIO);
+		ret = hcv_t_clear(map, 7 + n, 0, 10, false);
+		slot = hcv_map_take(map, 7 + n, GFP_NOIO);
 		hit = hcv_t_alloc_failed();
 		hcv_t_alloc_fail(0);
 		if (!hit)
@@ -389,11 +460,20 @@ static void hcv_map_no_memory(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, !ret || ret == -ENOMEM);
 		KUNIT_EXPECT_TRUE(test, !IS_ERR(slot) ||
 				  PTR_ERR(slot) == -ENOMEM);
-		KUNIT_EXPECT_PTR_EQ(test, hcv_t_at(map, 9, 20), &ext->slot[0]);
+		KUNIT_EXPECT_PTR_EQ(test, hcv_t_at(map, 7 + n, 20),
+				    &ext->slot[140 + 20 * n]);
 	}
-	KUNIT_EXPECT_GE(test, errors, 2U);
+	KUNIT_EXPECT_EQ(test, errors, 2U);
 	KUNIT_EXPECT_NULL(test, hcv_t_at(map, 9, 0));
-	KUNIT_EXPECT_EQ(test, map->used_slots, 2ULL);
+	KUNIT_EXPECT_EQ(test, map->used_slots, 4ULL);
+	/* What is there takes no memory. */
+	slot = hcv_map_take(map, 9, GFP_NOIO);
+	hcv_t_alloc_fail(1);
+	KUNIT_EXPECT_PTR_EQ(test, hcv_map_take(map, 9, GFP_NOIO), slot);
+	KUNIT_EXPECT_EQ(test, hcv_t_clear(map, 9, 0, 10, false), 0);
+	KUNIT_EXPECT_EQ(test, hcv_t_clear(map, 11, 0, 10, true), 0);
+	KUNIT_EXPECT_FALSE(test, hcv_t_alloc_failed());
+	hcv_t_alloc_fail(0);
 	for (n = 1; n < 5; n++) {
 		hcv_t_alloc_fail(n);
 		ret = hcv_map_grow(map, 100000);

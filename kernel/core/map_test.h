@@ -27,6 +27,7 @@ static struct hcv_t_other hcv_t_other __maybe_unused;
 #define HCV_T_HOST		false
 #define hcv_t_alloc_fail(n)	((void)(n))
 #define hcv_t_alloc_failed()	false
+#define hcv_t_lives()		1U
 #else
 /*
  * White box: what another processor does while a page is being copied, in
@@ -35,6 +36,14 @@ static struct hcv_t_other hcv_t_other __maybe_unused;
 #define HCV_T_HOST		true
 #define hcv_t_alloc_fail(n)	hcv_shim_alloc_fail(n)
 #define hcv_t_alloc_failed()	hcv_shim_alloc_failed()
+
+/* How many volumes map_sim_test.c goes through with each seed. */
+static inline u32 hcv_t_lives(void)
+{
+	const char *lives = getenv("HCV_SIM_LIVES");
+
+	return lives ? strtoul(lives, NULL, 10) : 8;
+}
 
 static inline void hcv_t_race(void)
 {
@@ -95,18 +104,18 @@ static inline void hcv_t_beat(void)
 #define HCV_T_VOL		((const u8 *)"volume-abcdefghi")
 #define HCV_T_LINEAGE		77
 
-/* A snapshot as its owner will take it: writes go to generation 2 now. */
-static inline void hcv_t_gens(struct kunit *test, struct hcv_map *map)
+/* A snapshot as its owner will take it: writes go to generation @nr now. */
+static inline void hcv_t_gens(struct kunit *test, struct hcv_map *map, u32 nr)
 {
-	u32 *gens = kcalloc(2, sizeof(*gens), GFP_KERNEL);
+	u32 *gens = kcalloc(nr, sizeof(*gens), GFP_KERNEL), i;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, gens);
-	gens[0] = 2;
-	gens[1] = 1;
+	for (i = 0; i < nr; i++)
+		gens[i] = nr - i;
 	kfree(map->gens);
 	map->gens = gens;
-	map->nr_gens = 2;
-	map->cur_gen = 2;
+	map->nr_gens = nr;
+	map->cur_gen = nr;
 }
 
 static inline struct hcv_slot *hcv_t_where(struct hcv_map *map, u32 mib,

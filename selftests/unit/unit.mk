@@ -4,6 +4,7 @@
 # top Makefile, run from the top of the tree.
 #
 #   make unit [UNIT=name]  all tests, or those of kernel/core or agent/core/name
+#   make unit-long [SIM_LIVES=64]  the property test of the map, a million steps
 #   make fuzz [FUZZ_TIME=60] [FUZZ=name]
 #
 # Every kernel/core/X.c and agent/core/X.c is built; X_test.c beside it becomes
@@ -54,11 +55,18 @@ UNIT_PROGS	:= $(filter %/$(UNIT)_test,$(UNIT_PROGS))
 endif
 
 .SECONDARY:
-.PHONY: unit unit-build fuzz fuzz-build golden
+.PHONY: unit unit-long unit-build fuzz fuzz-build golden
 
 ##@ Unit tests
 unit: unit-build ## pure code on the host under ASan and UBSan (UNIT=name)
 	@$(UNIT_DIR)/run $(wildcard $(UNIT_DIR)/check-format-doc) $(UNIT_PROGS)
+
+# A life is 2,000 steps, and each of eight seeds has SIM_LIVES of them.
+SIM_LIVES	?= 64
+UNIT_SIM	:= $(UNIT_OUT)/kernel/core/map_sim_test
+unit-long: $(UNIT_SIM) ## the extent map beside its model, a million steps (SIM_LIVES=64)
+	@HCV_SIM_LIVES=$(SIM_LIVES) HCV_UNIT_TIMEOUT=$$((60 + 5 * $(SIM_LIVES))) \
+		$(UNIT_DIR)/run $(UNIT_SIM)
 
 unit-build: $(UNIT_PROGS)
 
@@ -152,7 +160,8 @@ $(FUZZ_OUT)/libcore.a: $(FUZZ_OBJ)
 	@rm -f $@
 	$(if $(filter 1,$(V)),,@echo "  AR      $@";) ar rcs $@ $^
 
-$(FUZZ_OUT)/obj/kernel/%.o $(FUZZ_OUT)/obj/$(UNIT_DIR)/shim/%.o: \
+$(FUZZ_OUT)/obj/kernel/%.o $(FUZZ_OUT)/obj/$(UNIT_DIR)/shim/%.o \
+$(FUZZ_OUT)/obj/$(UNIT_DIR)/fuzz/fuzz_map.o: \
 		FUZZ_INC = $(UNIT_INC_KERNEL)
 $(FUZZ_OUT)/obj/agent/%.o: FUZZ_INC = $(UNIT_INC_AGENT)
 $(FUZZ_OUT)/obj/%.o: FUZZ_INC = $(UNIT_INC_AGENT) -Itools/lib
