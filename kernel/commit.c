@@ -66,6 +66,8 @@ struct commit_bio {
 
 static struct bio_set commit_bs;
 
+static void commit_sync_done(struct hcv_io *io);
+
 static struct commit_bio *commit_bio_of(struct bio *bio)
 {
 	return container_of(bio, struct commit_bio, leg.bio);
@@ -345,7 +347,6 @@ static int commit_until_done(struct hcv_commit *c)
 
 static void commit_finish(struct hcv_commit *c, int ret)
 {
-	struct hcv_vol *vol = c->vol;
 	struct hcv_io *io, *tmp;
 	LIST_HEAD(list);
 
@@ -354,20 +355,12 @@ static void commit_finish(struct hcv_commit *c, int ret)
 	spin_unlock_irq(&c->lock);
 	list_for_each_entry_safe(io, tmp, &list, node) {
 		list_del(&io->node);
-		/* A FUA write that a replica which is back has not got. */
-		if (!ret && io->op == HCV_IO_WRITE &&
-		    io->back_seq != READ_ONCE(vol->back_seq)) {
-			hcv_io_again(io);
-			continue;
-		}
-		if (!ret && !hcv_vol_ack_ok(vol, ktime_get_boottime_ns())) {
-			if (READ_ONCE(vol->impatient))
-				ret = -EAGAIN;
-			else if (hcv_io_hold_ack(io))
-				continue;
-		}
-		hcv_io_end(io, ret == -EAGAIN ? BLK_STS_IOERR :
-			   hcv_io_errno_status(ret));
+		/* Our own ask for a round, not for the right to tell a guest. */
+		if (!ret && io->done != commit_sync_done)
+			hcv_io_ack(io, ktime_get_boottime_ns());
+		else
+			hcv_io_end(io, ret == -EAGAIN ? BLK_STS_IOERR :
+				   hcv_io_errno_status(ret));
 	}
 }
 

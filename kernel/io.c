@@ -80,16 +80,6 @@ void hcv_io_again(struct hcv_io *io)
 	spin_unlock_irqrestore(&vol->lock, flags);
 }
 
-void hcv_io_again_list(struct list_head *list)
-{
-	struct hcv_io *io, *tmp;
-
-	list_for_each_entry_safe(io, tmp, list, node) {
-		list_del(&io->node);
-		hcv_io_again(io);
-	}
-}
-
 void hcv_io_park(struct hcv_io *io, u8 wait)
 {
 	struct hcv_vol *vol = io->vol;
@@ -120,21 +110,101 @@ void hcv_io_park(struct hcv_io *io, u8 wait)
 		hcv_io_end(io, BLK_STS_IOERR);
 }
 
-bool hcv_io_hold_ack(struct hcv_io *io)
+/*
+ * The right to acknowledge.
+ *
+ * A write is on all replicas that count (I3) if, at one moment after its legs
+ * have ended, no link is FAILING or LOST, and no lost link came back since its
+ * legs were chosen; one load of vol->ack_gate tells both.  Why that is enough:
+ *
+ *  - A link that a leg failed on closed the gate, in hcv_link_fail(), before the
+ *    leg was counted as ended, and it opens when the link is OUT of the set by
+ *    the agent's word, or back.  OUT: the copy that left may lack the write.
+ *  - A link without a leg was not writable when its state was read, thus OUT,
+ *    FAILING or LOST.  link_set_state() closes the gate before it shows the
+ *    latter two, so that we find it closed, or opened later: OUT, or back.
+ *  - A link that is back changed its state first and the gate's count after: an
+ *    I/O that read the new count, which it does before it reads any
+ *    state, found the link writable; any other one finds the count changed here.
+ *
+ * Once it has the right a write is LANDED: the map learns of it, and from then on
+ * only the gate and the lease (I5) count, as for a FLUSH, whose round has seen
+ * all links: one that is lost afterwards and comes back, being of the same
+ * incarnation, has kept what it had.
+ */
+enum io_verdict {
+	IO_ACK,
+	IO_HOLD,
+	IO_AGAIN,
+	IO_FAIL
+};
+
+static enum io_verdict io_verdict(const struct hcv_io *io, s64 now)
 {
 	struct hcv_vol *vol = io->vol;
-	unsigned long flags;
-	bool hold;
+	/* Pairs with link_set_state(): what came before the opening is seen. */
+	u32 gate = smp_load_acquire(&vol->ack_gate);
 
-	io->wait = HCV_WAIT_CONFIRM;
+	if (unlikely(READ_ONCE(vol->failed)))
+		return IO_FAIL;
+	if (unlikely(gate & HCV_ACK_CLOSED))
+		return IO_HOLD;
+	if (unlikely(io->op == HCV_IO_WRITE && !(io->flags & HCV_IO_LANDED) &&
+		     gate != io->ack_gate))
+		return IO_AGAIN;
+	if (unlikely(now >= READ_ONCE(vol->lease_end_ns)))
+		return IO_HOLD;
+	return IO_ACK;
+}
+
+/* Wait for the gate or the lease, unless they are open by now. */
+static enum io_verdict io_hold(struct hcv_io *io)
+{
+	struct hcv_vol *vol = io->vol;
+	enum io_verdict verdict;
+	unsigned long flags;
+
 	if (!io->wait_ns)
 		io->wait_ns = ktime_get_boottime_ns();
 	spin_lock_irqsave(&vol->lock, flags);
-	hold = !vol->failed && !hcv_vol_ack_ok(vol, ktime_get_boottime_ns());
-	if (hold)
+	/* Who opens the gate or renews the lease holds the lock, then kicks. */
+	verdict = io_verdict(io, ktime_get_boottime_ns());
+	if (verdict == IO_HOLD) {
+		io->wait = vol->ack_gate & HCV_ACK_CLOSED ? HCV_WAIT_CONFIRM :
+							    HCV_WAIT_LEASE;
 		list_add_tail(&io->node, &vol->acks);
+	}
 	spin_unlock_irqrestore(&vol->lock, flags);
-	return hold;
+	return verdict;
+}
+
+void hcv_io_ack(struct hcv_io *io, s64 now)
+{
+	enum io_verdict verdict = io_verdict(io, now);
+
+	if (unlikely(verdict == IO_HOLD))
+		verdict = io_hold(io);
+	switch (verdict) {
+	case IO_ACK:
+		break;
+	case IO_HOLD:
+		return;
+	case IO_AGAIN:
+		hcv_io_again(io);
+		return;
+	case IO_FAIL:
+		hcv_io_end(io, BLK_STS_IOERR);
+		return;
+	}
+	if (io->op == HCV_IO_WRITE && !(io->flags & HCV_IO_LANDED)) {
+		hcv_rw_landed(io);
+		io->flags |= HCV_IO_LANDED;
+		if (io->flags & HCV_IO_FUA) {
+			hcv_commit_join(io);
+			return;
+		}
+	}
+	hcv_io_end_at(io, BLK_STS_OK, now);
 }
 
 void hcv_io_submit(struct hcv_io *io)
@@ -147,6 +217,8 @@ void hcv_io_submit(struct hcv_io *io)
 	io->run_ns = ktime_get_boottime_ns();
 	if (!io->start_ns)
 		io->start_ns = io->run_ns;
+	/* Before any link's state: see io_verdict(). */
+	io->ack_gate = smp_load_acquire(&vol->ack_gate) & ~HCV_ACK_CLOSED;
 	if (unlikely(READ_ONCE(vol->failed))) {
 		hcv_io_end(io, BLK_STS_IOERR);
 		return;

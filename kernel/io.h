@@ -56,6 +56,7 @@ struct hcv_leg {
 #define HCV_IO_PREFLUSHED BIT(4)	/* a bio's PREFLUSH was served */
 #define HCV_IO_NOWAIT	BIT(5)	/* fail with AGAIN rather than wait */
 #define HCV_IO_COUNTED	BIT(6)	/* a front's, seen by statistics */
+#define HCV_IO_LANDED	BIT(7)	/* a write, on all replicas and in the map */
 
 /**
  * struct hcv_io - one I/O
@@ -73,10 +74,11 @@ struct hcv_leg {
  * @op: enum hcv_io_op
  * @flags: HCV_IO_*
  * @wait: enum hcv_wait while it waits
- * @status: worst status of the legs
+ * @status: of the last replica that said no and stays in-sync; in the end
+ *	that of the I/O
  * @strong_ok: strong legs that completed well
  * @tried: links that a read got a final no from (atomic bits)
- * @back_seq: vol->back_seq when the legs were chosen
+ * @ack_gate: vol->ack_gate, open, before the links were looked at
  * @work: for what needs process context
  * @mib: megabyte of the volume
  * @blk: first block in it
@@ -112,7 +114,7 @@ struct hcv_io {
 	u16 nblk;
 	atomic_t pending;
 	u32 kick_seq;
-	u32 back_seq;
+	u32 ack_gate;
 	struct work_struct work;
 	u64 start_ns;
 	s64 run_ns;
@@ -169,16 +171,15 @@ void hcv_io_end_at(struct hcv_io *io, blk_status_t status, s64 now_ns);
 void hcv_io_park(struct hcv_io *io, u8 wait);
 /** hcv_io_again() - submit it again from a worker; any context */
 void hcv_io_again(struct hcv_io *io);
-/** hcv_io_again_list() - the same for all of a list */
-void hcv_io_again_list(struct list_head *list);
 /** hcv_io_release() - give up busy bits and reference, not the I/O */
 void hcv_io_release(struct hcv_io *io);
 /**
- * hcv_io_hold_ack() - put a finished I/O aside until it may be acknowledged
+ * hcv_io_ack() - an I/O is done: acknowledge it as soon as that may be
  *
- * Return: whether it was put aside; false: end it now. Any context.
+ * The only way to a guest's success of anything but a read.  A write that some
+ * replica lacks is run again instead. Any context.
  */
-bool hcv_io_hold_ack(struct hcv_io *io);
+void hcv_io_ack(struct hcv_io *io, s64 now_ns);
 /** hcv_io_errno_status() - the one place where errno becomes a status */
 blk_status_t hcv_io_errno_status(int err);
 
@@ -197,6 +198,8 @@ void hcv_rw_read(struct hcv_io *io);
 void hcv_rw_write(struct hcv_io *io);
 /** hcv_rw_submit_write() - send @io->bv/@iter to all replicas; busy, mapped */
 void hcv_rw_submit_write(struct hcv_io *io);
+/** hcv_rw_landed() - all replicas have a write: tell the map */
+void hcv_rw_landed(struct hcv_io *io);
 int hcv_rw_init(void);
 void hcv_rw_exit(void);
 

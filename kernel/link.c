@@ -69,22 +69,38 @@ static bool link_counts_failing(u8 state)
 	return state == HCV_LINK_FAILING || state == HCV_LINK_LOST;
 }
 
-/* vol->lock held. */
+/*
+ * vol->lock held.  The gate is closed before a state that closes it shows, and
+ * opened after one that opens it: see io_verdict().
+ */
 static void link_set_state(struct hcv_link *link, u8 state)
 {
 	struct hcv_vol *vol = link->vol;
+	u8 old = link->state;
+	u32 gate;
 
 	lockdep_assert_held(&vol->lock);
-	if (link->state == state)
+	if (old == state)
 		return;
-	vol->nr_failing += link_counts_failing(state);
-	vol->nr_failing -= link_counts_failing(link->state);
 	pr_info("hcivol %s/%pUb: %s -> %s\n", vol->name, &link->store,
-		link_state_name[link->state], link_state_name[state]);
+		link_state_name[old], link_state_name[state]);
 	trace_hcv_link_state(link, state);
 	WRITE_ONCE(link->state_ns, ktime_get_boottime_ns());
-	WRITE_ONCE(link->state, state);
+	WRITE_ONCE(vol->nr_failing, vol->nr_failing +
+		   link_counts_failing(state) - link_counts_failing(old));
+	gate = vol->ack_gate;
+	if (vol->nr_failing)
+		gate |= HCV_ACK_CLOSED;
+	WRITE_ONCE(vol->ack_gate, gate);
+	/* Pairs with the barriers of an I/O between its legs and io_verdict() */
+	smp_store_release(&link->state, state);
 	hcv_lease_update(vol);
+	if (old == HCV_LINK_LOST && hcv_link_writable(state))
+		gate += HCV_ACK_RETURN;
+	if (!vol->nr_failing)
+		gate &= ~HCV_ACK_CLOSED;
+	/* Pairs with hcv_io_submit() and io_verdict(). */
+	smp_store_release(&vol->ack_gate, gate);
 }
 
 static u32 link_count_insync(struct hcv_vol *vol)
@@ -392,8 +408,6 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		 struct netlink_ext_ack *extack)
 {
 	struct hcv_link *link;
-	LIST_HEAD(again);
-	bool back = false;
 	int ret;
 
 	mutex_lock(&vol->mutex);
@@ -432,20 +446,9 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		goto out;
 	}
 	spin_lock_irq(&vol->lock);
-	if (link->state == HCV_LINK_LOST) {
-		/*
-		 * What completed without it must be written again before it is
-		 * acknowledged, what is in flight notices by itself.
-		 */
-		list_splice_tail_init(&vol->acks, &again);
-		back = true;
-	}
 	link_set_state(link, state);
-	if (back)
-		/* After the state; pairs with hcv_rw_submit_write(). */
-		smp_store_release(&vol->back_seq, vol->back_seq + 1);
 	spin_unlock_irq(&vol->lock);
-	hcv_io_again_list(&again);
+	/* What completed without a lost one runs again: hcv_io_ack(). */
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	if (state == HCV_LINK_SYNCING)
 		ret = hcv_sync_start(link);

@@ -91,10 +91,11 @@ static void rw_no_source(struct hcv_io *io)
 		hcv_io_park(io, HCV_WAIT_REPLICA);
 }
 
-static void rw_leg_error(struct hcv_leg *leg, const char *what)
+/* False: the link goes on as the last one, and that was its final word. */
+static bool rw_leg_error(struct hcv_leg *leg, const char *what)
 {
-	hcv_link_fail(leg->link, -blk_status_to_errno(leg->bio.bi_status),
-		      what);
+	return hcv_link_fail(leg->link,
+			     -blk_status_to_errno(leg->bio.bi_status), what);
 }
 
 static void rw_leg_count(struct hcv_leg *leg, u8 op, s64 now)
@@ -317,38 +318,30 @@ void hcv_rw_read(struct hcv_io *io)
 		rw_read_mixed(io, leaf);
 }
 
-static void rw_write_acked(struct hcv_io *io, s64 now)
+void hcv_rw_landed(struct hcv_io *io)
 {
-	if (io->flags & HCV_IO_FUA) {
-		hcv_commit_join(io);
-		return;
-	}
-	if (unlikely(!hcv_vol_ack_ok(io->vol, now)) && hcv_io_hold_ack(io))
-		return;
-	hcv_io_end_at(io, READ_ONCE(io->vol->failed) ? BLK_STS_IOERR :
-						       BLK_STS_OK, now);
+	struct hcv_map *map = &io->vol->map;
+
+	/* A round that ended since the last mark may have forgotten it. */
+	hcv_map_mark(map, io->leaf, io->mib);
+	hcv_map_written(map, io->slot, io->blk, io->nblk);
 }
 
 static void rw_write_done(struct hcv_io *io, s64 now)
 {
 	struct hcv_vol *vol = io->vol;
 
-	if (unlikely(!atomic_read(&io->strong_ok))) {
-		/* The last replica: its disk's word is final, its link's not */
-		if (!READ_ONCE(vol->nr_failing))
-			hcv_io_end(io, io->status);
-		else
-			hcv_io_park(io, HCV_WAIT_REPLICA);
-		return;
-	}
-	/* Not acknowledged yet: the replica that is back must have it too. */
-	if (unlikely(io->back_seq != READ_ONCE(vol->back_seq))) {
-		hcv_io_again(io);
-		return;
-	}
+	/* Whatever becomes of it: a copy that leaves now may differ here. */
 	hcv_map_mark(&vol->map, io->leaf, io->mib);
-	hcv_map_written(&vol->map, io->slot, io->blk, io->nblk);
-	rw_write_acked(io, now);
+	if (unlikely(io->flags & HCV_IO_BOUNCED))
+		hcv_rmw_free(io);
+	if (likely(!io->status && atomic_read(&io->strong_ok)))
+		hcv_io_ack(io, now);
+	else if (io->status && !READ_ONCE(vol->nr_failing))
+		/* The last replica said no, whatever a joining one did. */
+		hcv_io_end(io, io->status);
+	else
+		hcv_io_park(io, HCV_WAIT_REPLICA);
 }
 
 static void rw_write_end(struct bio *bio)
@@ -359,8 +352,8 @@ static void rw_write_end(struct bio *bio)
 
 	rw_leg_count(leg, HCV_IO_WRITE, now);
 	if (unlikely(bio->bi_status)) {
-		WRITE_ONCE(io->status, bio->bi_status);
-		rw_leg_error(leg, "write");
+		if (!rw_leg_error(leg, "write"))
+			WRITE_ONCE(io->status, bio->bi_status);
 	} else if (leg->strong) {
 		atomic_inc(&io->strong_ok);
 	}
@@ -412,13 +405,10 @@ static u32 rw_write_legs(struct hcv_io *io)
 
 void hcv_rw_submit_write(struct hcv_io *io)
 {
-	struct hcv_vol *vol = io->vol;
 	u32 i, n;
 
 	io->status = BLK_STS_OK;
 	atomic_set(&io->strong_ok, 0);
-	/* Before the link states are looked at; pairs with hcv_link_add(). */
-	io->back_seq = smp_load_acquire(&vol->back_seq);
 	n = rw_write_legs(io);
 	if (unlikely(!n)) {
 		hcv_io_park(io, HCV_WAIT_REPLICA);

@@ -144,12 +144,6 @@ static void vol_set_state(struct hcv_vol *vol, u8 state)
 	hcv_vol_event_state(vol);
 }
 
-bool hcv_vol_ack_ok(struct hcv_vol *vol, s64 now_ns)
-{
-	return !READ_ONCE(vol->nr_failing) &&
-	       now_ns < READ_ONCE(vol->lease_end_ns);
-}
-
 void hcv_vol_again(struct hcv_vol *vol, struct list_head *list)
 {
 	unsigned long flags;
@@ -182,17 +176,16 @@ static void vol_kick_fn(struct work_struct *work)
 	LIST_HEAD(again);
 	LIST_HEAD(acks);
 	struct hcv_io *io, *tmp;
-	blk_status_t status;
 
 	spin_lock_irq(&vol->lock);
 	list_splice_init(&vol->again, &again);
-	status = vol->failed ? BLK_STS_IOERR : BLK_STS_OK;
-	if (status || hcv_vol_ack_ok(vol, ktime_get_boottime_ns()))
+	if (vol->failed || !(vol->ack_gate & HCV_ACK_CLOSED))
 		list_splice_init(&vol->acks, &acks);
 	spin_unlock_irq(&vol->lock);
 	list_for_each_entry_safe(io, tmp, &acks, node) {
 		list_del(&io->node);
-		hcv_io_end(io, status);
+		/* It may be put back: the lease is looked at there. */
+		hcv_io_ack(io, ktime_get_boottime_ns());
 	}
 	list_for_each_entry_safe(io, tmp, &again, node) {
 		list_del(&io->node);

@@ -179,7 +179,7 @@ struct hcv_vol {
 	bool impatient;		/* a stop does not wait for confirmations */
 	bool told_suspended;
 	u32 kick_seq;
-	u32 back_seq;		/* grows when a lost link is back */
+	u32 ack_gate;		/* HCV_ACK_*; written under lock, see io.c */
 	atomic_t nr_draining;
 	u32 nr_failing;		/* links FAILING or LOST; under lock */
 	u32 want_extent;	/* columns for which the agent was asked */
@@ -215,6 +215,13 @@ struct hcv_vol {
 	struct work_struct free_work;
 	struct completion halted;
 };
+
+/*
+ * vol->ack_gate: one word, so that one load tells both.  Bit 0: a link is FAILING
+ * or LOST, nothing is acknowledged; above it: how often a lost link came back.
+ */
+#define HCV_ACK_CLOSED	1U
+#define HCV_ACK_RETURN	2U
 
 extern struct workqueue_struct *hcv_wq;
 
@@ -255,8 +262,6 @@ void hcv_vol_kick(struct hcv_vol *vol, u8 wait);
 void hcv_vol_again(struct hcv_vol *vol, struct list_head *list);
 /** hcv_vol_want_extent() - ask the agent for space in a column; any context */
 void hcv_vol_want_extent(struct hcv_vol *vol, u32 column);
-/** hcv_vol_ack_ok() - whether finished writes may be acknowledged now */
-bool hcv_vol_ack_ok(struct hcv_vol *vol, s64 now_ns);
 /**
  * hcv_vol_drain() - let a period end: what runs now is told from what follows
  * @freed: slots that may be taken again when it has ended, or NULL

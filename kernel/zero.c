@@ -152,16 +152,12 @@ static int zero_run(struct hcv_io *io)
 
 static void zero_end(struct hcv_io *io, int err)
 {
-	struct hcv_vol *vol = io->vol;
-
-	if (!err && io->flags & HCV_IO_FUA) {
+	if (err)
+		hcv_io_end(io, hcv_io_errno_status(err));
+	else if (io->flags & HCV_IO_FUA)
 		hcv_commit_join(io);
-		return;
-	}
-	if (!err && !hcv_vol_ack_ok(vol, ktime_get_boottime_ns()) &&
-	    hcv_io_hold_ack(io))
-		return;
-	hcv_io_end(io, hcv_io_errno_status(err));
+	else
+		hcv_io_ack(io, ktime_get_boottime_ns());
 }
 
 static void zero_fn(struct work_struct *work)
