@@ -114,7 +114,7 @@ static void commit_endio(struct bio *bio)
 	} else if (cb->page && cb->leg.strong) {
 		atomic_inc(&cb->page->ok);
 	}
-	percpu_ref_put(cb->leg.ref);
+	hcv_link_leave(&cb->leg);
 	bio_put(bio);
 	commit_put(c);
 }
@@ -137,12 +137,6 @@ static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
 	}
 	if (!hcv_link_writable(state))
 		return NULL;
-	if (link->local && READ_ONCE(link->local->failed)) {
-		WRITE_ONCE(c->fail, true);
-		if (!hcv_link_fail(link, EIO, "its store has failed: flush"))
-			WRITE_ONCE(c->last_failed, true);
-		return NULL;
-	}
 	bio = bio_alloc_bioset(NULL, page ? 1 : 0, opf, GFP_NOIO, &commit_bs);
 	cb = commit_bio_of(bio);
 	if (!hcv_link_enter(link, &cb->leg)) {
@@ -151,13 +145,20 @@ static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
 		WRITE_ONCE(c->fail, true);
 		return NULL;
 	}
+	if (link->local && READ_ONCE(link->local->failed)) {
+		hcv_link_leave(&cb->leg);
+		bio_put(bio);
+		WRITE_ONCE(c->fail, true);
+		if (!hcv_link_fail(link, EIO, "its store has failed: flush"))
+			WRITE_ONCE(c->last_failed, true);
+		return NULL;
+	}
 	bio_set_dev(bio, link->bdev);
 	if (!link->local)
 		bio->bi_opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
 			       REQ_FAILFAST_DEV;
 	cb->commit = c;
 	cb->page = page;
-	cb->leg.link = link;
 	cb->leg.strong = state != HCV_LINK_SYNCING;
 	bio->bi_end_io = commit_endio;
 	cb->start_ns = ktime_get_boottime_ns();

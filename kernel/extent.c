@@ -2,6 +2,7 @@
 /*
  * Extents of an attached volume: rows from the agent, positions on the links.
  */
+#include <linux/ktime.h>
 #include <linux/slab.h>
 
 #include "volume.h"
@@ -60,6 +61,92 @@ int hcv_link_volarea(struct hcv_link *link, sector_t *sector)
 	if (!ret)
 		*sector = where.sector;
 	return ret;
+}
+
+/* An in-sync replica of @ext that is not in @tried. */
+static struct hcv_link *ext_source(struct hcv_vol *vol, struct hcv_ext *ext,
+				   unsigned long tried, sector_t *data)
+{
+	struct hcv_link *link, *found = NULL;
+	struct hcv_reps *reps;
+	u32 i;
+
+	rcu_read_lock();
+	reps = hcv_reps(ext);
+	for (i = 0; i < reps->nr && !found; i++) {
+		link = vol->link[reps->rep[i].link];
+		if (READ_ONCE(link->state) != HCV_LINK_INSYNC ||
+		    !reps->rep[i].mapped || tried & BIT(link->nr))
+			continue;
+		*data = reps->rep[i].data;
+		found = link;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/* Whether it is known of all that refused why they did: the place, the gate. */
+static bool ext_settled(struct hcv_vol *vol, unsigned long tried, s64 since)
+{
+	u32 i;
+
+	if (READ_ONCE(vol->failed) || READ_ONCE(vol->nr_failing))
+		return true;
+	for_each_set_bit(i, &tried, HCV_MAX_LINKS) {
+		struct hcv_link *link = vol->link[i];
+
+		if (READ_ONCE(link->state) == HCV_LINK_INSYNC &&
+		    !READ_ONCE(link->local) && !hcv_lease_proved(link, since))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * All in-sync replicas refused: wait until it is known why.  Bounded: without
+ * an answer the beacons' patience fails the link.
+ * Return: those whose last word it was, 0: wait for a replica.
+ */
+static unsigned long ext_final(struct hcv_vol *vol, unsigned long tried)
+{
+	s64 since = ktime_get_boottime_ns();
+	unsigned long final = 0;
+	u32 i;
+
+	while (!wait_event_timeout(vol->wait, ext_settled(vol, tried, since),
+				   msecs_to_jiffies(HCV_BEACON_MS)))
+		;
+	for_each_set_bit(i, &tried, HCV_MAX_LINKS)
+		if (READ_ONCE(vol->link[i]->state) == HCV_LINK_INSYNC)
+			final |= BIT(i);
+	return READ_ONCE(vol->nr_failing) ? 0 : final;
+}
+
+int hcv_ext_read(struct hcv_vol *vol, struct hcv_ext *ext, sector_t off,
+		 void *buf, u32 len)
+{
+	unsigned long tried = 0;
+	struct hcv_link *link;
+	sector_t data;
+	int ret;
+
+	for (;;) {
+		link = ext_source(vol, ext, tried, &data);
+		if (!link && tried) {
+			tried = ext_final(vol, tried);
+			link = ext_source(vol, ext, tried, &data);
+			if (READ_ONCE(vol->failed) || (!link && tried))
+				return -EIO;
+		}
+		if (!link)
+			return -ENOLINK;
+		ret = hcv_link_rw(link, REQ_OP_READ | REQ_SYNC, data + off, buf,
+				  len);
+		if (!ret)
+			return 0;
+		if (hcv_link_read_error(link, ret))
+			tried |= BIT(link->nr);
+	}
 }
 
 /* Put a new version of an extent's replicas in place; vol->mutex held. */

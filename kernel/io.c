@@ -64,7 +64,7 @@ void hcv_io_end(struct hcv_io *io, blk_status_t status)
 static void io_again_locked(struct hcv_vol *vol, struct hcv_io *io)
 {
 	list_add_tail(&io->node, &vol->again);
-	queue_work(hcv_wq, &vol->kick_work);
+	hcv_vol_queue_kick(vol);
 }
 
 void hcv_io_again(struct hcv_io *io)

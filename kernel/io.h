@@ -34,7 +34,6 @@ struct hcv_vol;
  * struct hcv_leg - the part of an I/O that goes to one replica
  * @io: the I/O
  * @link: the replica
- * @ref: what counts it in flight: the local gate's grant, or the link
  * @strong: counts for the acknowledgment (in-sync or joining when submitted)
  * @bytes: its length, for the counters
  * @bio: shares the pages of the parent; last, it may carry inline vectors
@@ -42,7 +41,6 @@ struct hcv_vol;
 struct hcv_leg {
 	struct hcv_io *io;
 	struct hcv_link *link;
-	struct percpu_ref *ref;
 	bool strong;
 	u32 bytes;
 	struct bio bio;

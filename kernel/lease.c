@@ -84,13 +84,18 @@ static void lease_renew(struct hcv_link *link, s64 sent_ns)
 	spin_lock_irqsave(&vol->lock, flags);
 	ran_out = vol->lease_end_ns < ktime_get_boottime_ns();
 	if (sent_ns + LEASE_NS > link->lease_end_ns) {
-		link->lease_end_ns = sent_ns + LEASE_NS;
+		WRITE_ONCE(link->lease_end_ns, sent_ns + LEASE_NS);
 		hcv_lease_update(vol);
 	}
 	ran_out = ran_out && vol->lease_end_ns > ktime_get_boottime_ns();
 	spin_unlock_irqrestore(&vol->lock, flags);
 	if (ran_out)
 		hcv_vol_kick(vol, HCV_WAIT_LEASE);
+}
+
+bool hcv_lease_proved(struct hcv_link *link, s64 since_ns)
+{
+	return READ_ONCE(link->lease_end_ns) - LEASE_NS > since_ns;
 }
 
 void hcv_lease_tick(struct hcv_vol *vol)
@@ -151,7 +156,7 @@ static void target_endio(struct bio *bio)
 {
 	struct hcv_target *t = container_of(bio, struct hcv_target, bio);
 
-	queue_work(hcv_wq, &t->answer);
+	queue_work(hcv_beat_wq, &t->answer);
 }
 
 static void target_impatient(struct hcv_target *t, s64 now)
@@ -195,7 +200,7 @@ static void target_fn(struct work_struct *work)
 	if (send)
 		target_send(t);
 	if (!READ_ONCE(t->stopping))
-		queue_delayed_work(hcv_wq, &t->work,
+		queue_delayed_work(hcv_beat_wq, &t->work,
 				   msecs_to_jiffies(HCV_BEACON_MS));
 }
 
@@ -237,7 +242,7 @@ static struct hcv_target *target_open(const char *path, const uuid_t *store,
 	/* The first beacon goes out now, so that the volume may start. */
 	t->busy = true;
 	target_send(t);
-	queue_delayed_work(hcv_wq, &t->work, msecs_to_jiffies(HCV_BEACON_MS));
+	queue_delayed_work(hcv_beat_wq, &t->work, msecs_to_jiffies(HCV_BEACON_MS));
 	return t;
 
 err_free:

@@ -150,6 +150,16 @@ bool hcv_link_fail(struct hcv_link *link, int err, const char *what)
 	return out;
 }
 
+bool hcv_link_read_error(struct hcv_link *link, int err)
+{
+	bool place = err == -ENODATA ||
+		     (!link->local && (err == -EIO || err == -EREMOTEIO));
+
+	if (!place)
+		hcv_link_fail(link, -err, "read");
+	return READ_ONCE(link->state) == HCV_LINK_INSYNC;
+}
+
 /* Whether every extent on @link has another in-sync replica. */
 static bool link_expendable(struct hcv_link *link)
 {
@@ -185,6 +195,19 @@ static void link_kill_ref(struct hcv_link *link)
 {
 	if (xchg(&link->ref_live, false))
 		percpu_ref_kill(&link->ref);
+}
+
+/* False: legs are in flight still. vol->mutex held. */
+static bool link_ref_end(struct hcv_link *link)
+{
+	link_kill_ref(link);
+	if (!link->ref_used)
+		return true;
+	if (!wait_for_completion_timeout(&link->ref_dead, 10 * HZ))
+		return false;
+	percpu_ref_exit(&link->ref);
+	link->ref_used = false;
+	return true;
 }
 
 static void link_fail_fn(struct work_struct *work)
@@ -249,6 +272,8 @@ void hcv_link_free(struct hcv_link *link)
 /* Let go of the device; no leg is in flight. vol->mutex held. */
 static void link_untie(struct hcv_link *link)
 {
+	/* Drained before, or, when tying it failed half way, never used. */
+	WARN_ON_ONCE(!link_ref_end(link));
 	if (link->target) {
 		hcv_target_detach(link->target, link);
 		hcv_target_put(link->target);
@@ -274,13 +299,8 @@ static int link_drain(struct hcv_link *link)
 {
 	flush_work(&link->fail_work);
 	hcv_sync_stop(link);
-	link_kill_ref(link);
-	if (link->ref_used) {
-		if (!wait_for_completion_timeout(&link->ref_dead, 10 * HZ))
-			return -EBUSY;
-		percpu_ref_exit(&link->ref);
-		link->ref_used = false;
-	}
+	if (!link_ref_end(link))
+		return -EBUSY;
 	/* Pairs with hcv_link_enter(). */
 	synchronize_rcu();
 	return 0;
@@ -310,19 +330,10 @@ static int link_tie_remote(struct hcv_link *link, const char *path,
 			   struct netlink_ext_ack *extack)
 {
 	struct hcv_target *target;
-	int ret;
 
 	target = hcv_target_get(path, &link->store, link->incarnation, extack);
 	if (IS_ERR(target))
 		return PTR_ERR(target);
-	ret = percpu_ref_init(&link->ref, link_ref_release, 0, GFP_KERNEL);
-	if (ret) {
-		hcv_target_put(target);
-		return ret;
-	}
-	reinit_completion(&link->ref_dead);
-	link->ref_live = true;
-	link->ref_used = true;
 	link->target = target;
 	link->bdev = hcv_target_bdev(target);
 	hcv_target_attach(target, link);
@@ -340,6 +351,12 @@ static int link_tie(struct hcv_link *link, const char *path,
 	if (!link->range)
 		return -ENOMEM;
 	link->nr_ranges = nr;
+	ret = percpu_ref_init(&link->ref, link_ref_release, 0, GFP_KERNEL);
+	if (ret)
+		goto out;
+	reinit_completion(&link->ref_dead);
+	link->ref_live = true;
+	link->ref_used = true;
 	if (path) {
 		ret = link_tie_remote(link, path, extack);
 	} else {
@@ -356,6 +373,7 @@ static int link_tie(struct hcv_link *link, const char *path,
 		if (store)
 			hcv_store_put(store);
 	}
+out:
 	if (ret)
 		link_untie(link);
 	return ret;
@@ -609,7 +627,7 @@ int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 		void *buf, u32 len)
 {
 	DECLARE_COMPLETION_ONSTACK(done);
-	struct hcv_leg leg = { .link = link };
+	struct hcv_leg leg;
 	struct bio *bio;
 	s64 start;
 	int ret;
@@ -643,7 +661,7 @@ int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 		      op_is_write(opf) ? HCV_IO_WRITE : HCV_IO_READ, len,
 		      ktime_get_boottime_ns() - start, ret);
 	bio_put(bio);
-	percpu_ref_put(leg.ref);
+	hcv_link_leave(&leg);
 	return ret;
 }
 

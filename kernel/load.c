@@ -279,14 +279,13 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 					  sector + place * (HCV_VOLPAGE_SIZE >>
 							    SECTOR_SHIFT),
 					  buf, bytes);
-		if (err) {
-			hcv_link_fail(link, -err, "volume page write");
-			ret = err;
-		} else {
+		if (!err)
 			done++;
-		}
+		/* It leaves, and what it holds is older than v then. */
+		else if (!hcv_link_fail(link, -err, "volume page write"))
+			ret = err;
 	}
 	kvfree(buf);
 	vol->volpage_seq = vp.seq;
-	return done ? ret : ret ? ret : -ENOLINK;
+	return ret ? ret : done ? 0 : -ENOLINK;
 }

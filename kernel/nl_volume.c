@@ -467,11 +467,9 @@ static int nl_put_map(struct sk_buff *msg, struct hcv_vol *vol)
 
 static int nl_put_wait(struct sk_buff *msg, struct hcv_vol *vol)
 {
-	u32 wait, count, state = READ_ONCE(vol->state);
+	u32 wait, count, state = hcv_vol_shown_state(vol);
 	u64 since = hcv_vol_longest_wait(vol, &wait, &count);
 
-	if (state == HCV_VOL_ACTIVE && vol->told_suspended)
-		state = HCV_VOL_SUSPENDED;
 	if (nla_put_u32(msg, HCV_A_VOL_STATE, state) ||
 	    nla_put_u32(msg, HCV_A_WAIT, wait) ||
 	    nla_put_u64_64bit(msg, HCV_A_WAIT_MS, nl_ms_since(since),

@@ -54,30 +54,6 @@ bool hcv_sync_takes_pages(struct hcv_link *link, struct hcv_ext *ext)
 	return takes;
 }
 
-/* An in-sync link with a copy of @ext to read from. */
-static struct hcv_link *sync_source(struct hcv_sync *s, struct hcv_ext *ext,
-				    sector_t *data)
-{
-	struct hcv_vol *vol = s->link->vol;
-	struct hcv_link *found = NULL;
-	struct hcv_reps *reps;
-	u32 i;
-
-	rcu_read_lock();
-	reps = hcv_reps(ext);
-	for (i = 0; i < reps->nr && !found; i++) {
-		struct hcv_link *link = vol->link[reps->rep[i].link];
-
-		if (link == s->link || !reps->rep[i].mapped ||
-		    READ_ONCE(link->state) != HCV_LINK_INSYNC)
-			continue;
-		*data = reps->rep[i].data;
-		found = link;
-	}
-	rcu_read_unlock();
-	return found;
-}
-
 static bool sync_dest(struct hcv_sync *s, struct hcv_ext *ext, sector_t *data)
 {
 	struct hcv_reps *reps;
@@ -108,23 +84,45 @@ static bool sync_bits(struct hcv_ext *ext, u32 rec, const struct hcv_rec *want,
 	return true;
 }
 
+/* From any in-sync replica; if not all at once, then block by block. */
+static int sync_read(struct hcv_sync *s, struct hcv_ext *ext, u32 rec, u32 blk,
+		     u32 nr)
+{
+	struct hcv_vol *vol = s->link->vol;
+	u32 i;
+	int ret;
+
+	ret = hcv_ext_read(vol, ext, hcv_slot_sector(rec, blk), s->chunk,
+			   nr << HCV_BLOCK_SHIFT);
+	if (ret != -EIO)
+		return ret;
+	for (i = 0; i < nr; i++) {
+		ret = hcv_ext_read(vol, ext, hcv_slot_sector(rec, blk + i),
+				   s->chunk + (i << HCV_BLOCK_SHIFT),
+				   HCV_BLOCK_SIZE);
+		if (ret)
+			break;
+	}
+	if (ret == -EIO)
+		hcv_vol_warn(vol, "extent %u slot %u block %u can be read from no in-sync replica; write it, then resync\n",
+			     ext->index, rec, blk + i);
+	return ret;
+}
+
 static int sync_copy_run(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 			 u32 blk, u32 nr)
 {
-	sector_t from, to, off = ((sector_t)rec << 11) + ((sector_t)blk << 3);
-	struct hcv_link *source = sync_source(s, ext, &from);
 	u32 bytes = nr << HCV_BLOCK_SHIFT;
+	sector_t to;
 	int ret;
 
-	if (!source || !sync_dest(s, ext, &to))
+	if (!sync_dest(s, ext, &to))
 		return -ENOLINK;
-	ret = hcv_link_rw(source, REQ_OP_READ, from + off, s->chunk, bytes);
-	if (ret) {
-		if (ret != -ENODATA)
-			hcv_link_fail(source, -ret, "read");
+	ret = sync_read(s, ext, rec, blk, nr);
+	if (ret)
 		return ret;
-	}
-	ret = hcv_link_rw(s->link, REQ_OP_WRITE, to + off, s->chunk, bytes);
+	ret = hcv_link_rw(s->link, REQ_OP_WRITE,
+			  to + hcv_slot_sector(rec, blk), s->chunk, bytes);
 	if (!ret)
 		WRITE_ONCE(s->link->sync_copied, s->link->sync_copied + bytes);
 	return ret;

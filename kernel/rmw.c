@@ -54,13 +54,8 @@ void hcv_rmw_free(struct hcv_io *io)
 static int rmw_read_block(struct hcv_io *io, u32 blk, void *buf)
 {
 	struct hcv_vol *vol = io->vol;
-	struct hcv_leaf *leaf;
-	struct hcv_reps *reps;
-	struct hcv_link *link;
 	struct hcv_run run = {};
-	sector_t sector;
-	u32 tried = 0, i;
-	int ret;
+	struct hcv_leaf *leaf;
 
 	rcu_read_lock();
 	leaf = hcv_map_leaf(&vol->map, io->mib);
@@ -68,37 +63,12 @@ static int rmw_read_block(struct hcv_io *io, u32 blk, void *buf)
 		hcv_map_resolve(&leaf->ent[io->mib % HCV_LEAF_MIBS], blk, 1,
 				&run);
 	rcu_read_unlock();
-	if (!run.slot) {
-		memset(buf, 0, HCV_BLOCK_SIZE);
-		return 0;
-	}
-again:
-	link = NULL;
-	rcu_read_lock();
-	reps = hcv_reps(hcv_map_slot_ext(run.slot));
-	for (i = 0; i < reps->nr; i++) {
-		link = vol->link[reps->rep[i].link];
-		if (READ_ONCE(link->state) == HCV_LINK_INSYNC &&
-		    reps->rep[i].mapped && !(tried & BIT(link->nr)))
-			break;
-		link = NULL;
-	}
-	if (link)
-		sector = reps->rep[i].data +
-			 ((sector_t)run.slot->rec << 11) + ((sector_t)blk << 3);
-	rcu_read_unlock();
-	if (!link)
-		return tried && !READ_ONCE(vol->nr_failing) ? -EIO : -ENOLINK;
-	ret = hcv_link_rw(link, REQ_OP_READ | REQ_SYNC, sector, buf,
-			  HCV_BLOCK_SIZE);
-	if (!ret)
-		return 0;
-	if (ret != -ENODATA)
-		hcv_link_fail(link, -ret, "read");
-	/* In-sync still: that was its final word on this block. */
-	if (READ_ONCE(link->state) == HCV_LINK_INSYNC)
-		tried |= BIT(link->nr);
-	goto again;
+	if (run.slot)
+		return hcv_ext_read(vol, hcv_map_slot_ext(run.slot),
+				    hcv_slot_sector(run.slot->rec, blk), buf,
+				    HCV_BLOCK_SIZE);
+	memset(buf, 0, HCV_BLOCK_SIZE);
+	return 0;
 }
 
 /* Copy between a block's buffer and the parent's data at byte @off of it. */

@@ -29,7 +29,6 @@ static void rw_leg_init(struct hcv_leg *leg, struct hcv_io *io,
 	struct bio *bio = &leg->bio;
 
 	leg->io = io;
-	leg->link = link;
 	if (!link->local)
 		opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
 		       REQ_FAILFAST_DEV;
@@ -82,11 +81,15 @@ static struct hcv_link *rw_source(struct hcv_io *io, struct hcv_ext *ext,
 	return NULL;
 }
 
-/* No replica is left to read from: an error, or a wait for one. */
+/*
+ * No replica is left to read from.  Those that were tried refused some block
+ * each: block by block there may be one for each, and whether a refusal
+ * is a replica's last word takes time to find out.
+ */
 static void rw_no_source(struct hcv_io *io)
 {
-	if (io->tried && !READ_ONCE(io->vol->nr_failing))
-		hcv_io_end(io, BLK_STS_IOERR);
+	if (io->tried)
+		hcv_rmw_submit(io);
 	else
 		hcv_io_park(io, HCV_WAIT_REPLICA);
 }
@@ -104,21 +107,10 @@ static void rw_leg_count(struct hcv_leg *leg, u8 op, s64 now)
 		      leg->bio.bi_status);
 }
 
-/* A replica that stays in-sync has given its final word on this block. */
 static void rw_read_error(struct hcv_leg *leg)
 {
-	blk_status_t status = leg->bio.bi_status;
-
-	/*
-	 * A block that cannot be read says nothing of the others.  Exports
-	 * answer IOERR to that and to a closed gate; the beacon tells these
-	 * apart, and a lost path has other errors.
-	 */
-	if (status != BLK_STS_MEDIUM &&
-	    (leg->link->local ||
-	     (status != BLK_STS_IOERR && status != BLK_STS_TARGET)))
-		rw_leg_error(leg, "read");
-	if (READ_ONCE(leg->link->state) == HCV_LINK_INSYNC)
+	if (hcv_link_read_error(leg->link,
+				blk_status_to_errno(leg->bio.bi_status)))
 		set_bit(leg->link->nr, &leg->io->tried);
 }
 
@@ -133,7 +125,7 @@ static void rw_read_end(struct bio *bio)
 	if (unlikely(status))
 		rw_read_error(leg);
 	bio_uninit(bio);
-	percpu_ref_put(leg->ref);
+	hcv_link_leave(leg);
 	if (unlikely(status))
 		hcv_io_again(io);
 	else
@@ -162,7 +154,7 @@ static void rw_read_whole(struct hcv_io *io, struct hcv_slot *slot)
 	}
 	if (unlikely((io->pos | io->len) &
 		     (bdev_logical_block_size(link->bdev) - 1))) {
-		percpu_ref_put(leg->ref);
+		hcv_link_leave(leg);
 		hcv_rmw_submit(io);
 		return;
 	}
@@ -192,7 +184,7 @@ static void rw_part_end(struct bio *bio)
 		rw_read_error(leg);
 		WRITE_ONCE(io->status, bio->bi_status);
 	}
-	percpu_ref_put(leg->ref);
+	hcv_link_leave(leg);
 	bio_put(bio);
 	rw_part_done(io);
 }
@@ -215,7 +207,6 @@ static int rw_read_part(struct hcv_io *io, u32 off, u32 bytes,
 		return -EIO;
 	}
 	leg->io = io;
-	leg->link = link;
 	bio_set_dev(bio, link->bdev);
 	if (!link->local)
 		bio->bi_opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
@@ -358,7 +349,7 @@ static void rw_write_end(struct bio *bio)
 		atomic_inc(&io->strong_ok);
 	}
 	bio_uninit(bio);
-	percpu_ref_put(leg->ref);
+	hcv_link_leave(leg);
 	if (atomic_dec_and_test(&io->pending))
 		rw_write_done(io, now);
 }
@@ -398,7 +389,7 @@ static u32 rw_write_legs(struct hcv_io *io)
 	while (n--) {
 		hcv_stats_cancel(io->leg[n].link->stats);
 		bio_uninit(&io->leg[n].bio);
-		percpu_ref_put(io->leg[n].ref);
+		hcv_link_leave(&io->leg[n]);
 	}
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "hotslot.h"
 #include "netlink.h"
 
@@ -22,6 +23,8 @@
 #define VOL_READY_WANTED	4
 
 struct workqueue_struct *hcv_wq;
+struct workqueue_struct *hcv_beat_wq;
+static struct workqueue_struct *vol_kick_wq;
 static struct workqueue_struct *vol_zombie_wq;
 
 static DEFINE_MUTEX(hcv_vol_lock);
@@ -124,24 +127,43 @@ struct hcv_vol *hcv_vol_nth(u32 n)
 	return found;
 }
 
+u32 hcv_vol_shown_state(struct hcv_vol *vol)
+{
+	u32 state = READ_ONCE(vol->state);
+
+	return state == HCV_VOL_ACTIVE && READ_ONCE(vol->told_suspended) ?
+	       HCV_VOL_SUSPENDED : state;
+}
+
 void hcv_vol_event_state(struct hcv_vol *vol)
 {
 	struct hcv_nl_event ev = {
 		.event = HCV_EVENT_VOL_STATE,
 		.vol = &vol->uuid,
 		.epoch = vol->epoch,
-		.vol_state_plus1 = READ_ONCE(vol->state) + 1,
+		.vol_state_plus1 = hcv_vol_shown_state(vol) + 1,
 	};
 
 	hcv_nl_send_event(&ev);
 }
 
+/* A volume that has failed stays so, whatever was under way with it. */
 static void vol_set_state(struct hcv_vol *vol, u8 state)
 {
+	bool set;
+
 	spin_lock_irq(&vol->lock);
-	WRITE_ONCE(vol->state, state);
+	set = !vol->failed;
+	if (set)
+		WRITE_ONCE(vol->state, state);
 	spin_unlock_irq(&vol->lock);
-	hcv_vol_event_state(vol);
+	if (set)
+		hcv_vol_event_state(vol);
+}
+
+void hcv_vol_queue_kick(struct hcv_vol *vol)
+{
+	queue_work(vol_kick_wq, &vol->kick_work);
 }
 
 void hcv_vol_again(struct hcv_vol *vol, struct list_head *list)
@@ -151,7 +173,7 @@ void hcv_vol_again(struct hcv_vol *vol, struct list_head *list)
 	spin_lock_irqsave(&vol->lock, flags);
 	list_splice_tail_init(list, &vol->again);
 	spin_unlock_irqrestore(&vol->lock, flags);
-	queue_work(hcv_wq, &vol->kick_work);
+	hcv_vol_queue_kick(vol);
 }
 
 void hcv_vol_kick(struct hcv_vol *vol, u8 wait)
@@ -166,7 +188,7 @@ void hcv_vol_kick(struct hcv_vol *vol, u8 wait)
 		if (!wait || io->wait == wait)
 			list_move_tail(&io->node, &vol->again);
 	spin_unlock_irqrestore(&vol->lock, flags);
-	queue_work(hcv_wq, &vol->kick_work);
+	hcv_vol_queue_kick(vol);
 	wake_up_all(&vol->wait);
 }
 
@@ -223,8 +245,6 @@ static void ioref_end(struct hcv_ioref *ref)
 		hcv_map_give_back(&vol->map, ref->freed);
 		hcv_vol_kick(vol, HCV_WAIT_EXTENT);
 	}
-	if (ref->drained)
-		complete(ref->drained);
 	atomic_dec(&vol->nr_draining);
 	wake_up_all(&vol->wait);
 	percpu_ref_exit(&ref->ref);
@@ -280,31 +300,16 @@ static struct hcv_ioref *ioref_alloc(struct hcv_vol *vol)
 	return ref;
 }
 
-/* Put @ref in the place of the present one, and return that. */
-static struct hcv_ioref *vol_swap_ref(struct hcv_vol *vol,
-				      struct hcv_ioref *ref)
+/*
+ * Enlist a period that is to end, in the same critical section that took it
+ * from vol->ref: the list has them in the order in which they began.  The caller
+ * kills it after that.
+ */
+static void vol_retire(struct hcv_vol *vol, struct hcv_ioref *ref)
 {
-	struct hcv_ioref *old;
-
-	spin_lock_irq(&vol->lock);
-	old = rcu_dereference_protected(vol->ref, lockdep_is_held(&vol->lock));
-	rcu_assign_pointer(vol->ref, ref);
-	spin_unlock_irq(&vol->lock);
-	/* Who found the old one killed and parked is let in by this. */
-	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
-	return old;
-}
-
-/* Let a period end; the reference must not be in use by newcomers. */
-static void vol_kill_ref(struct hcv_ioref *ref)
-{
-	struct hcv_vol *vol = ref->vol;
-
+	lockdep_assert_held(&vol->lock);
 	atomic_inc(&vol->nr_draining);
-	spin_lock_irq(&vol->lock);
 	list_add_tail(&ref->node, &vol->draining);
-	spin_unlock_irq(&vol->lock);
-	percpu_ref_kill(&ref->ref);
 }
 
 int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed)
@@ -320,12 +325,14 @@ int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed)
 	old = rcu_dereference_protected(vol->ref, lockdep_is_held(&vol->lock));
 	if (old)
 		rcu_assign_pointer(vol->ref, ref);
-	spin_unlock_irq(&vol->lock);
-	/* Suspended: nothing new runs, the new reference ends at once. */
-	if (!old)
+	else
+		/* Suspended: nothing new runs, the new one ends at once. */
 		old = ref;
 	old->freed = freed;
-	vol_kill_ref(old);
+	vol_retire(vol, old);
+	spin_unlock_irq(&vol->lock);
+	percpu_ref_kill(&old->ref);
+	/* Who found it killed and parked is let in by this. */
 	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
 	return 0;
 }
@@ -368,25 +375,26 @@ static int vol_run(struct hcv_vol *vol)
 
 	if (!ref)
 		return -ENOMEM;
-	vol_swap_ref(vol, ref);
+	spin_lock_irq(&vol->lock);
+	rcu_assign_pointer(vol->ref, ref);
+	spin_unlock_irq(&vol->lock);
+	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
 	return 0;
 }
 
-/* Stop I/O; false: what runs did not end within the limit. */
-static bool vol_halt(struct hcv_vol *vol, struct completion *drained)
+/* No I/O begins any more; what runs goes on, see hcv_vol_drained(). */
+static void vol_halt(struct hcv_vol *vol)
 {
 	struct hcv_ioref *old;
 
 	spin_lock_irq(&vol->lock);
 	old = rcu_dereference_protected(vol->ref, lockdep_is_held(&vol->lock));
 	RCU_INIT_POINTER(vol->ref, NULL);
+	if (old)
+		vol_retire(vol, old);
 	spin_unlock_irq(&vol->lock);
-	if (!old)
-		return true;
-	old->drained = drained;
-	vol_kill_ref(old);
-	return wait_for_completion_timeout(drained,
-					   msecs_to_jiffies(VOL_DRAIN_MS));
+	if (old)
+		percpu_ref_kill(&old->ref);
 }
 
 /* --- the tick ------------------------------------------------------------ */
@@ -484,7 +492,8 @@ static void vol_tick_fn(struct work_struct *work)
 	spin_unlock_irq(&vol->lock);
 	/* Also what waits for memory, or lost a wake-up, goes on. */
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
-	queue_delayed_work(hcv_wq, &vol->tick, msecs_to_jiffies(VOL_TICK_MS));
+	queue_delayed_work(hcv_beat_wq, &vol->tick,
+			   msecs_to_jiffies(VOL_TICK_MS));
 }
 
 /* --- life ---------------------------------------------------------------- */
@@ -496,6 +505,7 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	int ret;
 
 	kref_init(&vol->kref);
+	mutex_init(&vol->life_mutex);
 	mutex_init(&vol->mutex);
 	mutex_init(&vol->confirm_mutex);
 	spin_lock_init(&vol->lock);
@@ -509,7 +519,6 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	INIT_WORK(&vol->zombie_work, vol_zombie_fn);
 	INIT_DELAYED_WORK(&vol->tick, vol_tick_fn);
 	init_waitqueue_head(&vol->wait);
-	init_completion(&vol->halted);
 	INIT_LIST_HEAD(&vol->node);
 	atomic_set(&vol->openers, 0);
 	vol->minor = -1;
@@ -549,10 +558,14 @@ struct hcv_vol *hcv_vol_create(const struct hcv_vol_config *cfg,
 	struct hcv_vol *vol, *other;
 	int ret = 0;
 
+	/* Not while the module is on its way out, and waits for volumes to go. */
+	if (!try_module_get(THIS_MODULE))
+		return ERR_PTR(-ENODEV);
 	vol = kzalloc(sizeof(*vol), GFP_KERNEL);
-	if (!vol)
+	if (!vol) {
+		module_put(THIS_MODULE);
 		return ERR_PTR(-ENOMEM);
-	__module_get(THIS_MODULE);
+	}
 	atomic_inc(&hcv_vol_count);
 	ret = vol_init(vol, cfg);
 	if (ret) {
@@ -593,27 +606,21 @@ static bool vol_unlist(struct hcv_vol *vol)
 	return listed;
 }
 
-int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
-		  struct netlink_ext_ack *extack)
+/* Load, and let I/O run. life_mutex and mutex held. */
+static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
+		     struct netlink_ext_ack *extack)
 {
 	int ret;
 
-	mutex_lock(&vol->mutex);
-	ret = hcv_vol_alive(vol, extack);
-	if (ret)
-		goto out;
-	ret = -ESTALE;
 	if (epoch != vol->epoch || v < vol->map.v) {
 		NL_SET_ERR_MSG(extack, "the epoch or version is not the present one");
-		goto out;
+		return -ESTALE;
 	}
-	ret = 0;
 	if (vol->state == HCV_VOL_ACTIVE)
-		goto out;
-	ret = -EBUSY;
+		return -EALREADY;
 	if (vol->state != HCV_VOL_NEW) {
 		NL_SET_ERR_MSG(extack, "the volume is past its start");
-		goto out;
+		return -EBUSY;
 	}
 	vol->map.v = v;
 	vol_set_state(vol, HCV_VOL_LOADING);
@@ -629,29 +636,47 @@ int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	/* A forced stop may have come meanwhile. */
 	ret = hcv_vol_alive(vol, extack);
 	if (ret)
-		goto out;
+		return ret;
 	ret = vol_run(vol);
 	if (ret)
 		goto err_fence;
 	vol_set_state(vol, HCV_VOL_ACTIVE);
-	queue_delayed_work(hcv_wq, &vol->tick, msecs_to_jiffies(VOL_TICK_MS));
-	ret = hcv_front_add(vol);
-	if (ret) {
-		NL_SET_ERR_MSG(extack, "the disk could not be made");
-		goto err_halt;
-	}
-	hcv_vol_info(vol, "attached as hcivol%d, epoch %llu\n", vol->minor,
-		     vol->epoch);
-	goto out;
+	queue_delayed_work(hcv_beat_wq, &vol->tick,
+			   msecs_to_jiffies(VOL_TICK_MS));
+	return 0;
 
-err_halt:
-	cancel_delayed_work_sync(&vol->tick);
 err_fence:
 	/* The map may be half loaded: it must be made anew. */
 	hcv_vol_fence(vol);
-out:
-	mutex_unlock(&vol->mutex);
 	return ret;
+}
+
+int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
+		  struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	mutex_lock(&vol->life_mutex);
+	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	if (!ret)
+		ret = vol_start(vol, epoch, v, store, extack);
+	mutex_unlock(&vol->mutex);
+	if (ret)
+		goto out;
+	/* Looks for partitions: a replica may be lost and tied anew meanwhile */
+	ret = hcv_front_add(vol);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "the disk could not be made");
+		cancel_delayed_work_sync(&vol->tick);
+		hcv_vol_fence(vol);
+		goto out;
+	}
+	hcv_vol_info(vol, "attached as hcivol%d, epoch %llu\n", vol->minor,
+		     vol->epoch);
+out:
+	mutex_unlock(&vol->life_mutex);
+	return ret == -EALREADY ? 0 : ret;
 }
 
 /* All I/O fails from now on; those who wait end now. */
@@ -661,7 +686,8 @@ static void vol_fail(struct hcv_vol *vol, u8 state)
 
 	spin_lock_irq(&vol->lock);
 	WRITE_ONCE(vol->failed, true);
-	WRITE_ONCE(vol->state, state);
+	if (vol->state != HCV_VOL_ZOMBIE)
+		WRITE_ONCE(vol->state, state);
 	spin_unlock_irq(&vol->lock);
 	hcv_hot_drain_waiters(vol, &list);
 	hcv_vol_again(vol, &list);
@@ -691,15 +717,16 @@ static bool vol_has_waiters(struct hcv_vol *vol)
 /* Take everything down; no new I/O comes. */
 static void vol_teardown(struct hcv_vol *vol)
 {
+	/* Commands that are under way end first, later ones find it dying. */
+	mutex_lock(&vol->life_mutex);
 	mutex_lock(&vol->mutex);
 	vol->dying = true;
 	mutex_unlock(&vol->mutex);
+	mutex_unlock(&vol->life_mutex);
 	hcv_front_del(vol);
 	cancel_delayed_work_sync(&vol->tick);
 	/* The disk is gone: what runs are our own, all of them bounded. */
-	reinit_completion(&vol->halted);
-	if (!vol_halt(vol, &vol->halted))
-		wait_for_completion(&vol->halted);
+	vol_halt(vol);
 	wait_event(vol->wait, hcv_vol_drained(vol));
 	flush_workqueue(vol->wq);
 	hcv_links_destroy(vol);
@@ -707,6 +734,8 @@ static void vol_teardown(struct hcv_vol *vol)
 	WRITE_ONCE(vol->failed, true);
 	spin_unlock_irq(&vol->lock);
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
+	/* A resync that was stopped may have left a flush behind. */
+	flush_workqueue(vol->wq);
 	/* A bio-based disk goes without waiting for its bios: we do. */
 	while (vol_has_waiters(vol)) {
 		LIST_HEAD(list);
@@ -735,12 +764,35 @@ static int vol_stop_force(struct hcv_vol *vol)
 	return 0;
 }
 
-static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+/* What is dirty to the media; not while a replica's removal is awaited. */
+static int vol_flush(struct hcv_vol *vol)
 {
-	u8 old = vol->state;
 	int ret;
 
-	WRITE_ONCE(vol->state, HCV_VOL_STOPPING);
+	/* That may take for ever: an error instead, the command can be repeated. */
+	WRITE_ONCE(vol->impatient, true);
+	wake_up_all(&vol->wait);
+	ret = hcv_commit_sync(vol, NULL);
+	WRITE_ONCE(vol->impatient, false);
+	if (ret)
+		return ret;
+	mutex_lock(&vol->mutex);
+	ret = hcv_load_write_volpage(vol);
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+/* life_mutex held. */
+static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+{
+	u8 old = READ_ONCE(vol->state);
+	int ret;
+
+	if (READ_ONCE(vol->failed)) {
+		NL_SET_ERR_MSG(extack, "the volume is fenced; stop it with force");
+		return -EIO;
+	}
+	vol_set_state(vol, HCV_VOL_STOPPING);
 	/* Pairs with hcv_front_open(). */
 	smp_mb();
 	ret = -EBUSY;
@@ -748,24 +800,16 @@ static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "the disk is open; close it, or stop with force");
 		goto err_state;
 	}
-	if (old == HCV_VOL_ACTIVE) {
-		WRITE_ONCE(vol->impatient, true);
-		wake_up_all(&vol->wait);
-		ret = hcv_commit_sync(vol, NULL);
-		if (!ret)
-			ret = hcv_load_write_volpage(vol);
-		if (ret) {
-			NL_SET_ERR_MSG(extack, "flushing failed, or a failed replica is not yet removed; stop with force gives up what is not flushed");
-			goto err_patient;
-		}
+	ret = old == HCV_VOL_ACTIVE ? vol_flush(vol) : 0;
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "flushing failed, or a failed replica is not yet removed; stop with force gives up what is not flushed");
+		goto err_state;
 	}
 	vol_unlist(vol);
 	return 0;
 
-err_patient:
-	WRITE_ONCE(vol->impatient, false);
 err_state:
-	WRITE_ONCE(vol->state, old);
+	vol_set_state(vol, old);
 	return ret;
 }
 
@@ -776,54 +820,65 @@ int hcv_vol_stop(struct hcv_vol *vol, bool force, struct netlink_ext_ack *extack
 	/* A forced stop must not wait for whoever holds the mutex. */
 	if (force)
 		return vol_stop_force(vol);
-	mutex_lock(&vol->mutex);
-	if (READ_ONCE(vol->failed)) {
-		NL_SET_ERR_MSG(extack, "the volume is fenced; stop it with force");
-		ret = -EIO;
-	} else {
-		ret = vol_stop_clean(vol, extack);
-	}
-	mutex_unlock(&vol->mutex);
+	mutex_lock(&vol->life_mutex);
+	/* Stopped while this one waited: the first teardown is enough. */
+	ret = vol->dying || list_empty_careful(&vol->node) ? -ENODEV :
+	      vol_stop_clean(vol, extack);
+	mutex_unlock(&vol->life_mutex);
 	if (!ret)
 		vol_teardown(vol);
 	return ret;
 }
 
-int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+/* life_mutex held. */
+static int vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 {
-	struct completion *drained;
+	int ret = -ETIMEDOUT;
+
+	vol_set_state(vol, HCV_VOL_SUSPENDED);
+	vol_halt(vol);
+	if (wait_event_timeout(vol->wait, hcv_vol_drained(vol),
+			       msecs_to_jiffies(VOL_DRAIN_MS)))
+		ret = vol_flush(vol);
+	if (!ret)
+		return 0;
+	NL_SET_ERR_MSG(extack, "I/O in flight did not end or could not be flushed; the volume goes on");
+	if (!vol_run(vol))
+		vol_set_state(vol, HCV_VOL_ACTIVE);
+	return ret;
+}
+
+/* life_mutex held: 0 once the volume is in state @to, coming from @from. */
+static int vol_change(struct hcv_vol *vol, u8 from, u8 to,
+		      struct netlink_ext_ack *extack)
+{
 	int ret;
 
 	mutex_lock(&vol->mutex);
 	ret = hcv_vol_alive(vol, extack);
-	if (ret || vol->state == HCV_VOL_SUSPENDED)
-		goto out;
-	ret = -EINVAL;
-	if (vol->state != HCV_VOL_ACTIVE) {
-		NL_SET_ERR_MSG(extack, "the volume is not active");
-		goto out;
-	}
-	/* Not on the stack: it is completed even when nobody waits any more. */
-	drained = &vol->halted;
-	reinit_completion(drained);
-	vol_set_state(vol, HCV_VOL_SUSPENDED);
-	ret = vol_halt(vol, drained) ? 0 : -ETIMEDOUT;
-	/* What a lost replica keeps waiting ends with an error instead. */
-	if (!ret) {
-		WRITE_ONCE(vol->impatient, true);
-		wake_up_all(&vol->wait);
-		ret = hcv_commit_sync(vol, NULL);
-		WRITE_ONCE(vol->impatient, false);
-	}
-	if (!ret)
-		ret = hcv_load_write_volpage(vol);
-	if (ret) {
-		NL_SET_ERR_MSG(extack, "I/O in flight did not end or could not be flushed; the volume goes on");
-		if (!vol_run(vol))
-			vol_set_state(vol, HCV_VOL_ACTIVE);
-	}
-out:
 	mutex_unlock(&vol->mutex);
+	if (ret || vol->state == to)
+		return ret;
+	if (vol->state != from) {
+		hcv_compat_err(extack, "the volume is not %s",
+			       from == HCV_VOL_ACTIVE ? "active" : "suspended");
+		return -EINVAL;
+	}
+	if (to == HCV_VOL_SUSPENDED)
+		return vol_suspend(vol, extack);
+	ret = vol_run(vol);
+	if (!ret)
+		vol_set_state(vol, to);
+	return ret;
+}
+
+int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	mutex_lock(&vol->life_mutex);
+	ret = vol_change(vol, HCV_VOL_ACTIVE, HCV_VOL_SUSPENDED, extack);
+	mutex_unlock(&vol->life_mutex);
 	return ret;
 }
 
@@ -831,20 +886,33 @@ int hcv_vol_resume(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 {
 	int ret;
 
-	mutex_lock(&vol->mutex);
-	ret = hcv_vol_alive(vol, extack);
-	if (ret || vol->state == HCV_VOL_ACTIVE)
-		goto out;
-	ret = -EINVAL;
-	if (vol->state != HCV_VOL_SUSPENDED) {
-		NL_SET_ERR_MSG(extack, "the volume is not suspended");
-		goto out;
+	mutex_lock(&vol->life_mutex);
+	ret = vol_change(vol, HCV_VOL_SUSPENDED, HCV_VOL_ACTIVE, extack);
+	mutex_unlock(&vol->life_mutex);
+	return ret;
+}
+
+/* The volume page has the new size before anybody sees it. mutex held. */
+static int vol_resize(struct hcv_vol *vol, u64 bytes,
+		      struct netlink_ext_ack *extack)
+{
+	u64 old = vol->size_bytes;
+	int ret;
+
+	if (bytes < old) {
+		NL_SET_ERR_MSG(extack, "an attached volume cannot shrink");
+		return -EINVAL;
 	}
-	ret = vol_run(vol);
-	if (!ret)
-		vol_set_state(vol, HCV_VOL_ACTIVE);
-out:
-	mutex_unlock(&vol->mutex);
+	ret = hcv_map_grow(&vol->map, DIV_ROUND_UP_ULL(bytes, HCV_SLOT_SIZE));
+	if (ret || bytes == old)
+		return ret;
+	vol->size_bytes = bytes;
+	if (vol->state == HCV_VOL_ACTIVE || vol->state == HCV_VOL_SUSPENDED)
+		ret = hcv_load_write_volpage(vol);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "the volume page could not be written");
+		vol->size_bytes = old;
+	}
 	return ret;
 }
 
@@ -853,30 +921,21 @@ int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
 {
 	int ret;
 
+	mutex_lock(&vol->life_mutex);
 	mutex_lock(&vol->mutex);
 	ret = hcv_vol_alive(vol, extack);
-	if (ret || bytes == vol->size_bytes)
-		goto out;
-	if (bytes < vol->size_bytes) {
-		NL_SET_ERR_MSG(extack, "an attached volume cannot shrink");
-		ret = -EINVAL;
-		goto out;
-	}
-	ret = hcv_map_grow(&vol->map, DIV_ROUND_UP_ULL(bytes, HCV_SLOT_SIZE));
-	if (ret)
-		goto out;
-	vol->size_bytes = bytes;
-	if (vol->state == HCV_VOL_ACTIVE || vol->state == HCV_VOL_SUSPENDED)
-		ret = hcv_load_write_volpage(vol);
+	if (!ret)
+		ret = vol_resize(vol, bytes, extack);
+	mutex_unlock(&vol->mutex);
+	/* Only the life cycle makes and removes the disk. */
 	if (!ret && vol->disk_added)
 		set_capacity_and_notify(vol->disk, bytes >> SECTOR_SHIFT);
-out:
-	mutex_unlock(&vol->mutex);
+	mutex_unlock(&vol->life_mutex);
 	return ret;
 }
 
-int hcv_vol_rename(struct hcv_vol *vol, const char *name,
-		   struct netlink_ext_ack *extack)
+static int vol_set_name(struct hcv_vol *vol, const char *name,
+			struct netlink_ext_ack *extack)
 {
 	struct hcv_vol *other;
 	int ret = 0;
@@ -887,40 +946,67 @@ int hcv_vol_rename(struct hcv_vol *vol, const char *name,
 			ret = -EEXIST;
 	if (!ret)
 		strscpy(vol->name, name, sizeof(vol->name));
-	mutex_unlock(&hcv_vol_lock);
-	if (ret) {
+	else
 		NL_SET_ERR_MSG(extack, "a volume with this name is attached here already");
-		return ret;
-	}
-	mutex_lock(&vol->mutex);
-	if (vol->disk_added) {
-		/* udev makes the link by name anew. */
-		kobject_uevent(&disk_to_dev(vol->disk)->kobj, KOBJ_CHANGE);
-		ret = hcv_load_write_volpage(vol);
-	}
-	mutex_unlock(&vol->mutex);
+	mutex_unlock(&hcv_vol_lock);
 	return ret;
+}
+
+int hcv_vol_rename(struct hcv_vol *vol, const char *name,
+		   struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	mutex_lock(&vol->life_mutex);
+	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	if (!ret)
+		ret = vol_set_name(vol, name, extack);
+	if (!ret && vol->disk_added)
+		ret = hcv_load_write_volpage(vol);
+	mutex_unlock(&vol->mutex);
+	/* udev makes the link by name anew. */
+	if (!ret && vol->disk_added)
+		kobject_uevent(&disk_to_dev(vol->disk)->kobj, KOBJ_CHANGE);
+	mutex_unlock(&vol->life_mutex);
+	return ret;
+}
+
+static void vol_destroy_wqs(void)
+{
+	struct workqueue_struct *const wqs[] = {
+		vol_zombie_wq, vol_kick_wq, hcv_beat_wq, hcv_wq,
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(wqs); i++)
+		if (wqs[i])
+			destroy_workqueue(wqs[i]);
 }
 
 int hcv_volume_init(void)
 {
-	hcv_wq = alloc_workqueue("hcivol", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!hcv_wq)
-		return -ENOMEM;
+	const unsigned int flags = WQ_UNBOUND | WQ_MEM_RECLAIM;
+
+	hcv_wq = alloc_workqueue("hcivol", flags, 0);
+	/*
+	 * Those who submit I/O may wait for a device's tags: neither the leases
+	 * nor what frees memory may queue behind them, short of memory as well.
+	 */
+	hcv_beat_wq = alloc_workqueue("hcivol-beat", flags | WQ_HIGHPRI, 0);
+	vol_kick_wq = alloc_workqueue("hcivol-kick", flags, 0);
 	vol_zombie_wq = alloc_workqueue("hcivol-end", WQ_UNBOUND, 0);
-	if (!vol_zombie_wq) {
-		destroy_workqueue(hcv_wq);
-		return -ENOMEM;
-	}
-	return 0;
+	if (hcv_wq && hcv_beat_wq && vol_kick_wq && vol_zombie_wq)
+		return 0;
+	vol_destroy_wqs();
+	return -ENOMEM;
 }
 
 void hcv_volume_exit(void)
 {
 	/* Each volume holds the module: none is left, but maybe its work. */
 	wait_event(hcv_vol_gone, !atomic_read(&hcv_vol_count));
-	destroy_workqueue(vol_zombie_wq);
-	destroy_workqueue(hcv_wq);
+	vol_destroy_wqs();
 	rcu_barrier();
 	ida_destroy(&hcv_minors);
 }

@@ -2,9 +2,10 @@
 /*
  * Volumes: the owner's side.
  *
- * Locks, outer first:
- *   hcv_vol_lock     mutex, list of volumes, minors; creation and removal
- *   vol->mutex       configuration: links, extents, size, start and stop
+ * Locks, outer first (docs/locking.md):
+ *   vol->life_mutex  start, stop, suspend, resume, size, name: one at a time
+ *   vol->mutex       configuration: links, extents, the volume page
+ *   hcv_vol_lock     mutex, list of volumes, names
  *   vol->confirm_mutex  growth of v; never held over anything that waits
  *   map->lock, ext->lock   see core/map.h
  *   vol->hot_lock    list of hot slots
@@ -40,7 +41,6 @@ struct hcv_target;
  * @node: on vol->draining, once killed
  * @ended: the count is zero
  * @freed: slots that may be taken again then
- * @drained: someone waits for it
  */
 struct hcv_ioref {
 	struct percpu_ref ref;
@@ -50,7 +50,6 @@ struct hcv_ioref {
 	struct list_head node;
 	bool ended;
 	struct hcv_slot *freed;
-	struct completion *drained;
 };
 
 /**
@@ -67,7 +66,7 @@ struct hcv_ioref {
  * @target: the remote device, if it is another node's
  * @tnode: in the target's list of links
  * @range: handles, @nr_ranges of them
- * @ref: legs in flight on a remote link; killed when it fails
+ * @ref: legs in flight; killed when it fails
  * @ref_dead: the count is zero
  * @ref_live: @ref was not killed
  * @ref_used: @ref is initialised
@@ -131,6 +130,13 @@ struct hcv_rep {
 	sector_t meta;
 };
 
+/** hcv_slot_sector() - where a block of record @rec lies in an extent's data */
+static inline sector_t hcv_slot_sector(u32 rec, u32 blk)
+{
+	return ((sector_t)rec << (HCV_SLOT_SHIFT - SECTOR_SHIFT)) +
+	       ((sector_t)blk << (HCV_BLOCK_SHIFT - SECTOR_SHIFT));
+}
+
 /**
  * struct hcv_reps - the replicas of one extent; ext->priv, replaced under RCU
  *
@@ -168,7 +174,12 @@ struct hcv_vol {
 	int minor;
 	u64 volpage_seq;
 
-	struct mutex mutex;	/* configuration */
+	/*
+	 * The life cycle; may be held over waits that only a confirmation or
+	 * a link that is tied anew can end: these take the mutexes below.
+	 */
+	struct mutex life_mutex;
+	struct mutex mutex;	/* configuration; held over device I/O only */
 	struct mutex confirm_mutex;	/* v; nothing slow under it */
 	spinlock_t lock;	/* states and lists of waiting I/Os */
 	u8 state;		/* enum hcv_vol_state, under lock */
@@ -213,7 +224,6 @@ struct hcv_vol {
 	atomic_t openers;
 	struct work_struct zombie_work;
 	struct work_struct free_work;
-	struct completion halted;
 };
 
 /*
@@ -224,6 +234,8 @@ struct hcv_vol {
 #define HCV_ACK_RETURN	2U
 
 extern struct workqueue_struct *hcv_wq;
+/* Beacons, leases, ticks: what runs here never waits for a device. */
+extern struct workqueue_struct *hcv_beat_wq;
 
 /* volume.c: life cycle */
 struct hcv_vol_config {
@@ -258,6 +270,8 @@ void hcv_vol_fence(struct hcv_vol *vol);
  * HCV_WAIT_NONE: all. Any context. Acknowledgements are looked at as well.
  */
 void hcv_vol_kick(struct hcv_vol *vol, u8 wait);
+/** hcv_vol_queue_kick() - have vol->again and vol->acks looked at; any context */
+void hcv_vol_queue_kick(struct hcv_vol *vol);
 /** hcv_vol_again() - submit all of @list again from a worker; any context */
 void hcv_vol_again(struct hcv_vol *vol, struct list_head *list);
 /** hcv_vol_want_extent() - ask the agent for space in a column; any context */
@@ -282,6 +296,8 @@ int hcv_vol_enter(struct hcv_vol *vol, const bool *stop,
 void hcv_vol_leave(struct hcv_ioref *ref);
 /** hcv_vol_longest_wait() - CLOCK_BOOTTIME since when, or 0; process context */
 u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count);
+/** hcv_vol_shown_state() - enum hcv_vol_state; active with long waits: suspended */
+u32 hcv_vol_shown_state(struct hcv_vol *vol);
 /** hcv_vol_event_state() - tell the agent of the state */
 void hcv_vol_event_state(struct hcv_vol *vol);
 /* waits.c */
@@ -331,6 +347,17 @@ struct hcv_link *hcv_link_find(struct hcv_vol *vol, const uuid_t *store);
  * Return: false: it is the last replica, on this node, and stays in-sync.
  */
 bool hcv_link_fail(struct hcv_link *link, int err, const char *what);
+/**
+ * hcv_link_read_error() - a read of a link's data gave @err; any context
+ * @err: negative
+ *
+ * A place that cannot be read says nothing of the others: the link goes on.
+ * Exports answer an I/O error to that and to a closed gate alike, and
+ * only a beacon tells these apart (hcv_lease_proved()).  Other errors, of the
+ * path or of a whole disk, fail the link.
+ * Return: whether it goes on: then ask another one for this place.
+ */
+bool hcv_link_read_error(struct hcv_link *link, int err);
 int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
 		     u64 incarnation, u32 state,
 		     struct netlink_ext_ack *extack);
@@ -345,10 +372,11 @@ static inline bool hcv_link_writable(u8 state)
 }
 
 /**
- * hcv_link_enter() - count a leg in
+ * hcv_link_enter() - count a leg in; hcv_link_leave() counts it out
  *
  * A link's device and gate are let go one RCU grace period after it left the
- * states in which this says yes, and once all legs have ended.
+ * states in which this says yes, and once all legs have ended: in between
+ * @link->local, ->grant, ->target and ->bdev stay.
  * Return: false: failed, out, or its gate is closed.
  */
 static inline bool hcv_link_enter(struct hcv_link *link, struct hcv_leg *leg)
@@ -356,12 +384,25 @@ static inline bool hcv_link_enter(struct hcv_link *link, struct hcv_leg *leg)
 	bool ok = false;
 
 	rcu_read_lock();
-	if (hcv_link_writable(READ_ONCE(link->state))) {
-		leg->ref = link->local ? &link->grant->ref : &link->ref;
-		ok = percpu_ref_tryget_live(leg->ref);
+	if (hcv_link_writable(READ_ONCE(link->state)) &&
+	    percpu_ref_tryget_live(&link->ref)) {
+		ok = !link->grant || hcv_grant_enter(link->grant);
+		if (!ok)
+			percpu_ref_put(&link->ref);
 	}
 	rcu_read_unlock();
+	leg->link = link;
 	return ok;
+}
+
+/** hcv_link_leave() - a leg has ended; any context */
+static inline void hcv_link_leave(struct hcv_leg *leg)
+{
+	struct hcv_link *link = leg->link;
+
+	if (link->grant)
+		hcv_grant_exit(link->grant);
+	percpu_ref_put(&link->ref);
 }
 
 /** hcv_link_make() - find a store's link, or make an untied one; vol->mutex */
@@ -375,10 +416,27 @@ int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 /** hcv_link_resolve() - recompute all extents' positions on @link */
 int hcv_link_resolve(struct hcv_link *link);
 
+/**
+ * hcv_ext_read() - read a piece of an extent from a replica that gives it
+ * @off: sector in the extent's data
+ *
+ * Context: process; waits for a beacon where only that can tell.
+ * Return: 0; -EIO: no replica can read this place, and none is failing;
+ * -ENOLINK: wait for a replica.
+ */
+int hcv_ext_read(struct hcv_vol *vol, struct hcv_ext *ext, sector_t off,
+		 void *buf, u32 len);
+
 /** hcv_link_volarea() - sector of the volume area on a link */
 int hcv_link_volarea(struct hcv_link *link, sector_t *sector);
 
 /* lease.c */
+/**
+ * hcv_lease_proved() - whether a link's gate was open at @since
+ *
+ * A beacon that was sent after that, and answered well, says so.
+ */
+bool hcv_lease_proved(struct hcv_link *link, s64 since_ns);
 /** hcv_target_get() - open a remote export and start its beacons */
 struct hcv_target *hcv_target_get(const char *path, const uuid_t *store,
 				  u64 incarnation,
