@@ -99,6 +99,9 @@ static inline void hcv_t_beat(void)
 #define smp_mb__after_atomic()		hcv_t_beat()
 #define smp_rmb()			hcv_t_race()
 #include "map.c"
+#include "map_page.c"
+#include "map_round.c"
+#include "map_slot.c"
 #endif
 
 #define HCV_T_VOL		((const u8 *)"volume-abcdefghi")
