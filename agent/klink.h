@@ -90,15 +90,21 @@ int hcv_k_export_list(struct hcv_klink *k, struct hcv_k_export **out,
 
 struct hcv_k_grant {
 	char store[HCV_ID_LEN], vol[HCV_ID_LEN], node[HCV_ID_LEN];
-	uint64_t epoch, incarnation;
+	uint64_t epoch, incarnation, renew;
 	uint32_t inflight, lease_ms, flags;
 	size_t nr;
 	struct hcv_nl_range range[HCV_GRANT_RANGES];
 };
 
+/**
+ * hcv_k_grant() - handles of an epoch
+ * @renew: a grant of an older renewal is replaced, 0: any will do
+ *
+ * Return: -EINPROGRESS: I/O through the replaced handles has not ended yet
+ */
 int hcv_k_grant(struct hcv_klink *k, const char *store, const char *vol,
 		uint64_t epoch, const char *node, uint32_t count,
-		struct hcv_k_grant *out);
+		uint64_t renew, struct hcv_k_grant *out);
 int hcv_k_revoke(struct hcv_klink *k, const char *store, const char *vol,
 		 uint64_t epoch, uint32_t *inflight, uint32_t *lease_ms);
 int hcv_k_grant_list(struct hcv_klink *k, struct hcv_k_grant **out, size_t *nr);
@@ -108,6 +114,7 @@ struct hcv_k_link {
 	char path[256];
 	uint32_t state;		/* enum hcv_link_state */
 	uint64_t incarnation;
+	uint64_t first;		/* of the newest tie to another node, or 0 */
 	uint32_t lease_ms;
 	uint32_t err;		/* positive errno of the failure */
 	uint64_t sync_total, sync_done, sync_copied;

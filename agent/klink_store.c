@@ -326,12 +326,13 @@ static int take_grant(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	struct hcv_k_grant *g = arg;
 
 	g->incarnation = hcv_kl_u64(t, HCV_A_INCARNATION);
+	g->renew = hcv_kl_u64(t, HCV_A_RENEW);
 	return take_ranges(k, t, g);
 }
 
 int hcv_k_grant(struct hcv_klink *k, const char *store, const char *vol,
 		uint64_t epoch, const char *node, uint32_t count,
-		struct hcv_k_grant *out)
+		uint64_t renew, struct hcv_k_grant *out)
 {
 	struct nlmsghdr *nlh = hcv_kl_new(k, HCV_CMD_GRANT);
 	int ret;
@@ -342,6 +343,8 @@ int hcv_k_grant(struct hcv_klink *k, const char *store, const char *vol,
 	hcv_kl_put_u64(k, nlh, HCV_A_EPOCH, epoch);
 	hcv_kl_put_uuid(k, nlh, HCV_A_NODE, node);
 	hcv_kl_put_u32(k, nlh, HCV_A_COUNT, count);
+	if (renew)
+		hcv_kl_put_u64(k, nlh, HCV_A_RENEW, renew);
 	ret = hcv_kl_call(k, nlh, take_grant, out, HCV_KL_TIMEOUT_MS);
 	if (!ret && !out->nr)
 		ret = hcv_kl_fail(k, -EBADMSG, "the grant has no ranges");
@@ -406,6 +409,7 @@ static int list_grant(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 		return hcv_kl_fail(k, -EBADMSG, "incomplete grant");
 	g->epoch = hcv_kl_u64(t, HCV_A_EPOCH);
 	g->incarnation = hcv_kl_u64(t, HCV_A_INCARNATION);
+	g->renew = hcv_kl_u64(t, HCV_A_RENEW);
 	g->inflight = hcv_kl_u32(t, HCV_A_INFLIGHT);
 	g->lease_ms = hcv_kl_u32(t, HCV_A_LEASE_MS);
 	g->flags = hcv_kl_u32(t, HCV_A_GRANT_FLAGS);

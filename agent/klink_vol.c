@@ -204,6 +204,7 @@ static void fill_link(struct hcv_k_link *l, const struct hcv_kl_attrs *t)
 	hcv_kl_str(t, HCV_A_PATH, l->path, sizeof(l->path));
 	l->state = hcv_kl_u32(t, HCV_A_LINK_STATE);
 	l->incarnation = hcv_kl_u64(t, HCV_A_INCARNATION);
+	l->first = hcv_kl_u64(t, HCV_A_FIRST);
 	l->lease_ms = hcv_kl_u32(t, HCV_A_LEASE_MS);
 	l->err = hcv_kl_u32(t, HCV_A_ERRNO);
 	l->sync_total = hcv_kl_u64(t, HCV_A_SYNC_TOTAL);

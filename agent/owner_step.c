@@ -176,6 +176,20 @@ static enum hcv_owner_result step_begin_sync(struct hcv_owner_step *s)
 	return res;
 }
 
+static enum hcv_owner_result step_renew(struct hcv_owner_step *s)
+{
+	struct hcv_record rec = s->w->v.rec;
+	enum hcv_owner_result res;
+	char err[HCV_ERR_SIZE];
+
+	if (hcv_record_renew(&rec, s->out->store, err))
+		return step_refused(s, err);
+	HCV_CRASH_POINT("owner-renew");
+	res = step_commit(s, &rec, false);
+	HCV_CRASH_POINT("owner-renew-done");
+	return res;
+}
+
 enum hcv_owner_result hcv_owner_join(struct hcv_owner_step *s)
 {
 	struct hcv_record rec = s->w->v.rec;
@@ -451,6 +465,7 @@ static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	[HCV_VP_REMOVE] = hcv_owner_remove,
 	[HCV_VP_BEGIN_SYNC] = step_begin_sync,
 	[HCV_VP_JOIN] = hcv_owner_join,
+	[HCV_VP_RENEW] = step_renew,
 	[HCV_VP_CONFIRM] = hcv_owner_confirm,
 	[HCV_VP_PLACE] = hcv_owner_place,
 	[HCV_VP_SET] = step_set,

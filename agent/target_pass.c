@@ -218,6 +218,7 @@ static int hcv_target_grants(struct hcv_target_pass *p,
 			continue;
 		memcpy(k->client, g->node, HCV_ID_LEN);
 		k->epoch = g->epoch;
+		k->renew = g->renew;
 		k->revoked = g->flags & HCV_GRANT_F_REVOKED;
 		k->nr = g->nr;
 		for (j = 0; j < g->nr; j++) {
@@ -274,6 +275,7 @@ static int hcv_target_collect(struct hcv_target_pass *p,
 	int ret = 0;
 
 	tv->in.node = hcv_agent_id(p->agent)->node;
+	tv->in.store = p->ts->uuid;
 	tv->in.incarnation = p->k.incarnation;
 	tv->in.failed = p->k.flags & (HCV_STORE_F_FAILED |
 				      HCV_STORE_F_READONLY);

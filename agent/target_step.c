@@ -67,7 +67,15 @@ static bool step_revoke(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 	return true;
 }
 
-/* The end of a lease is known, that of an I/O is not: asked ever less often. */
+/* When an I/O ends is not known: asked ever less often. */
+static void step_poll(struct hcv_target_pass *p, int64_t age)
+{
+	if (age / 4 > HCV_DRAIN_POLL_MAX_MS)
+		hcv_target_later(p, HCV_DRAIN_POLL_MAX_MS);
+	else
+		hcv_target_later(p, age / 4 + HCV_DRAIN_POLL_MS);
+}
+
 static bool step_wait(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 		      const struct hcv_sp_out *out)
 {
@@ -78,10 +86,8 @@ static bool step_wait(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 		return false;
 	if (!tv->inflight)
 		hcv_target_later(p, tv->lease_ms);
-	else if (age / 4 > HCV_DRAIN_POLL_MAX_MS)
-		hcv_target_later(p, HCV_DRAIN_POLL_MAX_MS);
 	else
-		hcv_target_later(p, age / 4 + HCV_DRAIN_POLL_MS);
+		step_poll(p, age);
 	return false;
 }
 
@@ -277,6 +283,17 @@ void hcv_target_drop_exports(struct hcv_target_pass *p)
 
 /* ------------------------------------------------------------------- grants */
 
+/* The old handles are dead at once, the new ones come when all is drained. */
+static bool step_renewing(struct hcv_target_pass *p, struct hcv_target_vol *tv)
+{
+	int64_t age = hcv_target_note(p, tv->uuid, tv->object, HCV_SEV_WARN,
+				      HCV_WAIT_TELL_MS,
+				      "handles of before still have I/O in flight, a replica that left cannot return");
+
+	step_poll(p, age);
+	return false;
+}
+
 static bool step_grant(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 		       const struct hcv_sp_out *out)
 {
@@ -284,11 +301,15 @@ static bool step_grant(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 	struct hcv_sp_grant *k;
 	struct hcv_k_grant g;
 	size_t i;
+	int ret;
 
-	if (hcv_k_grant(p->kl, p->ts->uuid, tv->uuid, out->epoch, client,
-			out->count, &g))
-		return step_kernel(p, tv, "cannot grant access to the owner");
+	ret = hcv_k_grant(p->kl, p->ts->uuid, tv->uuid, out->epoch, client,
+			  out->count, out->renew, &g);
 	HCV_CRASH_POINT("target.granted");
+	if (ret == -EINPROGRESS)
+		return step_renewing(p, tv);
+	if (ret)
+		return step_kernel(p, tv, "cannot grant access to the owner");
 	/* the store was closed and opened under our hands: look again */
 	if (g.incarnation != p->k.incarnation) {
 		p->failed = true;
@@ -301,6 +322,7 @@ static bool step_grant(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 	memset(k, 0, sizeof(*k));
 	snprintf(k->client, sizeof(k->client), "%s", client);
 	k->epoch = out->epoch;
+	k->renew = g.renew;
 	k->nr = g.nr;
 	for (i = 0; i < g.nr; i++) {
 		k->range[i].first = g.range[i].first;
@@ -391,6 +413,7 @@ static bool step_write_grant(struct hcv_target_pass *p,
 	k = hcv_storeplan_find(&tv->in, out->epoch, tv->in.rec->owner);
 	memcpy(g.client, k->client, HCV_ID_LEN);
 	g.incarnation = tv->in.incarnation;
+	g.renew = k->renew;
 	g.nr = k->nr;
 	memcpy(g.range, k->range, sizeof(g.range));
 	value = step_encode(&g, dev);

@@ -159,23 +159,36 @@ static u64 hcv_grant_lease_end(const struct hcv_grant *grant)
 	return io ? max(end, io + HCV_LEASE_NS + 2 * TICK_NSEC) : end;
 }
 
-/* No beacon answered after this extends the grant's lease. */
-static bool hcv_grant_mark(struct hcv_gate *gate, struct hcv_grant *grant)
+/* The client's beacons tell of it from now on; gate->spin held. */
+static void hcv_seat_revoke(struct hcv_gate *gate, struct hcv_seat *seat,
+			    u64 epoch)
 {
-	struct hcv_seat *seat = grant->seat;
-
-	lockdep_assert_held(&gate->lock);
-	if (grant->revoked)
-		return false;
-	spin_lock_irq(&gate->spin);
-	grant->lease_end_ns = seat->client->lease_end_ns;
-	grant->revoked = true;
+	if (seat->revoked_epoch >= epoch)
+		return;
 	if (!seat->revoked_epoch)
 		list_add_tail(&seat->revoked_node, &seat->client->revoked);
-	seat->revoked_epoch = max(seat->revoked_epoch, grant->epoch);
+	seat->revoked_epoch = epoch;
 	gate->revoke_seq++;
+}
+
+/*
+ * No beacon answered after this extends the grant's lease.  Return: whether it
+ * was neither revoked nor retired before.
+ */
+static bool hcv_grant_mark(struct hcv_gate *gate, struct hcv_grant *grant,
+			   bool tell)
+{
+	bool first = !grant->revoked;
+
+	lockdep_assert_held(&gate->lock);
+	spin_lock_irq(&gate->spin);
+	if (first)
+		grant->lease_end_ns = grant->seat->client->lease_end_ns;
+	grant->revoked = true;
+	if (tell)
+		hcv_seat_revoke(gate, grant->seat, grant->epoch);
 	spin_unlock_irq(&gate->spin);
-	return true;
+	return first;
 }
 
 /* Lets no I/O in any more. */
@@ -236,7 +249,7 @@ int hcv_gate_revoke(struct hcv_store *store, const uuid_t *vol, u64 epoch,
 	list_for_each_entry_safe(grant, next, &gv->grants, vol_node) {
 		if (grant->epoch > epoch)
 			continue;
-		if (hcv_grant_mark(gate, grant)) {
+		if (hcv_grant_mark(gate, grant, true)) {
 			hcv_grant_kill(gate, grant);
 			any = true;
 		}
@@ -246,6 +259,33 @@ int hcv_gate_revoke(struct hcv_store *store, const uuid_t *vol, u64 epoch,
 	if (any)
 		hcv_nl_send_event(&ev);
 	return 0;
+}
+
+/* Renewal */
+
+void hcv_gate_retire(struct hcv_grant *grant)
+{
+	struct hcv_gate *gate = grant->store->gate;
+
+	if (hcv_grant_mark(gate, grant, false))
+		hcv_grant_kill(gate, grant);
+}
+
+u32 hcv_gate_drain_retired(struct hcv_gate *gate,
+			   const struct hcv_grant_want *want)
+{
+	struct hcv_gate_vol *gv = hcv_gate_vol(gate, want->vol);
+	u32 inflight = 0, lease_ms = 0;
+	u64 now = ktime_get_boottime_ns();
+	struct hcv_grant *grant, *next;
+
+	if (!gv)
+		return 0;
+	list_for_each_entry_safe(grant, next, &gv->grants, vol_node)
+		if (grant->revoked && grant->epoch == want->epoch &&
+		    uuid_equal(&grant->client, want->client))
+			hcv_grant_reap(gate, grant, now, &inflight, &lease_ms);
+	return inflight;
 }
 
 /* The I/O path */
@@ -529,7 +569,7 @@ static void hcv_gate_drop_grants(struct hcv_gate *gate)
 
 	mutex_lock(&gate->lock);
 	list_for_each_entry_safe(grant, next, &gate->grants, node) {
-		if (hcv_grant_mark(gate, grant))
+		if (hcv_grant_mark(gate, grant, true))
 			hcv_grant_kill(gate, grant);
 		wait_for_completion(&grant->drained);
 		hcv_gate_remove(grant);

@@ -7,6 +7,12 @@
  * Revoking epoch e revokes every grant of that volume with an epoch <= e and
  * makes the gate refuse such epochs until the store is closed.
  *
+ * Renewal (I8): a link that failed may have writes under way that land late,
+ * in the same epoch too.  A grant has a renewal number; asking for a higher one
+ * retires it like a revocation does, and new handles are given out when the
+ * last I/O through the old ones has ended.  Leases are not touched: it is the
+ * same owner, and the retired grant's own lease counts until it has ended.
+ *
  * Leases: each answer to a client's beacon, at the time its read arrived,
  * extends the lease of all of the client's grants that the answer does not
  * list as revoked, to arrival + HCV_LEASE_MS on CLOCK_BOOTTIME.  The local gate
@@ -45,6 +51,7 @@ struct hcv_grant {
 	uuid_t vol;
 	u64 epoch;
 	uuid_t client;
+	u64 renew;
 	/* private: gate.c */
 	struct list_head node;		/* gate->lock, by serial */
 	struct list_head vol_node;	/* gate->lock */
@@ -52,7 +59,7 @@ struct hcv_grant {
 	struct hcv_seat *seat;
 	struct kref kref;
 	struct completion drained;
-	bool revoked;			/* gate->spin */
+	bool revoked;			/* or retired; gate->spin */
 	u64 lease_end_ns;		/* gate->spin; valid once revoked */
 	u64 io_ns;			/* newest I/O let in, by READ_ONCE */
 	struct hcv_nl_range *range;	/* gate->lock */
@@ -132,18 +139,34 @@ int hcv_gate_show(struct hcv_grant *grant,
 		  void *arg);
 
 /**
- * hcv_gate_grant() - hand out handles
+ * struct hcv_grant_want - what is asked of hcv_gate_grant()
+ * @vol: the volume
+ * @client: the node that is to use the handles
+ * @epoch: of the volume's record
+ * @renew: a grant with a lower renewal number is retired first; 0: any will do
  * @count: grant indexes wanted, 1 + highest extent index + 1; rounded up to
  *	a multiple of HCV_HANDLE_CHUNK
+ */
+struct hcv_grant_want {
+	const uuid_t *vol;
+	const uuid_t *client;
+	u64 epoch;
+	u64 renew;
+	u32 count;
+};
+
+/**
+ * hcv_gate_grant() - hand out handles
  *
  * Idempotent; extents that are not (yet) on the store fail when used.  A grant
  * looks an extent up again when it was added after the grant.
  * Context: process, sleeps (reserves handles on the media).
  * Return: the grant with a reference (hcv_grant_put()), or an ERR_PTR:
- * -ESTALE revoked epoch, -ENOENT nothing of this volume here, -ENOSPC.
+ * -ESTALE revoked epoch or older renewal, -EINPROGRESS retired handles have I/O
+ * in flight, -ENOENT nothing of this volume here, -ENOSPC.
  */
-struct hcv_grant *hcv_gate_grant(struct hcv_store *store, const uuid_t *vol,
-				 u64 epoch, const uuid_t *client, u32 count,
+struct hcv_grant *hcv_gate_grant(struct hcv_store *store,
+				 const struct hcv_grant_want *want,
 				 struct netlink_ext_ack *extack);
 void hcv_grant_put(struct hcv_grant *grant);
 

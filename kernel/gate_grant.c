@@ -49,8 +49,8 @@ void hcv_grant_put(struct hcv_grant *grant)
 }
 
 static struct hcv_grant *hcv_grant_alloc(struct hcv_gate *gate,
-					 const uuid_t *vol, u64 epoch,
-					 const uuid_t *client)
+					 const struct hcv_grant_want *want,
+					 u64 renew)
 {
 	struct hcv_grant *grant = kzalloc(sizeof(*grant), GFP_KERNEL);
 
@@ -61,9 +61,10 @@ static struct hcv_grant *hcv_grant_alloc(struct hcv_gate *gate,
 		return NULL;
 	}
 	grant->store = gate->store;
-	grant->vol = *vol;
-	grant->epoch = epoch;
-	grant->client = *client;
+	grant->vol = *want->vol;
+	grant->epoch = want->epoch;
+	grant->client = *want->client;
+	grant->renew = renew;
 	INIT_LIST_HEAD(&grant->node);
 	INIT_LIST_HEAD(&grant->vol_node);
 	kref_init(&grant->kref);
@@ -286,15 +287,57 @@ static int hcv_gate_grow(struct hcv_gate *gate, struct hcv_grant *grant,
 	return ret;
 }
 
-/* Store->lock held: nobody else adds grants. */
-static struct hcv_grant *__hcv_gate_grant(struct hcv_gate *gate,
-					  const uuid_t *vol, u64 epoch,
-					  const uuid_t *client, u32 count,
+/*
+ * What there is for @want.  A grant of an older renewal is retired; while I/O
+ * of a retired one is under way nothing is handed out.
+ */
+static struct hcv_grant *hcv_gate_present(struct hcv_gate *gate,
+					  const struct hcv_grant_want *want,
+					  u64 *renew,
 					  struct netlink_ext_ack *extack)
 {
-	struct hcv_store_vol *sv = hcv_table_vol(gate->store, vol);
-	u32 want = DIV_ROUND_UP(count, HCV_HANDLE_CHUNK), has = 0;
 	struct hcv_grant *grant;
+	struct hcv_seat *seat;
+	int ret;
+
+	ret = hcv_gate_check_epoch(gate, want->vol, want->epoch, extack);
+	if (ret)
+		return ERR_PTR(ret);
+	seat = hcv_gate_seat_get(gate, want->client, want->vol);
+	if (!seat)
+		return ERR_PTR(-ENOMEM);
+	*renew = seat->renew_epoch == want->epoch ? seat->renew : 0;
+	if (want->renew && want->renew < *renew) {
+		hcv_compat_err(extack, "the grant was renewed meanwhile, as %llu",
+			       *renew);
+		return ERR_PTR(-ESTALE);
+	}
+	*renew = max(*renew, want->renew);
+	grant = hcv_gate_find(gate, want->vol, want->epoch, want->client);
+	if (grant && grant->renew < *renew) {
+		hcv_gate_retire(grant);
+		grant = NULL;
+	}
+	/* Whatever becomes of this request: older ones are out of date. */
+	seat->renew_epoch = max(seat->renew_epoch, want->epoch);
+	if (seat->renew_epoch == want->epoch)
+		seat->renew = *renew;
+	if (hcv_gate_drain_retired(gate, want) && !grant) {
+		hcv_compat_err(extack, "I/O through the handles before has not ended yet");
+		return ERR_PTR(-EINPROGRESS);
+	}
+	return grant;
+}
+
+/* Store->lock held: nobody else adds grants. */
+static struct hcv_grant *__hcv_gate_grant(struct hcv_gate *gate,
+					  const struct hcv_grant_want *want,
+					  struct netlink_ext_ack *extack)
+{
+	struct hcv_store_vol *sv = hcv_table_vol(gate->store, want->vol);
+	u32 add = DIV_ROUND_UP(want->count, HCV_HANDLE_CHUNK), has = 0;
+	struct hcv_grant *grant;
+	u64 renew;
 	int ret;
 
 	ret = hcv_store_writable(gate->store, extack);
@@ -305,26 +348,23 @@ static struct hcv_grant *__hcv_gate_grant(struct hcv_gate *gate,
 		return ERR_PTR(-ENOENT);
 	}
 	mutex_lock(&gate->lock);
-	ret = hcv_gate_check_epoch(gate, vol, epoch, extack);
-	grant = ret ? NULL : hcv_gate_find(gate, vol, epoch, client);
-	if (grant) {
+	grant = hcv_gate_present(gate, want, &renew, extack);
+	if (!IS_ERR_OR_NULL(grant)) {
 		kref_get(&grant->kref);
 		has = hcv_grant_handles(grant) / HCV_HANDLE_CHUNK;
 	}
 	mutex_unlock(&gate->lock);
-	if (ret)
-		return ERR_PTR(ret);
-	if (grant && has >= want)
+	if (IS_ERR(grant) || (grant && has >= add))
 		return grant;
 	if (!grant) {
-		grant = hcv_grant_alloc(gate, vol, epoch, client);
+		grant = hcv_grant_alloc(gate, want, renew);
 		if (!grant)
 			return ERR_PTR(-ENOMEM);
-		ret = hcv_gate_grow(gate, grant, sv, want, extack);
+		ret = hcv_gate_grow(gate, grant, sv, add, extack);
 		if (!ret)
 			kref_get(&grant->kref);	/* the list's, the caller's */
 	} else {
-		ret = hcv_gate_grow(gate, grant, sv, want - has, extack);
+		ret = hcv_gate_grow(gate, grant, sv, add - has, extack);
 	}
 	if (ret) {
 		hcv_grant_put(grant);
@@ -333,22 +373,21 @@ static struct hcv_grant *__hcv_gate_grant(struct hcv_gate *gate,
 	return grant;
 }
 
-struct hcv_grant *hcv_gate_grant(struct hcv_store *store, const uuid_t *vol,
-				 u64 epoch, const uuid_t *client, u32 count,
+struct hcv_grant *hcv_gate_grant(struct hcv_store *store,
+				 const struct hcv_grant_want *want,
 				 struct netlink_ext_ack *extack)
 {
 	struct hcv_grant *grant;
 	unsigned int noio;
 
-	if (!count || count > HCV_EXTENT_INDEX_MAX + 1) {
+	if (!want->count || want->count > HCV_EXTENT_INDEX_MAX + 1) {
 		hcv_compat_err(extack, "a grant has 1 to %u handles",
 			       HCV_EXTENT_INDEX_MAX + 1);
 		return ERR_PTR(-EINVAL);
 	}
 	noio = memalloc_noio_save();
 	mutex_lock(&store->lock);
-	grant = __hcv_gate_grant(store->gate, vol, epoch, client, count,
-				 extack);
+	grant = __hcv_gate_grant(store->gate, want, extack);
 	mutex_unlock(&store->lock);
 	memalloc_noio_restore(noio);
 	return grant;

@@ -65,6 +65,8 @@ struct hcv_client {
  * @client: the client
  * @vol: the volume
  * @revoked_epoch: all its grants up to this epoch are gone, 0: none (spin)
+ * @renew_epoch: epoch of the newest grant (gate->lock)
+ * @renew: the highest renewal number of that epoch (gate->lock)
  */
 struct hcv_seat {
 	struct list_head node;
@@ -72,6 +74,8 @@ struct hcv_seat {
 	struct hcv_client *client;
 	uuid_t vol;
 	u64 revoked_epoch;
+	u64 renew_epoch;
+	u64 renew;
 };
 
 /**
@@ -124,6 +128,19 @@ struct hcv_gate_vol *hcv_gate_vol_get(struct hcv_gate *gate,
 /** hcv_gate_seat_get() - the seat of a client, made if need be, or NULL */
 struct hcv_seat *hcv_gate_seat_get(struct hcv_gate *gate, const uuid_t *uuid,
 				   const uuid_t *vol);
+/**
+ * hcv_gate_retire() - let no I/O in any more, without telling the client
+ *
+ * The volume stays open to the client: its beacons do not list it.
+ */
+void hcv_gate_retire(struct hcv_grant *grant);
+/**
+ * hcv_gate_drain_retired() - forget what ended of the retired grants of @want
+ *
+ * Return: I/Os that have not ended; exact once it is small.
+ */
+u32 hcv_gate_drain_retired(struct hcv_gate *gate,
+			   const struct hcv_grant_want *want);
 
 /* gate_grant.c */
 

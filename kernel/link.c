@@ -310,12 +310,18 @@ static int link_tie_local(struct hcv_link *link, struct hcv_store *store,
 			  struct netlink_ext_ack *extack)
 {
 	struct hcv_vol *vol = link->vol;
-	struct hcv_grant *grant;
 	uuid_t node, cluster;
+	struct hcv_grant_want want = {
+		.vol = &vol->uuid,
+		.client = &node,
+		.epoch = vol->epoch,
+		.count = 1,
+	};
+	struct hcv_grant *grant;
 
 	if (!hcv_node_uuid(&node, &cluster))
 		return -EINVAL;
-	grant = hcv_gate_grant(store, &vol->uuid, vol->epoch, &node, 1, extack);
+	grant = hcv_gate_grant(store, &want, extack);
 	if (IS_ERR(grant))
 		return PTR_ERR(grant);
 	kref_get(&store->ref);
@@ -403,13 +409,59 @@ static int link_check_add(struct hcv_vol *vol, struct hcv_link *link, u32 state,
 	return 0;
 }
 
+/* One above the highest of these handles. */
+static u64 link_ranges_end(const struct hcv_nl_range *range, u32 nr)
+{
+	u64 end = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		end = max(end, range[i].first + range[i].count);
+	return end;
+}
+
+/*
+ * A write that failed here may still be on its way to the store, and whatever
+ * the store does with it is harmless only if its handle is dead (I8).
+ * On a store of this node the end of a bio is final: there is nothing between.
+ */
+static int link_check_ranges(struct hcv_link *link, const char *path,
+			     const struct hcv_nl_range *range, u32 nr,
+			     struct netlink_ext_ack *extack)
+{
+	u32 i;
+
+	for (i = 0; link && path && i < nr; i++) {
+		if (range[i].first >= link->used_end)
+			continue;
+		NL_SET_ERR_MSG(extack, "the store was tied with these handles before; it has to renew its grant");
+		return -ESTALE;
+	}
+	return 0;
+}
+
+static void link_note_ranges(struct hcv_link *link)
+{
+	if (!link->target)
+		return;
+	WRITE_ONCE(link->used_first, link->range[0].first);
+	link->used_end = max(link->used_end,
+			     link_ranges_end(link->range, link->nr_ranges));
+}
+
 /* The same tie again, maybe with handles for further extents. */
 static int link_more_ranges(struct hcv_link *link,
-			    const struct hcv_nl_range *range, u32 nr)
+			    const struct hcv_nl_range *range, u32 nr,
+			    struct netlink_ext_ack *extack)
 {
 	struct hcv_nl_range *copy;
 
-	if (nr <= link->nr_ranges)
+	if (link->target && range[0].first != link->used_first) {
+		NL_SET_ERR_MSG(extack, "the store has renewed its grant; it is to be tied anew");
+		return -ESTALE;
+	}
+	if (link_ranges_end(range, nr) <=
+	    link_ranges_end(link->range, link->nr_ranges))
 		return 0;
 	copy = kmemdup(range, nr * sizeof(*range), GFP_KERNEL);
 	if (!copy)
@@ -417,6 +469,7 @@ static int link_more_ranges(struct hcv_link *link,
 	kfree(link->range);
 	link->range = copy;
 	link->nr_ranges = nr;
+	link_note_ranges(link);
 	return hcv_link_resolve(link);
 }
 
@@ -435,10 +488,13 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 	link = hcv_link_find(vol, store);
 	ret = link_check_add(vol, link, state, incarnation, extack);
 	if (ret == -EALREADY)
-		ret = link_more_ranges(link, range, nr);
+		ret = link_more_ranges(link, range, nr, extack);
 	else if (!ret)
 		ret = 1;
 	if (ret <= 0)
+		goto out;
+	ret = link_check_ranges(link, path, range, nr, extack);
+	if (ret)
 		goto out;
 	if (link && link->bdev) {
 		ret = link_drain(link);
@@ -463,6 +519,7 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		link_untie(link);
 		goto out;
 	}
+	link_note_ranges(link);
 	spin_lock_irq(&vol->lock);
 	link_set_state(link, state);
 	spin_unlock_irq(&vol->lock);

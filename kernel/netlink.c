@@ -67,6 +67,7 @@ const struct nla_policy hcv_nl_policy[HCV_A_MAX + 1] = {
 		NLA_POLICY_MIN_LEN(sizeof(struct hcv_nl_extent)),
 	[HCV_A_COLUMN]		= NLA_POLICY_MAX(NLA_U32, 3),
 	[HCV_A_SYNC_KIBPS]	= { .type = NLA_U32 },
+	[HCV_A_RENEW]		= { .type = NLA_U64 },
 };
 
 /* For the texts: attributes that some command takes. */
@@ -96,6 +97,7 @@ static const char * const hcv_nl_names[HCV_A_MAX + 1] = {
 	[HCV_A_EXTENTS]		= "EXTENTS",
 	[HCV_A_COLUMN]		= "COLUMN",
 	[HCV_A_SYNC_KIBPS]	= "SYNC_KIBPS",
+	[HCV_A_RENEW]		= "RENEW",
 };
 
 /**
@@ -123,7 +125,8 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 	[HCV_CMD_EXPORT_DEL] = { .need = { HCV_A_STORE, HCV_A_NODE } },
 	[HCV_CMD_GRANT] = {
 		.need = { HCV_A_STORE, HCV_A_VOL, HCV_A_EPOCH, HCV_A_NODE,
-			  HCV_A_COUNT } },
+			  HCV_A_COUNT },
+		.may = { HCV_A_RENEW } },
 	[HCV_CMD_REVOKE] = {
 		.need = { HCV_A_STORE, HCV_A_VOL, HCV_A_EPOCH } },
 	[HCV_CMD_VOL_CREATE] = {

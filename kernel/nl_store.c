@@ -543,7 +543,8 @@ static int hcv_nl_answer_grant(const struct hcv_grant_info *g, void *arg)
 	if (hcv_nl_put_u64(out->msg, HCV_A_FIRST, g->range[0].first) ||
 	    nla_put_u32(out->msg, HCV_A_COUNT, count) ||
 	    hcv_nl_put_u64(out->msg, HCV_A_INCARNATION, store->incarnation) ||
-	    nla_put(out->msg, HCV_A_RANGES, bytes, g->range)) {
+	    nla_put(out->msg, HCV_A_RANGES, bytes, g->range) ||
+	    hcv_nl_put_u64(out->msg, HCV_A_RENEW, g->grant->renew)) {
 		nlmsg_free(out->msg);
 		return -EMSGSIZE;
 	}
@@ -553,6 +554,7 @@ static int hcv_nl_answer_grant(const struct hcv_grant_info *g, void *arg)
 int hcv_nl_grant(struct sk_buff *skb, struct genl_info *info)
 {
 	struct hcv_nl_granted out = { .info = info };
+	struct hcv_grant_want want;
 	struct hcv_store *store;
 	struct hcv_grant *grant;
 	uuid_t vol, client;
@@ -564,10 +566,15 @@ int hcv_nl_grant(struct sk_buff *skb, struct genl_info *info)
 	store = hcv_nl_store(info->attrs[HCV_A_STORE], info->extack);
 	if (IS_ERR(store))
 		return PTR_ERR(store);
-	grant = hcv_gate_grant(store, &vol,
-			       nla_get_u64(info->attrs[HCV_A_EPOCH]), &client,
-			       nla_get_u32(info->attrs[HCV_A_COUNT]),
-			       info->extack);
+	want = (struct hcv_grant_want) {
+		.vol = &vol,
+		.client = &client,
+		.epoch = nla_get_u64(info->attrs[HCV_A_EPOCH]),
+		.count = nla_get_u32(info->attrs[HCV_A_COUNT]),
+	};
+	if (info->attrs[HCV_A_RENEW])
+		want.renew = nla_get_u64(info->attrs[HCV_A_RENEW]);
+	grant = hcv_gate_grant(store, &want, info->extack);
 	ret = PTR_ERR_OR_ZERO(grant);
 	if (!ret) {
 		noio = memalloc_noio_save();
@@ -620,7 +627,8 @@ static int hcv_nl_put_grant(struct sk_buff *skb, const struct hcv_grant_info *g)
 		    g->range) ||
 	    nla_put_u32(skb, HCV_A_INFLIGHT, g->inflight) ||
 	    nla_put_u32(skb, HCV_A_LEASE_MS, g->lease_ms) ||
-	    nla_put_u32(skb, HCV_A_GRANT_FLAGS, g->flags))
+	    nla_put_u32(skb, HCV_A_GRANT_FLAGS, g->flags) ||
+	    hcv_nl_put_u64(skb, HCV_A_RENEW, grant->renew))
 		return -EMSGSIZE;
 	return 0;
 }

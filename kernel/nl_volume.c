@@ -407,6 +407,8 @@ static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 	    nla_put_u64_64bit(msg, HCV_A_INCARNATION, link->incarnation,
 			      HCV_A_PAD) ||
 	    nla_put_u32(msg, HCV_A_LEASE_MS, nl_lease_ms(link)) ||
+	    nla_put_u64_64bit(msg, HCV_A_FIRST, READ_ONCE(link->used_first),
+			      HCV_A_PAD) ||
 	    nla_put_u32(msg, HCV_A_ERRNO, link->err) ||
 	    nla_put_u64_64bit(msg, HCV_A_SYNC_TOTAL, link->sync_total,
 			      HCV_A_PAD) ||

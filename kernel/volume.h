@@ -66,6 +66,8 @@ struct hcv_ioref {
  * @target: the remote device, if it is another node's
  * @tnode: in the target's list of links
  * @range: handles, @nr_ranges of them
+ * @used_first: first handle of its newest tie to another node's store, 0: none
+ * @used_end: all handles of such ties, this one's too, are below (vol->mutex)
  * @ref: legs in flight; killed when it fails
  * @ref_dead: the count is zero
  * @ref_live: @ref was not killed
@@ -98,6 +100,8 @@ struct hcv_link {
 	struct list_head tnode;
 	struct hcv_nl_range *range;
 	u32 nr_ranges;
+	u64 used_first;
+	u64 used_end;
 	struct percpu_ref ref;
 	struct completion ref_dead;
 	bool ref_live;

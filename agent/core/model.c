@@ -421,8 +421,21 @@ char *hcv_model_record_encode(const struct hcv_record *r)
 			     json_object_new_string(sstates[r->st[i].state]));
 		hcv_json_put(&j, store, "v",
 			     json_object_new_uint64(r->st[i].v));
+		if (r->st[i].renew)
+			hcv_json_put(&j, store, "renew",
+				     json_object_new_uint64(r->st[i].renew));
 	}
 	return hcv_json_finish(&j);
+}
+
+/* Absent as long as nothing was renewed. */
+static int get_renew(struct json_object *o, uint64_t *renew, char *err)
+{
+	struct json_object *unused;
+
+	if (!json_object_object_get_ex(o, "renew", &unused))
+		return 0;
+	return hcv_json_u64(o, "renew", 1, UINT64_MAX, renew, err);
 }
 
 static int record_stores(struct json_object *o, struct hcv_record *r,
@@ -450,7 +463,8 @@ static int record_stores(struct json_object *o, struct hcv_record *r,
 		memcpy(st->store, json_object_iter_peek_name(&it), HCV_ID_LEN);
 		if (hcv_json_enum(item, "state", sstates, ARRAY_LEN(sstates),
 				  &state, err) ||
-		    hcv_json_u64(item, "v", 0, r->v, &st->v, err))
+		    hcv_json_u64(item, "v", 0, r->v, &st->v, err) ||
+		    get_renew(item, &st->renew, err))
 			return -EINVAL;
 		st->state = (enum hcv_rec_sstate)state;
 	}
@@ -507,6 +521,8 @@ char *hcv_model_grant_encode(const struct hcv_grant_info *g)
 	hcv_json_put_str(&j, "client", g->client);
 	hcv_json_put_u64(&j, "incarnation", g->incarnation);
 	hcv_json_put_u64(&j, "ready", g->ready);
+	if (g->renew)
+		hcv_json_put_u64(&j, "renew", g->renew);
 	ranges = json_object_new_array();
 	hcv_json_put(&j, j.o, "ranges", ranges);
 	for (i = 0; i < g->nr; i++) {
@@ -563,6 +579,7 @@ int hcv_model_grant_decode(const char *json, struct hcv_grant_info *g,
 	    hcv_json_u64(o, "incarnation", 0, UINT64_MAX, &new.incarnation,
 			 err) ||
 	    get_u32(o, "ready", UINT32_MAX, &new.ready, err) ||
+	    get_renew(o, &new.renew, err) ||
 	    hcv_json_array(o, "ranges", HCV_GRANT_RANGES, &ranges, err))
 		goto out;
 	for (; new.nr < json_object_array_length(ranges); new.nr++)

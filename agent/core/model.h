@@ -81,6 +81,7 @@ struct hcv_rec_store {
 	char store[HCV_ID_LEN];
 	enum hcv_rec_sstate state;
 	uint64_t v;
+	uint64_t renew;		/* renewal that its grant must have, 0: any */
 };
 
 struct hcv_record {
@@ -122,6 +123,7 @@ struct hcv_grant_info {
 	char client[HCV_ID_LEN];
 	uint64_t incarnation;
 	uint32_t ready;		/* rows with an index below are formatted */
+	uint64_t renew;		/* as the record wanted it */
 	size_t nr;
 	struct hcv_grant_range range[HCV_GRANT_RANGES];
 };

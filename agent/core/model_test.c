@@ -108,7 +108,7 @@ static void test_vol(struct kunit *test)
 
 static const char record_json[] =
 	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"serving\",\"v\":18446744073709551614,\"lineage\":9,\"clean\":false,\"was_clean\":false,\"stores\":{\""
-	ID_A "\":{\"state\":\"insync\",\"v\":1},\"" ID_B "\":{\"state\":\"stale\",\"v\":0}}}";
+	ID_A "\":{\"state\":\"insync\",\"v\":1},\"" ID_B "\":{\"state\":\"stale\",\"v\":0,\"renew\":7}}}";
 
 static void test_record(struct kunit *test)
 {
@@ -122,6 +122,8 @@ static void test_record(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r.nr, 2);
 	KUNIT_EXPECT_STREQ(test, r.st[1].store, ID_B);
 	KUNIT_EXPECT_EQ(test, r.st[1].state, HCV_RS_STALE);
+	KUNIT_EXPECT_EQ(test, r.st[0].renew, 0);
+	KUNIT_EXPECT_EQ(test, r.st[1].renew, 7);
 	KUNIT_EXPECT_TRUE(test, r.v == UINT64_MAX - 1);
 	check_text(test, hcv_model_record_encode(&r), record_json);
 	KUNIT_EXPECT_EQ_MSG(test, hcv_model_record_decode(unowned, &r, err), 0,
@@ -130,7 +132,7 @@ static void test_record(struct kunit *test)
 }
 
 static const char grant_json[] =
-	"{\"schema\":1,\"epoch\":3,\"client\":\"" ID_A "\",\"incarnation\":5,\"ready\":8,\"ranges\":[[1024,0,8],[9007199254740993,8,4294967288]]}";
+	"{\"schema\":1,\"epoch\":3,\"client\":\"" ID_A "\",\"incarnation\":5,\"ready\":8,\"renew\":12,\"ranges\":[[1024,0,8],[9007199254740993,8,4294967288]]}";
 
 static void test_grant(struct kunit *test)
 {
@@ -140,6 +142,7 @@ static void test_grant(struct kunit *test)
 	KUNIT_ASSERT_EQ_MSG(test, hcv_model_grant_decode(grant_json, &g, err),
 			    0, "%s", err);
 	KUNIT_EXPECT_EQ(test, g.nr, 2);
+	KUNIT_EXPECT_EQ(test, g.renew, 12);
 	KUNIT_EXPECT_EQ(test, g.range[1].first, 9007199254740993LL);
 	check_text(test, hcv_model_grant_encode(&g), grant_json);
 }
@@ -333,7 +336,9 @@ static struct change changes[] = {
 	{ RECORD, "insync", "stale", "in-sync" },
 	{ RECORD, "insync", "good", "state" },
 	{ RECORD, ID_A, "a", "stores" },
-	{ RECORD, "{\"state\":\"stale\",\"v\":0}", "7", "stores" },
+	{ RECORD, "{\"state\":\"stale\",\"v\":0,\"renew\":7}", "7", "stores" },
+	{ RECORD, "\"renew\":7", "\"renew\":-7", "renew" },
+	{ RECORD, "\"renew\":7", "\"renew\":\"7\"", "renew" },
 	{ ROWS, "\"next\":5", "\"next\":4", "next" },
 	{ ROWS, "[0,0,[0,1],3]", "[0,0,[0,1]]", "no row" },
 	{ ROWS, "[0,0,[0,1],3]", "[0,0,[0,1],4]", "mask" },
@@ -348,6 +353,7 @@ static struct change changes[] = {
 	{ ROWS, "[0,0,[0,1],3]", "[\"0\",0,[0,1],3]", "index" },
 	{ ROWS, ID_B, "b", "store" },
 	{ GRANT, "\"epoch\":3", "\"epoch\":0", "epoch" },
+	{ GRANT, "\"renew\":12", "\"renew\":0", "renew" },
 	{ GRANT, "[1024,0,8]", "[0,0,8]", "range" },
 	{ GRANT, "[1024,0,8]", "[1024,0,0]", "range" },
 	{ GRANT, "[1024,0,8]", "[1024,8]", "range" },

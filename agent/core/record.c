@@ -134,6 +134,11 @@ static int check_store(const struct hcv_record *r, size_t i, char *err)
 			    "store %s has v %llu, the volume %llu", st->store,
 			    (unsigned long long)st->v,
 			    (unsigned long long)r->v);
+	if (st->renew > r->v)
+		return fail(err, -EINVAL,
+			    "store %s has renewal %llu, the volume v %llu",
+			    st->store, (unsigned long long)st->renew,
+			    (unsigned long long)r->v);
 	if (st->state == HCV_RS_SYNCING && r->phase != HCV_PH_SERVING)
 		return fail(err, -EINVAL,
 			    "store %s is syncing while nobody serves",
@@ -387,6 +392,8 @@ int hcv_record_remove(struct hcv_record *r, const char *store,
 		new.st[i].v = r->phase == HCV_PH_NONE && !r->clean ? 0 : r->v;
 	}
 	new.st[i].state = HCV_RS_STALE;
+	/* What it was sent may still be on its way: not with these handles. */
+	new.st[i].renew = r->v + 1;
 	return commit(r, &new, err);
 }
 
@@ -412,6 +419,19 @@ static int move(struct hcv_record *r, const char *store,
 int hcv_record_begin_sync(struct hcv_record *r, const char *store, char *err)
 {
 	return move(r, store, HCV_RS_STALE, HCV_RS_SYNCING, err);
+}
+
+int hcv_record_renew(struct hcv_record *r, const char *store, char *err)
+{
+	struct hcv_record new = *r;
+	int i = find_store(r, store, err);
+
+	if (i < 0)
+		return i;
+	if (r->phase != HCV_PH_SERVING)
+		return fail(err, -EPERM, "no node serves the volume");
+	new.st[i].renew = r->v + 1;
+	return commit(r, &new, err);
 }
 
 int hcv_record_join(struct hcv_record *r, const char *store, char *err)

@@ -88,6 +88,13 @@ int hcv_record_remove(struct hcv_record *r, const char *store,
 /** hcv_record_begin_sync() - stale to syncing, v + 1; -EINVAL otherwise */
 int hcv_record_begin_sync(struct hcv_record *r, const char *store, char *err);
 
+/**
+ * hcv_record_renew() - have the store renew its grant, v + 1
+ *
+ * A removal does so by itself.  Return: -EPERM nobody serves, -ENOENT.
+ */
+int hcv_record_renew(struct hcv_record *r, const char *store, char *err);
+
 /** hcv_record_join() - syncing to in-sync, v + 1; -EINVAL otherwise */
 int hcv_record_join(struct hcv_record *r, const char *store, char *err);
 

@@ -362,6 +362,37 @@ static void test_check(struct kunit *test)
 	}
 }
 
+/* A store that leaves, however it does, needs new handles; others do not. */
+static void test_renew(struct kunit *test)
+{
+	struct hcv_record r = parse("S1 e1 v5 Ai1 By3 Ci1");
+	char err[HCV_ERR_SIZE];
+
+	KUNIT_ASSERT_EQ(test, hcv_record_remove(&r, id('B'), NULL, NULL, err),
+			0);
+	KUNIT_EXPECT_EQ(test, hcv_record_find(&r, id('B'))->renew, 6);
+	KUNIT_EXPECT_EQ(test, hcv_record_find(&r, id('A'))->renew, 0);
+	/* It is stale: there is nothing to be asked for again. */
+	KUNIT_ASSERT_EQ(test, hcv_record_remove(&r, id('B'), NULL, NULL, err),
+			0);
+	KUNIT_EXPECT_EQ(test, hcv_record_find(&r, id('B'))->renew, 6);
+	KUNIT_ASSERT_EQ(test, hcv_record_begin_sync(&r, id('B'), err), 0);
+	KUNIT_ASSERT_EQ(test, hcv_record_join(&r, id('B'), err), 0);
+	KUNIT_EXPECT_EQ(test, hcv_record_find(&r, id('B'))->renew, 6);
+	KUNIT_ASSERT_EQ(test, hcv_record_remove(&r, id('C'), NULL, NULL, err),
+			0);
+	KUNIT_EXPECT_EQ(test, hcv_record_find(&r, id('C'))->renew, 9);
+	KUNIT_ASSERT_EQ(test, hcv_record_renew(&r, id('A'), err), 0);
+	KUNIT_EXPECT_EQ(test, hcv_record_find(&r, id('A'))->renew, 10);
+	KUNIT_EXPECT_EQ(test, r.v, 10);
+	KUNIT_EXPECT_TRUE(test, hcv_record_insync(&r, id('A')));
+	KUNIT_EXPECT_EQ(test, hcv_record_renew(&r, id('F'), err), -ENOENT);
+	hcv_record_find(&r, id('A'))->renew = r.v + 1;
+	KUNIT_EXPECT_EQ(test, hcv_record_check(&r, err), -EINVAL);
+	r = parse("T1 e2 v5 Ai1");
+	KUNIT_EXPECT_EQ(test, hcv_record_renew(&r, id('A'), err), -EPERM);
+}
+
 static void test_init(struct kunit *test)
 {
 	const char *list[HCV_REC_STORES + 1];
@@ -728,6 +759,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(test_step, step_gen_params),
 	KUNIT_CASE(test_check),
 	KUNIT_CASE(test_init),
+	KUNIT_CASE(test_renew),
 	KUNIT_CASE(test_histories),
 	{}
 };

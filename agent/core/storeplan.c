@@ -226,7 +226,8 @@ static bool sp_key(const struct hcv_sp_in *in, struct hcv_sp_out *out,
 
 	out->epoch = k->epoch;
 	out->ready = sp_ready(in);
-	if (g && g->epoch == k->epoch && !strcmp(g->client, k->client) &&
+	if (g && g->epoch == k->epoch && g->renew == k->renew &&
+	    !strcmp(g->client, k->client) &&
 	    g->incarnation == in->incarnation && g->ready == out->ready &&
 	    sp_ranges_equal(g, k) && !strcmp(in->devpath, dev))
 		return false;
@@ -242,6 +243,41 @@ static bool sp_export(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 		return sp_say(out, HCV_SP_WAIT,
 			      "the store cannot be exported to the owner");
 	return sp_do(out, HCV_SP_EXPORT);
+}
+
+/* What the record says of this store: the renewal that its grant must have. */
+static uint64_t sp_renew(const struct hcv_sp_in *in)
+{
+	const struct hcv_record *rec = in->rec;
+	size_t i;
+
+	for (i = 0; i < rec->nr; i++)
+		if (!strcmp(rec->st[i].store, in->store))
+			return rec->st[i].renew;
+	return 0;
+}
+
+static bool sp_grant(const struct hcv_sp_in *in, struct hcv_sp_out *out,
+		     const struct hcv_sp_grant *k)
+{
+	uint64_t renew = sp_renew(in);
+
+	if (k && k->renew > renew)
+		return sp_say(out, HCV_SP_REFUSE,
+			      "the module has renewal %" PRIu64
+			      " of the grant, the record is at %" PRIu64
+			      ": the metadata store is older than the volume",
+			      k->renew, renew);
+	if (k && k->renew == renew &&
+	    (sp_handles(k) >= sp_handles_used(in) || in->failed))
+		return false;
+	if (in->failed)
+		return sp_say(out, HCV_SP_WAIT,
+			      "the store failed and grants nothing");
+	out->epoch = in->rec->epoch;
+	out->count = sp_handles_want(in);
+	out->renew = renew;
+	return sp_do(out, HCV_SP_GRANT);
 }
 
 static bool sp_owned(const struct hcv_sp_in *in, struct hcv_sp_out *out)
@@ -262,15 +298,7 @@ static bool sp_owned(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 	if (in->fence == HCV_SP_DRAINING)
 		return sp_say(out, HCV_SP_WAIT,
 			      "older grants still have I/O in flight or a lease");
-	if (!k && in->failed)
-		return sp_say(out, HCV_SP_WAIT,
-			      "the store failed and grants nothing");
-	if (!k || (sp_handles(k) < sp_handles_used(in) && !in->failed)) {
-		out->epoch = rec->epoch;
-		out->count = sp_handles_want(in);
-		return sp_do(out, HCV_SP_GRANT);
-	}
-	return sp_key(in, out, k);
+	return sp_grant(in, out, k) || sp_key(in, out, k);
 }
 
 /* ---- a volume without an owner ---- */

@@ -13,6 +13,10 @@
  * make the export while that runs, and when it is over grant e and tell so in
  * the grant key.  The grant key therefore means: everything older is fenced,
  * the rows below `ready` are formatted, the export can be connected to.
+ *
+ * The record's entry of the store names a renewal.  A grant of an older one is
+ * replaced by new handles, when nothing is in flight through the old ones; the
+ * key tells which renewal its handles are of.
  */
 #ifndef HCV_AGENT_CORE_STOREPLAN_H
 #define HCV_AGENT_CORE_STOREPLAN_H
@@ -36,7 +40,7 @@
  * @HCV_SP_REVOKE: REVOKE @epoch; then set @fence in the input
  * @HCV_SP_ADD_EXTENTS: STORE_EXTENT_ADD of the wanted rows that are missing
  * @HCV_SP_EXPORT: EXPORT_ADD and the NVMe subsystem for the owner
- * @HCV_SP_GRANT: GRANT @epoch to the owner with @count handles
+ * @HCV_SP_GRANT: GRANT @epoch to the owner with @count handles, as @renew
  * @HCV_SP_WRITE_GRANT: write the grant key: @epoch, @ready, what was granted
  * @HCV_SP_DELETE_GRANT: delete the grant key
  * @HCV_SP_FREE: STORE_EXTENT_DEL of all extents of the volume
@@ -87,6 +91,7 @@ struct hcv_sp_row {
 struct hcv_sp_grant {
 	char client[HCV_ID_LEN];
 	uint64_t epoch;
+	uint64_t renew;
 	bool revoked;
 	size_t nr;
 	struct hcv_grant_range range[HCV_GRANT_RANGES];
@@ -95,6 +100,7 @@ struct hcv_sp_grant {
 /**
  * struct hcv_sp_in - everything that a decision rests on
  * @node: this node
+ * @store: UUID of the store
  * @bad: a key of the volume cannot be read: hands off
  * @has_vol: there is a definition
  * @deleting: which is being deleted
@@ -112,6 +118,7 @@ struct hcv_sp_grant {
  */
 struct hcv_sp_in {
 	const char *node;
+	const char *store;
 	bool bad;
 	bool has_vol;
 	bool deleting;
@@ -137,6 +144,7 @@ struct hcv_sp_in {
 struct hcv_sp_out {
 	enum hcv_sp_act act;
 	uint64_t epoch;
+	uint64_t renew;
 	uint32_t count;
 	uint32_t ready;
 	char reason[HCV_SP_REASON];

@@ -17,6 +17,7 @@
 
 #define N1 "00000000-0000-4000-8000-000000000001"
 #define N2 "00000000-0000-4000-8000-000000000002"
+#define S1 "00000000-0000-4000-8000-00000000000a"
 
 struct fix {
 	struct hcv_record rec;
@@ -49,6 +50,8 @@ static void fix_init(struct fix *f)
 	strcpy(f->rec.owner, N2);
 	f->rec.epoch = 5;
 	f->rec.phase = HCV_PH_SERVING;
+	f->rec.nr = 1;
+	strcpy(f->rec.st[0].store, S1);
 	for (i = 0; i < 3; i++) {
 		f->row[i].index = rows[i];
 		f->row[i].full = true;
@@ -62,7 +65,7 @@ static void fix_init(struct fix *f)
 	f->key.nr = 1;
 	f->key.range[0] = f->k[0].range[0];
 	f->in = (struct hcv_sp_in) {
-		.node = N1, .has_vol = true, .rec = &f->rec, .row = f->row,
+		.node = N1, .store = S1, .has_vol = true, .rec = &f->rec, .row = f->row,
 		.nr_row = 3, .has_rows = true, .grant = &f->key,
 		.devpath = "/dev/hcvx0", .incarnation = 70, .have = f->have,
 		.nr_have = 3, .k = f->k, .nr_k = 1,
@@ -140,6 +143,38 @@ static void new_row(struct fix *f)
 	f->row[3].index = 9;
 	f->row[3].full = true;
 	f->in.nr_row = 4;
+}
+
+/* The record wants new handles. */
+static void renew(struct fix *f)
+{
+	f->rec.st[0].renew = 9;
+}
+
+/* As the module shows it while the old ones have I/O in flight. */
+static void retired(struct fix *f)
+{
+	f->k[0].revoked = true;
+}
+
+/* New handles; the key tells of the old ones. */
+static void renewed(struct fix *f)
+{
+	f->in.nr_k = 2;
+	fix_grant(f, 1, 5, N2);
+	f->k[1].renew = 9;
+	f->k[1].range[0].first = 4096;
+}
+
+static void renewed_told(struct fix *f)
+{
+	f->key.renew = 9;
+	f->key.range[0] = f->k[1].range[0];
+}
+
+static void other_store(struct fix *f)
+{
+	strcpy(f->rec.st[0].store, N1);
 }
 
 static void many_rows(struct fix *f)
@@ -253,6 +288,7 @@ struct plan_case {
 	enum hcv_sp_act act;
 	uint64_t epoch;
 	uint32_t number;	/* count or ready */
+	uint64_t renew;
 };
 
 static const struct plan_case plan_cases[] = {
@@ -286,6 +322,21 @@ static const struct plan_case plan_cases[] = {
 	  HCV_SP_REVOKE, 4 },
 	{ "new row is formatted", { new_row }, HCV_SP_ADD_EXTENTS },
 	{ "new row on a failed store", { new_row, failed }, HCV_SP_WAIT },
+	{ "renewal grants anew", { renew }, HCV_SP_GRANT, 5, 1024, 9 },
+	{ "renewal is another store's", { renew, other_store },
+	  HCV_SP_NONE, 5, 5 },
+	{ "renewal waits in the module", { renew, retired },
+	  HCV_SP_REVOKE, 4 },
+	{ "renewal goes on after a restart", { renew, retired, fenced },
+	  HCV_SP_GRANT, 5, 1024, 9 },
+	{ "renewal is told", { renew, retired, renewed },
+	  HCV_SP_WRITE_GRANT, 5, 5 },
+	{ "renewal is over", { renew, retired, renewed, renewed_told },
+	  HCV_SP_NONE, 5, 5 },
+	{ "renewal beyond the record", { retired, renewed }, HCV_SP_REFUSE },
+	{ "renewal on a failed store", { renew, failed }, HCV_SP_WAIT },
+	{ "new epoch takes the renewal along", { renew, takeover, fenced },
+	  HCV_SP_GRANT, 6, 1024, 9 },
 	{ "many rows need more handles", { many_rows },
 	  HCV_SP_GRANT, 5, 8192 },
 	{ "row beyond the format", { absurd_row, no_key }, HCV_SP_REFUSE },
@@ -365,6 +416,7 @@ static void storeplan_table(struct kunit *test)
 			   hcv_storeplan_act_name(c->act));
 	KUNIT_EXPECT_EQ(test, out.epoch, c->epoch);
 	KUNIT_EXPECT_EQ(test, out.count ? out.count : out.ready, c->number);
+	KUNIT_EXPECT_EQ(test, out.renew, c->renew);
 	if (c->act == HCV_SP_WAIT || c->act == HCV_SP_REFUSE)
 		KUNIT_EXPECT_TRUE(test, out.reason[0] != '\0');
 }

@@ -36,6 +36,7 @@ static const char *const vp_act_names[HCV_VP_NR] = {
 	[HCV_VP_REMOVE] = "remove",
 	[HCV_VP_BEGIN_SYNC] = "begin-sync",
 	[HCV_VP_JOIN] = "join",
+	[HCV_VP_RENEW] = "renew",
 	[HCV_VP_CONFIRM] = "confirm",
 	[HCV_VP_PLACE] = "place",
 	[HCV_VP_SET] = "set",
@@ -166,17 +167,22 @@ static uint32_t vp_rows_end(const struct vp *p, const char *store)
 }
 
 /*
- * The store's node has confirmed this epoch: older ones are fenced there, and
- * the rows below @rows_end are formatted.
+ * The store's node has confirmed this epoch: older ones are fenced there, so
+ * are handles of the epoch that were given up, and the rows below @rows_end are
+ * formatted.
  */
 static bool vp_granted(const struct vp *p, const struct hcv_vp_store *st,
 		       uint32_t rows_end)
 {
 	const struct hcv_grant_info *g;
+	int i;
 
 	if (!vp_live(st) || !st->has_grant)
 		return false;
 	g = st->grant;
+	i = vp_rec_index(p->in->rec, st->id);
+	if (i >= 0 && g->renew != p->in->rec->st[i].renew)
+		return false;
 	return g->epoch == p->in->rec->epoch &&
 	       !strcmp(g->client, p->in->node) &&
 	       g->incarnation == st->incarnation && g->nr > 0 &&
@@ -396,10 +402,25 @@ static bool vp_taking(struct vp *p)
 
 /* ----------------------------------------- serving: the volume is put together */
 
+/*
+ * The link had these handles and failed with them: a write of before may come
+ * in late through them.  On this node the end of an I/O is final.
+ */
+static bool vp_used_up(const struct vp *p, const struct hcv_vp_store *st,
+		       uint32_t state)
+{
+	const struct hcv_k_link *link = vp_link(p, st->id);
+
+	return !st->local && link && link->state != state &&
+	       st->grant->range[0].first <= link->first;
+}
+
 /* A link for @st: connection first. @state, @flags as VOL_LINK_ADD has them. */
 static bool vp_link_add(struct vp *p, const struct hcv_vp_store *st,
 			uint32_t state, uint32_t flags)
 {
+	if (vp_used_up(p, st, state))
+		return vp_do(p, HCV_VP_RENEW, st->id);
 	if (!st->local && !st->path)
 		return vp_do(p, HCV_VP_CONNECT, st->id);
 	if (!vp_do(p, HCV_VP_LINK_ADD, st->id))

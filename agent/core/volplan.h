@@ -20,6 +20,9 @@
  * - A row is given to a started volume only when all stores that the record
  *   calls in-sync and that hold it are in-sync in the module too.  So a store
  *   that is in-sync by the record and has no link yet has missed nothing.
+ * - Handles that a link had are never used again (I8): the module tells the
+ *   first one of the newest tie, the record the renewal that the grant must be
+ *   of.  A removal asks for one; a store that was lost is asked for one here.
  * - A removal is asked for only if every row keeps an in-sync copy.
  */
 #ifndef HCV_AGENT_CORE_VOLPLAN_H
@@ -58,6 +61,7 @@
  *	@resync_failed: it was syncing
  * @HCV_VP_BEGIN_SYNC: record: stale @store becomes syncing, v + 1
  * @HCV_VP_JOIN: record: syncing @store becomes in-sync, v + 1
+ * @HCV_VP_RENEW: record: new handles are wanted of @store, v + 1
  * @HCV_VP_CONFIRM: VOL_CONFIRM @store @incarnation @v, @state OUT or INSYNC
  * @HCV_VP_PLACE: find a place for one more row of @column, else VOL_NOSPACE
  *	if @urgent
@@ -80,6 +84,7 @@ enum hcv_vp_act {
 	HCV_VP_REMOVE,
 	HCV_VP_BEGIN_SYNC,
 	HCV_VP_JOIN,
+	HCV_VP_RENEW,
 	HCV_VP_CONFIRM,
 	HCV_VP_PLACE,
 	HCV_VP_SET,

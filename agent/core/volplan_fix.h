@@ -491,6 +491,40 @@ static void lost(struct fix *f)
 	f->k.link[0].state = HCV_LINK_LOST;
 }
 
+static void lost_remote(struct fix *f)
+{
+	f->k.link[1].state = HCV_LINK_LOST;
+	f->k.link[1].first = 64;
+}
+
+/* Asked for; the store's key is the one of before. */
+static void lost_renewing(struct fix *f)
+{
+	lost_remote(f);
+	f->rec.st[1].renew = 9;
+}
+
+static void lost_renewed(struct fix *f)
+{
+	lost_renewing(f);
+	f->grant[1].renew = 9;
+	f->grant[1].range[0].first = 2048;
+}
+
+/* Granted for a later renewal than the record read here knows. */
+static void lost_renewed_again(struct fix *f)
+{
+	lost_renewed(f);
+	f->grant[1].renew = 11;
+}
+
+static void lost_remote_restarted(struct fix *f)
+{
+	lost_renewed(f);
+	f->st[1].incarnation = 99;
+	f->grant[1].incarnation = 99;
+}
+
 static void lost_away(struct fix *f)
 {
 	lost(f);
@@ -563,6 +597,18 @@ static void stale_reborn_ungranted(struct fix *f)
 	f->st[1].incarnation = 99;
 }
 
+static void stale_unrenewed(struct fix *f)
+{
+	stale_back(f);
+	f->rec.st[1].renew = 9;
+}
+
+static void stale_renewed(struct fix *f)
+{
+	stale_unrenewed(f);
+	f->grant[1].renew = 9;
+}
+
 static void stale_reborn(struct fix *f)
 {
 	stale_back(f);
@@ -595,6 +641,13 @@ static void syncing_unlinked(struct fix *f)
 {
 	stale_back(f);
 	f->rec.st[1].state = HCV_RS_SYNCING;
+}
+
+/* Nobody asked for new handles; the module would refuse these. */
+static void syncing_used_up(struct fix *f)
+{
+	out_syncing_dropped(f);
+	f->k.link[1].first = 64;
 }
 
 static void syncing_full(struct fix *f)

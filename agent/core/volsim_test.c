@@ -11,6 +11,9 @@
  * with success, conflict, "unreachable" or "unknown"; one of unknown outcome
  * may land at once, never, or many turns later.
  *
+ * A remote write that a link gave up may land later, any time later, unless
+ * the store has given up the handle it was sent with.
+ *
  * After every turn:
  * - the in-sync set is not empty, epoch and v have not gone back;
  * - no two modules have the volume in one epoch;
@@ -47,7 +50,9 @@ static void sim_view(struct sim *s, int n, struct sim_actor *a,
 		st[i].live = sim_live(s, x) && s->node[x].up;
 		st[i].incarnation = store->incarnation;
 		st[i].has_grant = store->has_key;
-		st[i].grant = &store->key;
+		st[i].grant = store->old_key.nr && sim_chance(s, 4) ?
+			      &store->old_key : &store->key;
+		store->seen_first = st[i].grant->range[0].first;
 		st[i].path = a->path[x] ? "/dev/nvme0n1" : NULL;
 	}
 }
@@ -77,6 +82,9 @@ static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
 		break;
 	case HCV_VP_BEGIN_SYNC:
 		ret = hcv_record_begin_sync(&rec, o->store, err);
+		break;
+	case HCV_VP_RENEW:
+		ret = hcv_record_renew(&rec, o->store, err);
 		break;
 	case HCV_VP_JOIN:
 		ret = hcv_record_join(&rec, o->store, err);
@@ -115,7 +123,8 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 			sim_reach(s, i, sim_node_of(o->store));
 		return a->path[sim_node_of(o->store)];
 	case HCV_VP_LINK_ADD:
-		return sim_link_add(s, n, o);
+		return sim_link_add(s, n, o, s->store[sim_node_of(o->store)]
+						     .seen_first);
 	case HCV_VP_LINK_DEL:
 		a->path[sim_node_of(o->store)] = false;
 		return sim_link_del(n, o->store);
@@ -182,7 +191,7 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 	}
 	if (out.act == HCV_VP_SERVE || out.act == HCV_VP_REMOVE ||
 	    out.act == HCV_VP_BEGIN_SYNC || out.act == HCV_VP_JOIN ||
-	    out.act == HCV_VP_DETACH)
+	    out.act == HCV_VP_RENEW || out.act == HCV_VP_DETACH)
 		ok = sim_act_record(s, i, a, &out);
 	else
 		ok = sim_act_module(s, i, a, &out);
@@ -192,9 +201,10 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		(unsigned long long)a->rec.epoch, (unsigned long long)a->rec.v);
 	if (ok) {
 		hcv_volplan_done(&a->mem, &out, s->now);
-		if (out.act == HCV_VP_DETACH)
+		if (out.act == HCV_VP_DETACH) {
 			n->wish_force = false;
-			n->wish_detach = n->wish_force;
+			n->wish_detach = false;
+		}
 	} else {
 		hcv_volplan_failed(&a->mem, &out, s->now, "simulated");
 		if (out.act == HCV_VP_STOP && !out.force)
@@ -281,9 +291,10 @@ static void sim_faults(struct sim *s)
 	}
 	if (sim_chance(s, 400) && n->up)
 		sim_crash_node(s, a);
-	if (a != b && sim_chance(s, s->cut[a][b] ? 30 : 200))
+	if (a != b && sim_chance(s, s->cut[a][b] ? 30 : 200)) {
 		s->cut[b][a] = !s->cut[a][b];
 		s->cut[a][b] = s->cut[b][a];
+	}
 	if (sim_chance(s, n->meta ? 200 : 30))
 		n->meta = !n->meta;
 	if (sim_chance(s, sim_served(s) ? 300 : 30))
@@ -307,6 +318,8 @@ static void sim_recover(struct sim *s, int i)
 		s->store[i].incarnation++;
 		s->store[i].granted = 0;
 		s->store[i].revoked = 0;
+		s->store[i].renew = 0;
+		s->store[i].handle = 0;
 	}
 	if (n->up && !n->agent && n->agent_at <= s->now)
 		n->agent = true;
@@ -351,6 +364,7 @@ static void sim_tick(struct sim *s)
 	s->now += TURN_MS;
 	sim_faults(s);
 	sim_late_txns(s);
+	sim_late_writes(s);
 	for (i = 0; i < NODES; i++) {
 		sim_recover(s, i);
 		if (s->calm || sim_chance(s, 2))
@@ -477,6 +491,7 @@ static void volsim(struct kunit *test)
 {
 	const char *env = getenv("HCV_SIM_SEED"), *runs = getenv("HCV_SIM_RUNS");
 	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
+	unsigned long late = 0, dead = 0, renewals = 0;
 	uint64_t seed = env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL);
 	unsigned int i, nr = env ? 1 : runs ? strtoul(runs, NULL, 0) : 40;
 	struct sim *s = kunit_kzalloc(test, sizeof(*s), 0);
@@ -493,12 +508,17 @@ static void volsim(struct kunit *test)
 		serves += s->nr_serves;
 		removes += s->nr_removes;
 		joins += s->nr_joins;
+		late += s->nr_late;
+		dead += s->nr_dead;
+		renewals += s->nr_renewals;
 		if (s->failed)
 			return;
 	}
 	kunit_info(test, "seeds %llu to %llu: %lu writes acknowledged, %lu take-overs, %lu removals, %lu joins\n",
 		   (unsigned long long)seed, (unsigned long long)seed + nr - 1,
 		   acks, serves, removes, joins);
+	kunit_info(test, "%lu late writes landed, %lu were refused, %lu renewals\n",
+		   late, dead, renewals);
 	/* a run in which nothing happens proves nothing */
 	KUNIT_EXPECT_GT(test, acks, 100UL * nr);
 	KUNIT_EXPECT_GT(test, serves + removes + joins, (unsigned long)nr);

@@ -24,14 +24,20 @@
 #define LEASE_MS	10000
 #define LATE_TXNS	8
 #define WRITES		4
+#define LATE_WRITES	32
+#define HANDLES		1024
 
 struct sim_store {
 	uint64_t incarnation;
 	uint64_t granted;		/* epoch at the gate, 0: none */
 	uint64_t revoked;		/* epochs up to this are refused */
+	uint64_t renew;			/* of the handles */
+	uint64_t handle;		/* the first one, 0: none is let in */
 	uint64_t content[ROWS];		/* newest write of each row */
 	bool has_key;			/* the grant key */
 	struct hcv_grant_info key;
+	struct hcv_grant_info old_key;	/* for those who read it too early */
+	uint64_t seen_first;		/* in the view of the present turn */
 };
 
 struct sim_write {
@@ -39,6 +45,19 @@ struct sim_write {
 	size_t row;
 	uint64_t n;
 	uint32_t sent;			/* stores that it was sent to */
+};
+
+/*
+ * A write that a link gave up but the transport did not: it lands whenever it
+ * likes, unless its handle is dead by then.
+ */
+struct sim_late_write {
+	bool used;
+	int store;
+	uint64_t handle;
+	size_t row;
+	uint64_t n;
+	int64_t at;
 };
 
 /* One of the agent's threads that act on the volume. */
@@ -68,6 +87,7 @@ struct sim_node {
 	struct hcv_k_vol k;
 	struct sim_write write[WRITES];
 	unsigned int sync_left[NODES];
+	uint64_t used_end[NODES];	/* handles below were used */
 };
 
 struct sim_late {
@@ -86,6 +106,8 @@ struct sim {
 	struct sim_node node[NODES];
 	struct sim_store store[NODES];
 	struct sim_late late[LATE_TXNS];
+	struct sim_late_write late_write[LATE_WRITES];
+	uint64_t next_handle;
 	struct hcv_record rec;		/* the truth */
 	int64_t rev;
 	struct hcv_vol_info vol;
@@ -94,6 +116,7 @@ struct sim {
 	uint64_t acked[ROWS];
 	uint64_t next_n;
 	unsigned long nr_acks, nr_serves, nr_removes, nr_joins;
+	unsigned long nr_late, nr_dead, nr_renewals;
 	bool failed;
 	char log[64][160];
 	unsigned int nr_log;
@@ -292,6 +315,33 @@ static bool sim_commit(struct sim *s, int n, struct sim_actor *a,
 
 /* ------------------------------------------------------------- target side */
 
+static uint64_t sim_renewal(const struct sim *s, int n)
+{
+	size_t i;
+
+	for (i = 0; i < s->rec.nr; i++)
+		if (!strcmp(s->rec.st[i].store, store_id[n]))
+			return s->rec.st[i].renew;
+	return 0;
+}
+
+/* The old handles die first, the new ones may take a while. */
+static bool sim_target_handles(struct sim *s, int n)
+{
+	struct sim_store *st = &s->store[n];
+
+	if (st->renew != sim_renewal(s, n)) {
+		st->renew = sim_renewal(s, n);
+		st->handle = 0;
+		s->nr_renewals++;
+	}
+	if (!st->handle && sim_chance(s, 3)) {
+		s->next_handle += HANDLES;
+		st->handle = s->next_handle;
+	}
+	return st->handle;
+}
+
 static void sim_target(struct sim *s, int n)
 {
 	struct sim_store *st = &s->store[n];
@@ -307,28 +357,70 @@ static void sim_target(struct sim *s, int n)
 	}
 	if (st->revoked + 1 < rec->epoch)
 		st->revoked = rec->epoch - 1;
-	if (st->granted < rec->epoch && st->revoked < rec->epoch)
+	if (st->granted < rec->epoch && st->revoked < rec->epoch) {
 		st->granted = rec->epoch;
-	if (st->granted != rec->epoch)
+		st->handle = 0;
+	}
+	if (st->granted != rec->epoch || !sim_target_handles(s, n))
 		return;
 	st->has_key = true;
+	if (st->key.range[0].first != st->handle)
+		st->old_key = st->key;
 	st->key = (struct hcv_grant_info){
 		.epoch = rec->epoch, .incarnation = st->incarnation,
-		.ready = ROWS, .nr = 1,
+		.ready = ROWS, .renew = st->renew, .nr = 1,
 	};
 	strcpy(st->key.client, rec->owner);
-	st->key.range[0].count = 1024;
+	st->key.range[0].first = st->handle;
+	st->key.range[0].count = HANDLES;
+}
+
+/* What the transport held back arrives, as old as it may be. */
+static void sim_late_writes(struct sim *s)
+{
+	int i;
+
+	for (i = 0; i < LATE_WRITES; i++) {
+		struct sim_late_write *w = &s->late_write[i];
+		struct sim_store *st = &s->store[w->store];
+
+		if (!w->used || w->at > s->now || !s->node[w->store].up)
+			continue;
+		w->used = false;
+		if (st->handle != w->handle || st->revoked >= st->granted) {
+			s->nr_dead++;
+			continue;
+		}
+		sim_log(s, "write %llu of row %zu lands late on %d",
+			(unsigned long long)w->n, w->row, w->store);
+		st->content[w->row] = w->n;
+		s->nr_late++;
+	}
 }
 
 /* --------------------------------------------------------------- the module */
 
+/* Whether I/O with the handles from @first on gets through. */
 static bool sim_gate(const struct sim *s, int owner, int store, uint64_t epoch,
-		     uint64_t incarnation)
+		     uint64_t incarnation, uint64_t first)
 {
 	const struct sim_store *st = &s->store[store];
 
 	return sim_reach(s, owner, store) && st->granted == epoch &&
-	       st->revoked < epoch && st->incarnation == incarnation;
+	       st->revoked < epoch && st->incarnation == incarnation &&
+	       st->handle == first;
+}
+
+static bool sim_link_gate(const struct sim *s, const struct sim_node *n,
+			  const struct hcv_k_link *l)
+{
+	int st = sim_node_of(l->store);
+	bool local = &s->node[st] == n;
+
+	/* A local tie has no handles of its own: the gate's of the moment. */
+	return sim_gate(s, n - s->node, st, n->k.epoch, l->incarnation,
+			local ? s->store[st].handle : l->first) &&
+	       s->store[st].handle;
 }
 
 static size_t sim_insync_links(const struct sim_node *n)
@@ -361,6 +453,22 @@ static void sim_link_fails(struct sim *s, struct sim_node *n,
 		sim_node_of(l->store), l->state);
 }
 
+/* The link gives the write up; whether the transport does is another matter. */
+static void sim_write_hold(struct sim *s, const struct sim_node *n,
+			   const struct sim_write *w,
+			   const struct hcv_k_link *l)
+{
+	struct sim_late_write *late = &s->late_write[sim_rand(s, LATE_WRITES)];
+	int st = sim_node_of(l->store);
+
+	if (late->used || &s->node[st] == n || !sim_chance(s, 2))
+		return;
+	*late = (struct sim_late_write){
+		.used = true, .store = st, .handle = l->first, .row = w->row,
+		.n = w->n, .at = s->now + sim_rand(s, 20000),
+	};
+}
+
 /* Legs go out one by one, so that a crash finds writes on some stores only. */
 static bool sim_write_send(struct sim *s, struct sim_node *n,
 			   struct sim_write *w)
@@ -381,7 +489,8 @@ static bool sim_write_send(struct sim *s, struct sim_node *n,
 			all = false;
 			continue;
 		}
-		if (!sim_gate(s, n - s->node, st, n->k.epoch, l->incarnation)) {
+		if (!sim_link_gate(s, n, l)) {
+			sim_write_hold(s, n, w, l);
 			sim_link_fails(s, n, l);
 			continue;
 		}
@@ -430,7 +539,7 @@ static void sim_sync(struct sim *s, struct sim_node *n, struct hcv_k_link *l)
 
 	if (l->state != HCV_LINK_SYNCING)
 		return;
-	if (!sim_gate(s, n - s->node, to, n->k.epoch, l->incarnation)) {
+	if (!sim_link_gate(s, n, l)) {
 		sim_link_fails(s, n, l);
 		return;
 	}
@@ -444,8 +553,7 @@ static void sim_sync(struct sim *s, struct sim_node *n, struct hcv_k_link *l)
 
 			if (n->k.link[i].state == HCV_LINK_INSYNC &&
 			    sim_row_on(s, r, st) &&
-			    sim_gate(s, n - s->node, st, n->k.epoch,
-				     n->k.link[i].incarnation))
+			    sim_link_gate(s, n, &n->k.link[i]))
 				from = st;
 		}
 		if (from < 0)
@@ -455,9 +563,20 @@ static void sim_sync(struct sim *s, struct sim_node *n, struct hcv_k_link *l)
 	l->state = HCV_LINK_JOINING;
 }
 
-static void sim_module(struct sim *s, struct sim_node *n)
+/* Writes of one row wait for each other, as those of one block do. */
+static bool sim_row_busy(const struct sim_node *n, size_t row)
 {
 	size_t i;
+
+	for (i = 0; i < WRITES; i++)
+		if (n->write[i].used && n->write[i].row == row)
+			return true;
+	return false;
+}
+
+static void sim_module(struct sim *s, struct sim_node *n)
+{
+	size_t i, row;
 
 	if (!n->up || !n->has_vol || (n->k.state != HCV_VOL_ACTIVE &&
 				      n->k.state != HCV_VOL_STOPPING))
@@ -467,11 +586,12 @@ static void sim_module(struct sim *s, struct sim_node *n)
 	for (i = 0; i < WRITES; i++) {
 		struct sim_write *w = &n->write[i];
 
+		row = sim_rand(s, ROWS);
 		if (!w->used && n->k.state == HCV_VOL_ACTIVE &&
-		    sim_chance(s, 6)) {
+		    !sim_row_busy(n, row) && sim_chance(s, 6)) {
 			w->used = true;
 			w->sent = 0;
-			w->row = sim_rand(s, ROWS);
+			w->row = row;
 			w->n = ++s->next_n;
 		}
 		if (w->used && sim_write_send(s, n, w))
@@ -484,17 +604,30 @@ static void sim_module_drop(struct sim_node *n)
 	n->has_vol = false;
 	memset(&n->k, 0, sizeof(n->k));
 	memset(n->write, 0, sizeof(n->write));
+	memset(n->used_end, 0, sizeof(n->used_end));
 }
 
 /* ------------------------------------------------------------ module commands */
 
+static void sim_link_tie(struct sim_node *n, struct hcv_k_link *l, int st,
+			 uint64_t first, bool local)
+{
+	if (local)
+		return;
+	l->first = first;
+	n->used_end[st] = first + HANDLES;
+}
+
 static bool sim_link_add(struct sim *s, struct sim_node *n,
-			 const struct hcv_vp_out *o)
+			 const struct hcv_vp_out *o, uint64_t first)
 {
 	struct hcv_k_link *l = sim_link(n, o->store);
 	int st = sim_node_of(o->store);
+	bool local = &s->node[st] == n;
 
-	if (!sim_gate(s, n - s->node, st, n->k.epoch, o->incarnation))
+	if (!sim_gate(s, n - s->node, st, n->k.epoch, o->incarnation,
+		      local ? s->store[st].handle : first) ||
+	    (!local && first < n->used_end[st]))
 		return false;
 	if (l) {
 		if (l->state != HCV_LINK_LOST ||
@@ -502,6 +635,7 @@ static bool sim_link_add(struct sim *s, struct sim_node *n,
 		    o->state != HCV_LINK_INSYNC)
 			return false;
 		l->state = HCV_LINK_INSYNC;
+		sim_link_tie(n, l, st, first, local);
 		return true;
 	}
 	if (o->state != (n->k.state == HCV_VOL_NEW ? HCV_LINK_INSYNC :
@@ -512,6 +646,7 @@ static bool sim_link_add(struct sim *s, struct sim_node *n,
 	strcpy(l->store, o->store);
 	l->state = o->state;
 	l->incarnation = o->incarnation;
+	sim_link_tie(n, l, st, first, local);
 	n->sync_left[st] = 1 + sim_rand(s, 20);
 	return true;
 }
@@ -577,9 +712,7 @@ static bool sim_start(struct sim *s, struct sim_node *n, uint64_t v)
 	for (i = 0; i < n->k.nr_links; i++) {
 		struct hcv_k_link *l = &n->k.link[i];
 
-		if (l->state == HCV_LINK_INSYNC &&
-		    !sim_gate(s, n - s->node, sim_node_of(l->store), n->k.epoch,
-			      l->incarnation)) {
+		if (l->state == HCV_LINK_INSYNC && !sim_link_gate(s, n, l)) {
 			l->state = sim_insync_links(n) > 1 ? HCV_LINK_FAILING :
 							     HCV_LINK_LOST;
 			return false;

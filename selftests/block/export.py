@@ -31,9 +31,9 @@ END = 1 << 62
 node = hcvtest.Node()
 
 
-def grant(vol="@v1", epoch=1, client="@n2", count=3):
+def grant(vol="@v1", epoch=1, client="@n2", count=3, **attrs):
     return node.do("GRANT", STORE="@s1", VOL=vol, EPOCH=epoch, NODE=client,
-                   COUNT=count)
+                   COUNT=count, **attrs)
 
 
 @contextlib.contextmanager
@@ -424,6 +424,122 @@ def test_revoke_under_load():
             ktap.check("nothing landed", before ==
                        hcvtest.device_read(A, data, 4 * BLOCK))
             ktap.check("something had", any(before))
+    finally:
+        hcvtest.dm_remove("slow")
+
+
+def renewed(renew, count=3):
+    """Ask for a renewal until the old handles are drained."""
+    def done():
+        try:
+            return grant(RENEW=renew, count=count)
+        except hcvnl.Fail as e:
+            if e.code != errno.EINPROGRESS:
+                raise
+            return None
+    return hcvtest.wait_for(done, 10, "renewal")
+
+
+def test_renewal():
+    """New handles in the same epoch; what held the old ones is refused."""
+    with exported() as dev:
+        old = grant(count=2000)
+        ktap.check_eq("as it is", (0, old["FIRST"]),
+                      (old["RENEW"], grant(RENEW=0)["FIRST"]))
+        dev.write(addr(old["FIRST"] + 1), bytes(BLOCK))
+        dev.read(CONTROL)
+        got = renewed(7, 2000)
+        ktap.check("new handles", got["FIRST"] >= old["FIRST"] + 2048 and
+                   got["RENEW"] == 7, str(got))
+        ktap.check_eq("repeated", got, grant(RENEW=7))
+        ktap.check_eq("any will do", got, grant())
+        for i in (1, 1500):
+            fails_io("a late write",
+                     lambda n=i: dev.write(addr(old["FIRST"] + n),
+                                           b"L" * BLOCK))
+        ktap.check("nothing landed", not any(
+            dev.read(addr(got["FIRST"] + 1))))
+        node.fails(errno.ESTALE, "renewed meanwhile, as 7", "GRANT",
+                   STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1,
+                   RENEW=6)
+        dev.write(addr(got["FIRST"] + 1), b"N" * BLOCK)
+        # The volume stays open to the client; another's is not touched.
+        _, revoked = hcvtest.control(dev.read(CONTROL))
+        ktap.check_eq("not told as revoked", {}, revoked)
+        grant(client="@n3", RENEW=2)
+        dev.read(addr(got["FIRST"] + 1))
+        ktap.check("as many as before", got["COUNT"] == 2048)
+        both = [(g["GRANT_FLAGS"], g["RENEW"]) for g in node.dump("GRANT_GET")
+                if g["NODE"] == uuid_text("@n2")]
+        ktap.check_eq("dump", [("REVOKED", 0), ("", 7)], both)
+        # The lease of the old handles is over when that of the new ones is.
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        ktap.check("lease", got["LEASE_MS"] > 1000, str(got))
+        node.fence("@s1", "@v1", 1)
+        ktap.check_eq("all gone", [], node.dump("GRANT_GET"))
+        ktap.check_eq("next epoch begins anew", 0, grant(epoch=2)["RENEW"])
+
+
+def test_renewal_waits():
+    """Nothing old lands once a renewal has given handles."""
+    hcvtest.run("modprobe", "dm-delay")
+    sectors = (2 << 30) // 512
+    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
+    try:
+        with exported(slow) as dev:
+            old = grant()["FIRST"]
+            hcvtest.dm_reload(
+                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 900")
+            writers = Writers(dev.path, addr(old + 1))
+            time.sleep(0.3)
+            begin = time.monotonic()
+            for _ in range(2):
+                node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
+                           STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2",
+                           COUNT=1, RENEW=1)
+            # A plain request, or a restarted agent's, gets no way around it.
+            node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
+                       STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1)
+            fails_io("no entry", lambda: dev.read(addr(old + 1)))
+            got = renewed(1)
+            ktap.check("waited", time.monotonic() - begin > 0.3)
+            data = objects(A)[1][0]
+            before = hcvtest.device_read(A, data, 4 * BLOCK)
+            writers.join()
+            ktap.check_eq("writers refused", 4, writers.errors)
+            time.sleep(1.5)
+            ktap.check("nothing landed", before ==
+                       hcvtest.device_read(A, data, 4 * BLOCK))
+            ktap.check("something had", any(before))
+            dev.read(addr(got["FIRST"] + 1))
+    finally:
+        hcvtest.dm_remove("slow")
+
+
+def test_renewal_and_revocation():
+    """A revocation between retiring and granting wins."""
+    hcvtest.run("modprobe", "dm-delay")
+    sectors = (2 << 30) // 512
+    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
+    try:
+        with exported(slow) as dev:
+            old = grant()["FIRST"]
+            hcvtest.dm_reload(
+                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 900")
+            writers = Writers(dev.path, addr(old + 1), 1)
+            time.sleep(0.3)
+            node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
+                       STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1,
+                       RENEW=1)
+            got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+            ktap.check("counts what was retired", got["INFLIGHT"] > 0,
+                       str(got))
+            _, revoked = hcvtest.control(dev.read(CONTROL))
+            ktap.check_eq("told", {hcvnl.parse_uuid("@v1"): 1}, revoked)
+            node.fails(errno.ESTALE, "is revoked", "GRANT", STORE="@s1",
+                       VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1, RENEW=1)
+            node.fence("@s1", "@v1", 1)
+            writers.join()
     finally:
         hcvtest.dm_remove("slow")
 

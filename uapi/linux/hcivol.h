@@ -45,18 +45,22 @@
  * HCV_CMD_EXPORT_DEL	STORE NODE	-EBUSY while it is open or has grants.
  * HCV_CMD_EXPORT_GET	dump
  *
- * HCV_CMD_GRANT	STORE VOL EPOCH NODE COUNT
+ * HCV_CMD_GRANT	STORE VOL EPOCH NODE COUNT [RENEW]
  *	Hands out COUNT consecutive handles to client NODE (this node: the
- *	local gate); answers FIRST COUNT INCARNATION.  A repeat with a larger
- *	COUNT adds a range: the answer carries all ranges in order
+ *	local gate); answers FIRST COUNT INCARNATION RENEW.  A repeat with a
+ *	larger COUNT adds a range: the answer carries all ranges in order
  *	(HCV_A_RANGES).  -ESTALE: the epoch is revoked here.  -ENOENT: the
  *	store has nothing of this volume.
+ *	A RENEW above that of the grant there is lets go of its handles at
+ *	once and hands out new ones when the last I/O through the old ones has
+ *	ended; until then -EINPROGRESS: repeat the call.  A RENEW below it is
+ *	-ESTALE; none, or 0, takes the grant as it is.
  * HCV_CMD_REVOKE	STORE VOL EPOCH
  *	Revokes every grant of the volume with an epoch <= EPOCH, at once and
  *	for ever in this incarnation.  -> INFLIGHT LEASE_MS; both zero: fenced.
  *	Until then -EINPROGRESS is not used: repeat the call.
  * HCV_CMD_GRANT_GET	dump
- *	-> STORE VOL EPOCH NODE RANGES INFLIGHT LEASE_MS GRANT_FLAGS
+ *	-> STORE VOL EPOCH NODE RANGES INFLIGHT LEASE_MS GRANT_FLAGS RENEW
  *
  * HCV_CMD_VOL_CREATE	VOL NAME SIZE STRIPE REPLICAS EPOCH V LINEAGE QUEUE
  *			[VOL_FLAGS] [POLICY]
@@ -66,7 +70,9 @@
  *	Ties the volume to a store: PATH is the remote device, absent for a
  *	store of this node.  LINK_STATE is INSYNC before the start, SYNCING
  *	after it; INSYNC after the start only to bring back a LOST link with
- *	the same incarnation.
+ *	the same incarnation.  A store that was tied by a PATH before is tied
+ *	again only with handles above all that it had: -ESTALE, since writes
+ *	through the old ones may still be on their way (GRANT with RENEW).
  * HCV_CMD_VOL_LINK_DEL	VOL EPOCH STORE
  *	Drops a link that is OUT.  -EBUSY: still in-sync.
  * HCV_CMD_VOL_EXTENT_ADD	VOL EPOCH EXTENTS
@@ -100,6 +106,9 @@
  *	   STALL_MS (for how long none has come back, when some are out), and
  *	   counters of all I/O to it, metadata pages and resync included
  * HCV_CMD_VOL_STATS_GET	dump, [VOL]
+ *	-> all of the above, VOL_STATE, WAIT_*, counters, nested HCV_A_LINK
+ *	   (one per link; FIRST: first handle of its newest tie by a PATH)
+ * HCV_CMD_VOL_STATS_GET	VOL, or dump
  *	-> VOL, HIST_READ, HIST_WRITE, HIST_FLUSH: arrays of HCV_HIST_BUCKETS
  *	   u64; bucket i counts latencies of [2^i, 2^(i+1)) microseconds (of
  *	   1,024 ns), bucket 0 those below 2, the last one everything longer;
@@ -241,6 +250,7 @@ enum hcv_attr {
 	HCV_A_STATE_MS		= 75,	/* u64: in the present state */
 	HCV_A_STALL_MS		= 76,	/* u64: I/O is out, none came back */
 	HCV_A_WAITS		= 77,	/* nested */
+	HCV_A_RENEW		= 78,	/* u64 renewal number of a grant */
 	__HCV_A_MAX
 };
 
