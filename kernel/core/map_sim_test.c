@@ -8,134 +8,13 @@
  * them as in commit.c, some of them fail, and now and then the power goes.
  * Three things are checked:
  *   - a read gives the newest value; after a power cut the flushed one or a
- *     later one, and from then on that one;
+ *     later one, and from then on that one; of a snapshot the newest of its
+ *     generation, whatever is written, zeroed and discarded later;
  *   - what was loaded is what the records on the media say, of two with one
  *     (mib, generation) the one with the higher sequence;
  *   - on a replica that left, a record that equals the map's has the same data.
  */
-#include "map_test.h"
-
-#define HCV_T_STEPS	2000	/* of a volume's life */
-#define HCV_T_GENS	4
-#define HCV_T_MIBS	24	/* that are written, 12 in each column */
-#define HCV_T_ALL	2048	/* of the volume; the others fill the extents */
-#define HCV_T_EXTS	3	/* two in column 0, one in column 1 */
-#define HCV_T_FREE	48	/* data slots left to each column, at most */
-#define HCV_T_FLIGHT	6
-#define HCV_T_IMAGES	(HCV_T_EXTS * HCV_EXTENT_PAGES)
-
-/* A value names its operation and its block, 0 is zeroes. */
-#define HCV_T_VALUE(op, idx, blk)	((op) << 13 | (idx) << 8 | (blk))
-#define HCV_T_OWNER(val)		((val) & 0x1fff)
-#define HCV_T_OP(val)			((val) >> 13)
-
-/* The data of a slot, as its medium's cache and the medium itself have them. */
-struct hcv_t_data {
-	u32 now[HCV_SLOT_BLOCKS];
-	u32 dur[HCV_SLOT_BLOCKS];
-	bool cached;
-};
-
-struct hcv_t_place {
-	u8 now[HCV_BLOCK_SIZE] __aligned(8);
-	u8 dur[HCV_BLOCK_SIZE] __aligned(8);
-	bool cached;
-};
-
-struct hcv_t_media {
-	struct hcv_t_data slot[HCV_EXTENT_SLOTS];
-	struct hcv_t_place page[HCV_EXTENT_PAGES][2];
-};
-
-/* What may be read of a block: now, and after a power cut. */
-struct hcv_t_block {
-	u32 val;	/* newest, and the operation that made it */
-	u32 op;
-	u32 snap;	/* the same when the running round began */
-	u32 snap_op;
-	u32 flushed;	/* the same when the last good round began */
-	u32 flushed_op;
-	u32 zero_op;	/* newest operation that made it zero */
-	bool busy;
-};
-
-struct hcv_t_flight {
-	struct hcv_slot *slot;
-	u32 op;
-	u32 idx;
-	u32 blk;
-	u32 nr;		/* 0: not in use */
-};
-
-struct hcv_t_image {
-	struct hcv_ext *ext;
-	u32 page;
-	u64 seq;
-	u8 place;
-	u8 *buf;
-};
-
-enum hcv_t_stage {
-	HCV_T_IDLE,
-	HCV_T_COPY,
-	HCV_T_FLUSH,
-	HCV_T_PAGES,
-	HCV_T_END,
-};
-
-/* A replica that left: what its medium has. */
-struct hcv_t_left {
-	bool valid;
-	struct hcv_rec rec[HCV_T_EXTS][HCV_EXTENT_RECORDS];
-	u32 data[HCV_T_EXTS][HCV_EXTENT_SLOTS][HCV_SLOT_BLOCKS];
-};
-
-struct hcv_t_sim {
-	struct kunit *test;
-	u32 rnd;
-	u32 op;
-	u32 nr_gens;
-	u64 epoch;
-	u64 v;
-	struct hcv_map map;
-	struct hcv_ext *ext[HCV_T_EXTS];
-	struct hcv_t_media *media[HCV_T_EXTS];
-	struct hcv_t_block blk[HCV_T_MIBS][HCV_SLOT_BLOCKS];
-	struct hcv_t_flight flight[HCV_T_FLIGHT];
-	struct hcv_t_left *left;
-	struct hcv_rec (*loaded)[HCV_EXTENT_RECORDS];
-	bool filler[HCV_T_ALL];
-	bool filled;
-	u32 nr_free;
-	enum hcv_t_stage stage;
-	struct llist_node *leaves;
-	struct hcv_slot *freed;
-	struct hcv_slot *draining;
-	struct hcv_ext *todo[HCV_T_EXTS];
-	u32 nr_todo;
-	u32 next;
-	struct hcv_t_image image[HCV_T_IMAGES];
-	u32 nr_images;
-	u32 crashes, races, compared, full, dups, reaped, upgraded;
-};
-
-static u32 hcv_t_rnd(struct hcv_t_sim *s, u32 below)
-{
-	s->rnd ^= s->rnd << 13;
-	s->rnd ^= s->rnd >> 17;
-	s->rnd ^= s->rnd << 5;
-	return s->rnd % below;
-}
-
-static u32 hcv_t_mib(u32 idx)
-{
-	return idx * 80 + (idx & 1);
-}
-
-static struct hcv_t_data *hcv_t_data(struct hcv_t_sim *s, struct hcv_slot *slot)
-{
-	return &s->media[hcv_map_slot_ext(slot)->index]->slot[slot->rec];
-}
+#include "map_sim.h"
 
 /* A range without a busy block, or 0. */
 static u32 hcv_t_range(struct hcv_t_sim *s, u32 idx, u32 *blk)
@@ -150,24 +29,27 @@ static u32 hcv_t_range(struct hcv_t_sim *s, u32 idx, u32 *blk)
 	}
 	nr = min_t(u32, nr, HCV_SLOT_BLOCKS - *blk);
 	for (i = *blk; i < *blk + nr; i++)
-		if (s->blk[idx][i].busy)
+		if (hcv_t_now(s, idx)[i].busy)
 			return 0;
 	return nr;
 }
 
-static void hcv_t_settle(struct hcv_t_sim *s, u32 idx, u32 blk, u32 nr, u32 op,
-			 bool zero)
+/* From generation @gen on blocks have what operation @op made of them. */
+static void hcv_t_settle(struct hcv_t_sim *s, u32 gen, u32 idx, u32 blk, u32 nr,
+			 u32 op, bool zero)
 {
 	struct hcv_t_block *b;
 	u32 i;
 
-	for (i = blk; i < blk + nr; i++) {
-		b = &s->blk[idx][i];
-		b->val = zero ? 0 : HCV_T_VALUE(op, idx, i);
-		b->op = op;
-		if (zero)
-			b->zero_op = op;
-	}
+	for (; gen <= s->nr_gens; gen++)
+		for (i = blk; i < blk + nr; i++) {
+			b = &s->blk[gen][idx].at[i];
+			b->val = zero ? 0 : HCV_T_VALUE(op, idx, i);
+			b->op = op;
+			b->busy = false;
+			if (zero)
+				b->zero_op = op;
+		}
 }
 
 /* Head of a mib's layers. */
@@ -210,7 +92,7 @@ static void hcv_t_issue(struct hcv_t_sim *s)
 		.slot = slot, .op = ++s->op, .idx = idx, .blk = blk, .nr = nr,
 	};
 	for (i = blk; i < blk + nr; i++)
-		s->blk[idx][i].busy = true;
+		hcv_t_now(s, idx)[i].busy = true;
 }
 
 static void hcv_t_complete(struct hcv_t_sim *s, struct hcv_t_flight *f)
@@ -227,12 +109,12 @@ static void hcv_t_complete(struct hcv_t_sim *s, struct hcv_t_flight *f)
 		/* A cache may be written out at any time. */
 		if (!hcv_t_rnd(s, 4))
 			d->dur[i] = d->now[i];
-		s->blk[f->idx][i].busy = false;
 	}
 	hcv_t_mark(&s->map, hcv_t_mib(f->idx));
 	hcv_map_written(&s->map, f->slot, f->blk, f->nr);
 	KUNIT_ASSERT_EQ(s->test, READ_ONCE(f->slot->stamp), s->v);
-	hcv_t_settle(s, f->idx, f->blk, f->nr, f->op, false);
+	/* Blocks that a write was under way to got none since. */
+	hcv_t_settle(s, f->slot->gen, f->idx, f->blk, f->nr, f->op, false);
 	f->nr = 0;
 }
 
@@ -268,7 +150,7 @@ static void hcv_t_clear_range(struct hcv_t_sim *s, u32 idx, u32 blk, u32 nr,
 	KUNIT_ASSERT_EQ(s->test, ret, 0);
 	if (ignored)
 		return;
-	hcv_t_settle(s, idx, blk, nr, ++s->op, true);
+	hcv_t_settle(s, s->nr_gens, idx, blk, nr, ++s->op, true);
 	slot = hcv_t_head(s, mib);
 	if (!slot)
 		return;
@@ -291,7 +173,7 @@ static void hcv_t_reap(struct hcv_t_sim *s, bool purge)
 	struct hcv_slot *slot = hcv_t_head(s, hcv_t_mib(idx));
 
 	for (i = 0; i < HCV_SLOT_BLOCKS; i++)
-		if (s->blk[idx][i].busy)
+		if (hcv_t_now(s, idx)[i].busy)
 			return;
 	if (purge)
 		hcv_t_clear_range(s, idx, 0, HCV_SLOT_BLOCKS, true);
@@ -299,33 +181,85 @@ static void hcv_t_reap(struct hcv_t_sim *s, bool purge)
 	s->reaped += slot != hcv_t_head(s, hcv_t_mib(idx));
 }
 
+/* Where a block of generation @gen is. */
+static struct hcv_slot *hcv_t_view(struct hcv_t_sim *s, u32 mib, u32 gen,
+				   u32 blk)
+{
+	struct hcv_slot *slot;
+	int state = 0;
+
+	rcu_read_lock();
+	slot = hcv_t_head(s, mib);
+	while (slot && (slot->gen > gen || !hcv_map_state(slot, blk)))
+		slot = rcu_dereference(slot->older);
+	if (slot)
+		state = hcv_map_state(slot, blk);
+	rcu_read_unlock();
+	return state == 1 ? slot : NULL;
+}
+
+static void hcv_t_check_block(struct hcv_t_sim *s, u32 gen, u32 idx, u32 blk,
+			      struct hcv_slot *slot)
+{
+	const struct hcv_t_block *b = &s->blk[gen][idx].at[blk];
+
+	if (!b->busy)
+		KUNIT_ASSERT_EQ_MSG(s->test,
+				    slot ? hcv_t_data(s, slot)->now[blk] : 0,
+				    b->val, "generation %u mib index %u block %u",
+				    gen, idx, blk);
+}
+
 /* Everything that is not busy reads as the model says. */
 static void hcv_t_check_mib(struct hcv_t_sim *s, u32 idx)
 {
-	u32 blk = 0, nr, i, val;
+	u32 blk = 0, nr, i, gen, mib = hcv_t_mib(idx);
 	struct hcv_slot *slot;
 
 	while (blk < HCV_SLOT_BLOCKS) {
-		slot = hcv_t_where(&s->map, hcv_t_mib(idx), blk,
-				   HCV_SLOT_BLOCKS - blk, &nr);
+		slot = hcv_t_where(&s->map, mib, blk, HCV_SLOT_BLOCKS - blk,
+				   &nr);
 		KUNIT_ASSERT_TRUE(s->test, nr && nr <= HCV_SLOT_BLOCKS - blk);
-		for (i = blk; i < blk + nr; i++) {
-			if (s->blk[idx][i].busy)
-				continue;
-			val = slot ? hcv_t_data(s, slot)->now[i] : 0;
-			KUNIT_ASSERT_EQ_MSG(s->test, val, s->blk[idx][i].val,
-					    "mib index %u block %u", idx, i);
-		}
+		for (i = blk; i < blk + nr; i++)
+			hcv_t_check_block(s, s->nr_gens, idx, i, slot);
 		blk += nr;
 	}
+	/* What a snapshot has stays as it is. */
+	for (gen = 1; gen < s->nr_gens; gen++)
+		for (i = 0; i < HCV_SLOT_BLOCKS; i++)
+			hcv_t_check_block(s, gen, idx, i,
+					  hcv_t_view(s, mib, gen, i));
 }
 
 /* --- rounds --------------------------------------------------------------- */
 
+static void hcv_t_each_block(struct hcv_t_sim *s,
+			     void (*fn)(struct hcv_t_block *b))
+{
+	u32 gen, i, k;
+
+	for (gen = 1; gen <= s->nr_gens; gen++)
+		for (i = 0; i < HCV_T_MIBS; i++)
+			for (k = 0; k < HCV_SLOT_BLOCKS; k++)
+				fn(&s->blk[gen][i].at[k]);
+}
+
+/* A round begins: this is what it makes durable. */
+static void hcv_t_note(struct hcv_t_block *b)
+{
+	b->snap = b->val;
+	b->snap_op = b->op;
+}
+
+static void hcv_t_promise(struct hcv_t_block *b)
+{
+	b->flushed = b->snap;
+	b->flushed_op = b->snap_op;
+}
+
 static void hcv_t_round_begin(struct hcv_t_sim *s)
 {
 	struct llist_node *node, *next;
-	u32 i, k;
 
 	s->leaves = hcv_map_round_begin(&s->map);
 	s->freed = hcv_map_freed(&s->map);
@@ -336,11 +270,7 @@ static void hcv_t_round_begin(struct hcv_t_sim *s)
 	llist_for_each_safe(node, next, node)
 		s->todo[s->nr_todo++] = llist_entry(node, struct hcv_ext,
 						    dnode);
-	for (i = 0; i < HCV_T_MIBS; i++)
-		for (k = 0; k < HCV_SLOT_BLOCKS; k++) {
-			s->blk[i][k].snap = s->blk[i][k].val;
-			s->blk[i][k].snap_op = s->blk[i][k].op;
-		}
+	hcv_t_each_block(s, hcv_t_note);
 	s->stage = HCV_T_COPY;
 }
 
@@ -377,29 +307,6 @@ static void hcv_t_round_copy(struct hcv_t_sim *s)
 		return;
 	}
 	s->stage = HCV_T_FLUSH;
-}
-
-/* Whatever has completed is on the medium now. */
-static void hcv_t_flush(struct hcv_t_sim *s)
-{
-	struct hcv_t_place *p;
-	struct hcv_t_data *d;
-	u32 e, i;
-
-	for (e = 0; e < HCV_T_EXTS; e++) {
-		for (i = 0; i < HCV_EXTENT_SLOTS; i++) {
-			d = &s->media[e]->slot[i];
-			if (d->cached)
-				memcpy(d->dur, d->now, sizeof(d->dur));
-			d->cached = false;
-		}
-		for (i = 0; i < 2 * HCV_EXTENT_PAGES; i++) {
-			p = &s->media[e]->page[i / 2][i % 2];
-			if (p->cached)
-				memcpy(p->dur, p->now, sizeof(p->dur));
-			p->cached = false;
-		}
-	}
 }
 
 static void hcv_t_redirty(struct hcv_t_sim *s, struct hcv_t_image *im)
@@ -446,15 +353,10 @@ static void hcv_t_round_pages(struct hcv_t_sim *s)
 static void hcv_t_round_end(struct hcv_t_sim *s)
 {
 	struct hcv_slot *last = s->freed;
-	u32 i, k;
 
 	hcv_t_flush(s);
 	hcv_map_round_end(&s->map, s->leaves, true);
-	for (i = 0; i < HCV_T_MIBS; i++)
-		for (k = 0; k < HCV_SLOT_BLOCKS; k++) {
-			s->blk[i][k].flushed = s->blk[i][k].snap;
-			s->blk[i][k].flushed_op = s->blk[i][k].snap_op;
-		}
+	hcv_t_each_block(s, hcv_t_promise);
 	/* Slots wait for the end of what runs: given back some steps later. */
 	while (last && last->next)
 		last = last->next;
@@ -502,75 +404,6 @@ static void hcv_t_whole_round(struct hcv_t_sim *s)
 }
 
 /* --- power cuts ----------------------------------------------------------- */
-
-static void hcv_t_cut_page(struct hcv_t_sim *s, struct hcv_t_place *p)
-{
-	/* Kept, lost, or torn between two sectors. */
-	if (p->cached && hcv_t_rnd(s, 3))
-		memcpy(p->dur, p->now, hcv_t_rnd(s, 2) ? HCV_BLOCK_SIZE :
-		       512 * (1 + hcv_t_rnd(s, 7)));
-	memcpy(p->now, p->dur, sizeof(p->now));
-	p->cached = false;
-}
-
-static void hcv_t_cut(struct hcv_t_sim *s)
-{
-	struct hcv_t_flight *f;
-	struct hcv_t_data *d;
-	u32 e, i, k;
-
-	for (i = 0; i < HCV_T_FLIGHT; i++) {
-		f = &s->flight[i];
-		d = f->nr ? hcv_t_data(s, f->slot) : NULL;
-		for (k = f->blk; d && k < f->blk + f->nr; k++) {
-			d->cached = true;
-			if (hcv_t_rnd(s, 2))
-				d->now[k] = HCV_T_VALUE(f->op, f->idx, k);
-		}
-		f->nr = 0;
-	}
-	for (e = 0; e < HCV_T_EXTS; e++) {
-		for (i = 0; i < HCV_EXTENT_SLOTS; i++) {
-			d = &s->media[e]->slot[i];
-			for (k = 0; d->cached && k < HCV_SLOT_BLOCKS; k++) {
-				if (hcv_t_rnd(s, 2))
-					d->dur[k] = d->now[k];
-				d->now[k] = d->dur[k];
-			}
-			d->cached = false;
-		}
-		for (i = 0; i < 2 * HCV_EXTENT_PAGES; i++)
-			hcv_t_cut_page(s, &s->media[e]->page[i / 2][i % 2]);
-	}
-}
-
-/* The newest valid place, as load.c finds it; NULL: none was written. */
-static const u8 *hcv_t_newest(struct hcv_t_sim *s, u32 e, u32 page,
-			      struct hcv_pagepos *pos)
-{
-	u64 epoch, seq, best_epoch = 0;
-	const u8 *best = NULL, *buf;
-	struct hcv_page_id id;
-	u32 place;
-	int ret;
-
-	*pos = (struct hcv_pagepos) { };
-	for (place = 0; place < 2; place++) {
-		buf = s->media[e]->page[page][place].dur;
-		hcv_t_page_id(&id, e, page, place);
-		ret = hcv_fmt_page_check(buf, &id, &epoch, &seq);
-		KUNIT_ASSERT_TRUE(s->test, !ret || ret == -ENODATA ||
-				  ret == -EBADMSG);
-		if (ret || (best && !hcv_fmt_page_newer(epoch, seq, best_epoch,
-							pos->seq)))
-			continue;
-		best = buf;
-		best_epoch = epoch;
-		pos->seq = seq;
-		pos->place = place;
-	}
-	return best;
-}
 
 static void hcv_t_load_ext(struct hcv_t_sim *s, u32 e)
 {
@@ -628,15 +461,13 @@ static bool hcv_t_allowed(const struct hcv_t_block *b, u32 val, u32 owner)
 	return HCV_T_OWNER(val) == owner && HCV_T_OP(val) > b->flushed_op;
 }
 
-/* Where a block is, by the records that were loaded. */
-static struct hcv_slot *hcv_t_lookup(struct hcv_t_sim *s,
-				     const struct hcv_rec **r,
-				     struct hcv_slot **slot, u32 blk)
+/* Where a block of generation @gen is, by the records that were loaded. */
+static struct hcv_slot *hcv_t_lookup(const struct hcv_rec **r,
+				     struct hcv_slot **slot, u32 gen, u32 blk)
 {
 	u64 bit = 1ULL << (blk % 64);
-	u32 gen;
 
-	for (gen = s->nr_gens; gen; gen--) {
+	for (; gen; gen--) {
 		if (r[gen] && r[gen]->lo[blk / 64] & bit)
 			return slot[gen];
 		if (r[gen] && r[gen]->hi[blk / 64] & bit)
@@ -645,32 +476,41 @@ static struct hcv_slot *hcv_t_lookup(struct hcv_t_sim *s,
 	return NULL;
 }
 
+/* What a power cut left of a block; from now on that is what it is. */
+static void hcv_t_check_cut(struct hcv_t_sim *s, u32 gen, u32 idx, u32 blk,
+			    struct hcv_slot *slot)
+{
+	u32 val = slot ? hcv_t_data(s, slot)->now[blk] : 0;
+	u32 owner = HCV_T_OWNER(HCV_T_VALUE(0U, idx, blk));
+	struct hcv_t_block *b = &s->blk[gen][idx].at[blk];
+
+	KUNIT_ASSERT_TRUE_MSG(s->test, hcv_t_allowed(b, val, owner),
+			      "generation %u mib index %u block %u: read %x, flushed %x by %u",
+			      gen, idx, blk, val, b->flushed, b->flushed_op);
+	*b = (struct hcv_t_block) {
+		.val = val, .op = s->op, .flushed = val, .flushed_op = s->op,
+	};
+}
+
 /* What was loaded is what the records say, and what was promised. */
 static void hcv_t_check_loaded(struct hcv_t_sim *s, u32 idx)
 {
 	const struct hcv_rec *r[HCV_T_GENS + 1];
 	struct hcv_slot *slot[HCV_T_GENS + 1], *want;
-	u32 i, gen, val, mib = hcv_t_mib(idx);
-	struct hcv_t_block *b;
+	u32 i, gen, mib = hcv_t_mib(idx);
 
 	for (gen = 1; gen <= s->nr_gens; gen++)
 		r[gen] = hcv_t_oracle(s, mib, gen, &slot[gen]);
-	for (i = 0; i < HCV_SLOT_BLOCKS; i++) {
-		want = hcv_t_lookup(s, r, slot, i);
-		KUNIT_ASSERT_PTR_EQ(s->test, hcv_t_at(&s->map, mib, i), want);
-		val = want ? hcv_t_data(s, want)->now[i] : 0;
-		b = &s->blk[idx][i];
-		KUNIT_ASSERT_TRUE_MSG(s->test,
-				      hcv_t_allowed(b, val,
-						    HCV_T_OWNER(HCV_T_VALUE(0U,
-									    idx, i))),
-				      "mib index %u block %u: read %x, flushed %x by %u",
-				      idx, i, val, b->flushed, b->flushed_op);
-		*b = (struct hcv_t_block) {
-			.val = val, .op = s->op,
-			.flushed = val, .flushed_op = s->op,
-		};
-	}
+	for (gen = 1; gen <= s->nr_gens; gen++)
+		for (i = 0; i < HCV_SLOT_BLOCKS; i++) {
+			want = hcv_t_lookup(r, slot, gen, i);
+			KUNIT_ASSERT_PTR_EQ(s->test,
+					    hcv_t_view(s, mib, gen, i), want);
+			hcv_t_check_cut(s, gen, idx, i, want);
+		}
+	for (i = 0; i < HCV_SLOT_BLOCKS; i++)
+		KUNIT_ASSERT_PTR_EQ(s->test, hcv_t_at(&s->map, mib, i),
+				    hcv_t_view(s, mib, s->nr_gens, i));
 }
 
 static void hcv_t_check_space(struct hcv_t_sim *s)
@@ -759,7 +599,7 @@ static const struct hcv_t_block *hcv_t_blocks(struct hcv_t_sim *s, u32 mib)
 
 	for (i = 0; i < HCV_T_MIBS; i++)
 		if (hcv_t_mib(i) == mib)
-			return s->blk[i];
+			return hcv_t_now(s, i);
 	return NULL;
 }
 
@@ -892,6 +732,9 @@ static void hcv_t_snapshot(struct hcv_t_sim *s)
 	while (sealed &&
 	       (s->stage != HCV_T_IDLE || hcv_map_unflushed(&s->map)))
 		hcv_t_round(s);
+	/* So far they are equal, writes in flight included. */
+	memcpy(s->blk[s->nr_gens + 1], s->blk[s->nr_gens],
+	       sizeof(s->blk[0]));
 	hcv_t_gens(s->test, &s->map, ++s->nr_gens);
 }
 
