@@ -102,13 +102,11 @@
  *	   nested HCV_A_WAITS, one for each thing that some I/O waits for:
  *	   WAIT WAIT_COUNT WAIT_MS;
  *	   nested HCV_A_LINK, one per link: STORE LINK_STATE STATE_MS
- *	   INCARNATION LEASE_MS ERRNO SYNC_*, INFLIGHT (I/Os at its device),
+ *	   INCARNATION LEASE_MS FIRST (first handle of its newest tie by a
+ *	   PATH) ERRNO SYNC_*, INFLIGHT (I/Os at its device),
  *	   STALL_MS (for how long none has come back, when some are out), and
  *	   counters of all I/O to it, metadata pages and resync included
  * HCV_CMD_VOL_STATS_GET	dump, [VOL]
- *	-> all of the above, VOL_STATE, WAIT_*, counters, nested HCV_A_LINK
- *	   (one per link; FIRST: first handle of its newest tie by a PATH)
- * HCV_CMD_VOL_STATS_GET	VOL, or dump
  *	-> VOL, HIST_READ, HIST_WRITE, HIST_FLUSH: arrays of HCV_HIST_BUCKETS
  *	   u64; bucket i counts latencies of [2^i, 2^(i+1)) microseconds (of
  *	   1,024 ns), bucket 0 those below 2, the last one everything longer;
