@@ -18,6 +18,7 @@
 #include "owner.h"
 
 #define VOLUME_POLICY_MS_MAX	(24U * 3600 * 1000)
+#define VOLUME_SYNC_KIBPS_MAX	(1U << 30)
 #define VOLUME_POLL_MS		200
 
 int hcv_volcmd_again(struct hcv_volcmd *c)
@@ -149,8 +150,9 @@ static int resize_run(struct hcv_volcmd *c)
 		return hcv_error_set(&req->err, HCV_E_USAGE, c->object, NULL,
 				     "the size must be a multiple of 4096 bytes, at most 1 PiB");
 	if (size < i.size)
-		return hcv_error_set(&req->err, HCV_E_REFUSED, c->object, NULL,
-				     "it has %llu bytes; shrinking is not supported in this version, not by force either",
+		return hcv_error_set(&req->err, HCV_E_REFUSED, c->object,
+				     "agentctl volume create --help",
+				     "it has %llu bytes and cannot be made smaller; create a smaller volume and copy what is needed",
 				     (unsigned long long)i.size);
 	hcv_jo_u64(req->result, "old_size", i.size);
 	hcv_jo_u64(req->result, "size", size);
@@ -224,18 +226,27 @@ static bool set_policy(struct hcv_vol_info *i, const char *value)
 	return true;
 }
 
-static bool set_policy_ms(struct hcv_vol_info *i, const char *value)
+static bool set_number(const char *value, unsigned long max, unsigned int *out)
 {
 	char *end;
-	unsigned long ms;
+	unsigned long n;
 
 	errno = 0;
-	ms = strtoul(value, &end, 10);
-	if (errno || *end || end == value || *value == '-' ||
-	    ms > VOLUME_POLICY_MS_MAX)
+	n = strtoul(value, &end, 10);
+	if (errno || *end || *value < '0' || *value > '9' || n > max)
 		return false;
-	i->policy_ms = (unsigned int)ms;
+	*out = (unsigned int)n;
 	return true;
+}
+
+static bool set_policy_ms(struct hcv_vol_info *i, const char *value)
+{
+	return set_number(value, VOLUME_POLICY_MS_MAX, &i->policy_ms);
+}
+
+static bool set_sync_kibps(struct hcv_vol_info *i, const char *value)
+{
+	return set_number(value, VOLUME_SYNC_KIBPS_MAX, &i->sync_kibps);
 }
 
 static bool set_queue(struct hcv_vol_info *i, const char *value)
@@ -260,6 +271,8 @@ static bool set_readonly(struct hcv_vol_info *i, const char *value)
 static const struct set_key set_keys[] = {
 	{ "policy", "suspend or error", set_policy },
 	{ "policy_ms", "0 to 86400000", set_policy_ms },
+	{ "sync_kibps", "KiB/s of a resync, 0 (no limit) to 1073741824",
+	  set_sync_kibps },
 	{ "queue", "mq or bio; from the next attach on", set_queue },
 	{ "readonly", "on or off; from the next attach on", set_readonly },
 };
@@ -345,7 +358,6 @@ static const struct hcv_api_arg args_detach[] = {
 static const struct hcv_api_arg args_resize[] = {
 	{ "name", HCV_ARG_STRING, true },
 	{ "size", HCV_ARG_UINT, true },
-	{ "force", HCV_ARG_BOOL, false },
 	{ NULL }
 };
 

@@ -229,6 +229,7 @@ static void show_definition(const struct hcv_snap_vol *v,
 	hcv_jo_str(o, "policy", v->i.policy == HCV_POLICY_ERROR ? "error" :
 								  "suspend");
 	hcv_jo_u64(o, "policy_ms", v->i.policy_ms);
+	hcv_jo_u64(o, "sync_kibps", v->i.sync_kibps);
 	hcv_jo_bool(o, "readonly", v->i.readonly);
 	hcv_jo_str(o, "domain", show_domains[v->i.domain]);
 	hcv_jo_u64(o, "created", (uint64_t)v->i.created);

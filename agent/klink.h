@@ -154,7 +154,7 @@ struct hcv_k_vol {
 struct hcv_k_vol_create {
 	const char *uuid, *name;
 	uint64_t size, epoch, v, lineage;
-	uint32_t stripe, replicas, queue, policy, policy_ms, flags;
+	uint32_t stripe, replicas, queue, policy, policy_ms, flags, sync_kibps;
 };
 
 int hcv_k_vol_create(struct hcv_klink *k, const struct hcv_k_vol_create *c);

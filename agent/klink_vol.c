@@ -40,6 +40,8 @@ int hcv_k_vol_create(struct hcv_klink *k, const struct hcv_k_vol_create *c)
 		hcv_kl_put_u32(k, nlh, HCV_A_POLICY_MS, c->policy_ms);
 	if (c->flags)
 		hcv_kl_put_u32(k, nlh, HCV_A_VOL_FLAGS, c->flags);
+	if (c->sync_kibps)
+		hcv_kl_put_u32(k, nlh, HCV_A_SYNC_KIBPS, c->sync_kibps);
 	return vol_call(k, nlh);
 }
 

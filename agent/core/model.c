@@ -340,6 +340,7 @@ char *hcv_model_vol_encode(const struct hcv_vol_info *v)
 	hcv_json_put_str(&j, "queue", queues[v->queue]);
 	hcv_json_put_str(&j, "policy", policies[v->policy]);
 	hcv_json_put_u64(&j, "policy_ms", v->policy_ms);
+	hcv_json_put_u64(&j, "sync_kibps", v->sync_kibps);
 	hcv_json_put_bool(&j, "readonly", v->readonly);
 	hcv_json_put_str(&j, "domain", domains[v->domain]);
 	hcv_json_put_str(&j, "state", vol_states[v->deleting]);
@@ -366,6 +367,15 @@ static int vol_shape(struct json_object *o, struct hcv_vol_info *v, char *err)
 	return 0;
 }
 
+/* Definitions that were written before there was a limit have none. */
+static int vol_sync(struct json_object *o, struct hcv_vol_info *v, char *err)
+{
+	v->sync_kibps = 0;
+	if (!json_object_object_get_ex(o, "sync_kibps", NULL))
+		return 0;
+	return get_u32(o, "sync_kibps", UINT32_MAX, &v->sync_kibps, err);
+}
+
 int hcv_model_vol_decode(const char *json, struct hcv_vol_info *v, char *err)
 {
 	struct json_object *o = hcv_json_parse(json, HCV_SCHEMA, err);
@@ -383,6 +393,7 @@ int hcv_model_vol_decode(const char *json, struct hcv_vol_info *v, char *err)
 	    !hcv_json_enum(o, "policy", policies, ARRAY_LEN(policies),
 			   &new.policy, err) &&
 	    !get_u32(o, "policy_ms", UINT32_MAX, &new.policy_ms, err) &&
+	    !vol_sync(o, &new, err) &&
 	    !hcv_json_bool(o, "readonly", &new.readonly, err) &&
 	    !hcv_json_enum(o, "domain", domains, ARRAY_LEN(domains),
 			   &domain, err) &&

@@ -68,6 +68,7 @@ struct hcv_vol_info {
 	unsigned int queue;	/* enum hcv_queue of uapi */
 	unsigned int policy;	/* enum hcv_policy of uapi */
 	unsigned int policy_ms;
+	unsigned int sync_kibps;	/* limit of resync, 0: none */
 	bool readonly;
 	bool deleting;
 	enum hcv_domain domain;

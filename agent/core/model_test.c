@@ -90,10 +90,12 @@ static void test_store(struct kunit *test)
 }
 
 static const char vol_json[] =
-	"{\"schema\":1,\"uuid\":\"" ID_A "\",\"name\":\"db_1.x\",\"size\":1099511627776,\"replicas\":2,\"stripe\":4,\"queue\":\"bio\",\"policy\":\"error\",\"policy_ms\":30000,\"readonly\":true,\"domain\":\"rack\",\"state\":\"deleting\",\"created\":0}";
+	"{\"schema\":1,\"uuid\":\"" ID_A "\",\"name\":\"db_1.x\",\"size\":1099511627776,\"replicas\":2,\"stripe\":4,\"queue\":\"bio\",\"policy\":\"error\",\"policy_ms\":30000,\"sync_kibps\":51200,\"readonly\":true,\"domain\":\"rack\",\"state\":\"deleting\",\"created\":0}";
 
 static void test_vol(struct kunit *test)
 {
+	static const char old[] =
+		"{\"schema\":1,\"uuid\":\"" ID_A "\",\"name\":\"a\",\"size\":4096,\"replicas\":1,\"stripe\":1,\"queue\":\"mq\",\"policy\":\"suspend\",\"policy_ms\":0,\"readonly\":false,\"domain\":\"disk\",\"state\":\"ready\",\"created\":0}";
 	struct hcv_vol_info v;
 	char err[HCV_ERR_SIZE];
 
@@ -102,8 +104,13 @@ static void test_vol(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, v.queue, HCV_QUEUE_BIO);
 	KUNIT_EXPECT_EQ(test, v.policy, HCV_POLICY_ERROR);
 	KUNIT_EXPECT_EQ(test, v.domain, HCV_DOM_RACK);
+	KUNIT_EXPECT_EQ(test, v.sync_kibps, 51200);
 	KUNIT_EXPECT_TRUE(test, v.readonly && v.deleting);
 	check_text(test, hcv_model_vol_encode(&v), vol_json);
+	/* One that was written before there was a limit. */
+	KUNIT_ASSERT_EQ_MSG(test, hcv_model_vol_decode(old, &v, err), 0, "%s",
+			    err);
+	KUNIT_EXPECT_EQ(test, v.sync_kibps, 0);
 }
 
 static const char record_json[] =

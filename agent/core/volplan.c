@@ -785,7 +785,8 @@ static bool vp_set(struct vp *p)
 	if (vol->size <= p->k->size && !strcmp(vol->name, p->k->name) &&
 	    vol->policy == p->k->policy &&
 	    (vol->policy == HCV_POLICY_SUSPEND ||
-	     vol->policy_ms == p->k->policy_ms))
+	     vol->policy_ms == p->k->policy_ms) &&
+	    vol->sync_kibps == p->k->sync_kibps)
 		return false;
 	return vp_do(p, HCV_VP_SET, NULL);
 }

@@ -794,6 +794,11 @@ static void set_policy(struct fix *f)
 	f->vol.policy = HCV_POLICY_ERROR;
 }
 
+static void set_sync(struct fix *f)
+{
+	f->vol.sync_kibps = 1024;
+}
+
 static void nothing(struct fix *f)
 {
 }

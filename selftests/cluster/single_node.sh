@@ -39,7 +39,7 @@ test_life() {
 	check_eq "size" $((2 << 30)) "$(blockdev --getsize64 "$(dev db1)")"
 	check "resize2fs" resize2fs "$(dev db1)"
 	run_expect 4 "$ctl" volume resize db1 1G
-	run_expect 4 "$ctl" volume resize db1 1G --force
+	check_match "says what helps" "cannot be made smaller" "$RUN_OUT"
 	md5sum "$TMP/mnt"/v* > "$TMP/sums"
 	umount "$TMP/mnt"
 	run_expect 0 "$ctl" volume detach db1
@@ -87,15 +87,28 @@ test_settings() {
 	node
 	run_expect 0 "$ctl" volume create db1 64M --replicas 1
 	run_expect 2 "$ctl" volume set db1 colour=red
-	check_match "lists the keys" "policy, policy_ms, queue, readonly" \
+	check_match "lists the keys" \
+		"policy, policy_ms, sync_kibps, queue, readonly" \
 		"$RUN_OUT"
 	run_expect 2 "$ctl" volume set db1 policy=maybe
+	run_expect 2 "$ctl" volume set db1 policy-ms=86400001
+	run_expect 2 "$ctl" volume set db1 sync-kibps=+5
+	run_expect 2 "$ctl" volume set db1 sync_kibps=1073741825
+	run_expect 0 "$ctl" volume set db1 sync-kibps=2048
 	run_expect 0 "$ctl" volume set db1 readonly=on
 	run_expect 0 "$ctl" volume set db1 queue=bio
 	run_expect 0 "$ctl" volume attach db1
 	check_eq "read-only" 1 "$(blockdev --getro "$(dev db1)")"
 	check_eq "front" bio "$(vol db1 .module.queue)"
+	check_eq "limit of the first resync" 2048 \
+		"$(vol db1 .module.sync_kibps)"
 	run_expect 0 "$ctl" volume set db1 policy=error
+	run_expect 0 "$ctl" volume set db1 policy-ms=7000
+	run_expect 0 "$ctl" volume set db1 sync_kibps=0
+	wait_for '[ "$(vol db1 .module.sync_kibps)" = 0 ]' 20 "no limit"
+	run_expect 0 "$ctl" volume show db1
+	check_match "policy" "fails after 7.0 s" "$RUN_OUT"
+	check_match "counters" "READS +P99 us +WRITES" "$RUN_OUT"
 	run_expect 0 "$ctl" volume detach db1
 	run_expect 0 "$ctl" volume set db1 readonly=off
 	run_expect 0 "$ctl" volume attach db1 --queue mq

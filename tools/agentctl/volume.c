@@ -180,6 +180,9 @@ static void hcv_volume_show_layout(struct json_object *r)
 			      hcv_out_ms(hcv_out_u64(r, "policy_ms")));
 	else
 		hcv_out_field("Policy", "I/O without a usable replica waits");
+	if (hcv_out_u64(r, "sync_kibps"))
+		hcv_out_field("Resync", "at most %s/s",
+			      hcv_out_size(hcv_out_u64(r, "sync_kibps") << 10));
 }
 
 static void hcv_volume_show(struct json_object *r)
@@ -216,6 +219,12 @@ static void hcv_volume_show_create(struct json_object *r)
 	if (replicas > 1)
 		printf(" on different %ss", hcv_out_str(r, "domain"));
 	putchar('\n');
+}
+
+static void hcv_volume_show_resize(struct json_object *r)
+{
+	printf("size: %s, was %s\n", hcv_out_size(hcv_out_u64(r, "size")),
+	       hcv_out_size(hcv_out_u64(r, "old_size")));
 }
 
 static void hcv_volume_show_attach(struct json_object *r)
@@ -257,12 +266,6 @@ static const struct hcv_ctl_opt hcv_volume_detach_opts[] = {
 	{ NULL }
 };
 
-static const struct hcv_ctl_opt hcv_volume_resize_opts[] = {
-	{ "--force", NULL, "force", HCV_CTL_FLAG, NULL,
-	  "also to a smaller size: what lies beyond is lost" },
-	{ NULL }
-};
-
 #define HCV_POS_VOLUME { "VOLUME", "name", HCV_CTL_STRING, false }
 
 const struct hcv_ctl_cmd hcv_ctl_volume[] = {
@@ -300,12 +303,12 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 		.opts = hcv_volume_detach_opts,
 	}, {
 		.noun = "volume", .verb = "resize", .api = "volume.resize",
-		.summary = "Change the size, also while it is in use",
+		.summary = "Make a volume larger, also while it is in use",
 		.timeout_ms = 60000, .pos = {
 			HCV_POS_VOLUME,
 			{ "SIZE", "size", HCV_CTL_SIZE, false },
 		},
-		.opts = hcv_volume_resize_opts,
+		.show = hcv_volume_show_resize,
 	}, {
 		.noun = "volume", .verb = "rename", .api = "volume.rename",
 		.summary = "Give a volume another name",
@@ -321,8 +324,8 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 			{ "KEY=VALUE", "key", HCV_CTL_KEYVAL, false },
 		},
 		.details =
-	"Keys: policy (suspend, error), policy-ms; from the next attach on: readonly\n"
-	"(on, off), queue (mq, bio).",
+	"Keys: policy (suspend, error), policy-ms, sync-kibps (KiB/s of a resync,\n"
+	"0: no limit); from the next attach on: readonly (on, off), queue (mq, bio).",
 	}, {
 		.noun = "volume", .verb = "delete", .api = "volume.delete",
 		.summary = "Delete a detached volume and its data",
