@@ -150,7 +150,51 @@ test_completion() {
 	check_eq "no third argument" "" "$(complete_line volume show db1 "")"
 	check_eq "keys" "readonly=on" \
 		"$(complete_line volume set db1 readonly=on)"
+	check_eq "a limit" "sync-kibps=" \
+		"$(complete_line volume set db1 sync)"
 	check_eq "nothing unknown" "" "$(complete_line nonsense "")"
+}
+
+# inspect_line WORD...: the same for hcivol-inspect.
+inspect_line() {
+	COMP_WORDS=(hcivol-inspect "$@")
+	COMP_CWORD=$#
+	COMPREPLY=()
+	_hcivol_inspect
+	printf '%s\n' "${COMPREPLY[@]}"
+}
+
+test_completion_of_inspect() {
+	local inspect=$top/build/bin/hcivol-inspect command option
+
+	# shellcheck disable=SC2317 # called by the completion
+	hcivol-inspect() {
+		case "$*" in
+		volumes*) printf '{"volumes": [{"volume": "%s"}]}\n' \
+			0b0c5b0e-8c3f-4a52-9a9f-0123456789ab ;;
+		*) "$inspect" "$@" ;;
+		esac
+	}
+	# shellcheck disable=SC2317
+	compopt() {
+		:
+	}
+	# shellcheck source=/dev/null
+	. "$top/tools/completion/hcivol-inspect.bash"
+	for command in super table volumes pages check read format; do
+		check_match "$command" "(^|[[:space:]])$command" \
+			"$(inspect_line "")"
+	done
+	for option in --volume --generation --offset --length; do
+		check_match "$option" "(^|[[:space:]])$option" \
+			"$(inspect_line read /dev/sdb --)"
+	done
+	check_eq "options of one command only" "--data" \
+		"$(inspect_line check /dev/sdb --d)"
+	check_eq "no JSON of raw data" "" "$(inspect_line read /dev/sdb --j)"
+	check_eq "volumes of the store" 0b0c5b0e-8c3f-4a52-9a9f-0123456789ab \
+		"$(inspect_line read /dev/sdb --volume "")"
+	check_eq "nothing unknown" "" "$(inspect_line nonsense "")"
 }
 
 test_no_agent() {
@@ -240,6 +284,46 @@ test_exit_codes() {
 	check_match "drain says what it does" "nothing is moved|stays there" \
 		"$RUN_OUT"
 	run_expect 0 "$ctl" node drain n1 --off
+}
+
+# Whatever goes wrong: object, cause, and where there is one, the command.
+test_errors_name_all_three() {
+	local words code
+
+	start_agent errors
+	run_expect 4 "$ctl" volume list
+	check_match "no cluster" "^agentctl: .*: .*see: agentctl cluster init" \
+		"${RUN_OUT//$'\n'/ }"
+	run_expect 0 "$ctl" cluster init --node-name n1
+	while read -r code words; do
+		# shellcheck disable=SC2086 # several words
+		run_expect "$code" "$ctl" $words
+		check_match "$words" "^agentctl: [^:]+.*: .{8,}  see: .{4,}" \
+			"${RUN_OUT//$'\n'/ }"
+		# shellcheck disable=SC2086
+		run_expect "$code" "$ctl" --json $words
+		check_eq "JSON of $words" true "$(jq '.error | [.code, .object,
+			.cause, .hint] | all(length > 0)' <<< "$RUN_OUT")"
+	done <<-LIST
+		3 node show nobody
+		3 node drain nobody
+		3 store show nothing
+		3 store remove nothing
+		3 store add $TMP/nothing
+		3 volume show nothing
+		3 volume attach nothing
+		3 volume detach nothing
+		3 volume resize nothing 1G
+		3 volume rename nothing something
+		3 volume set nothing policy=error
+		3 volume delete nothing
+		2 volume create -- -a- 1G
+		2 volume create a 1000
+		2 volume create a 1G --policy-ms 86400001
+		2 store add /dev/null
+		4 cluster init
+		4 cluster join --metadata http://127.0.0.1:1 --addr 127.0.0.1
+	LIST
 }
 
 test_events_follow() {

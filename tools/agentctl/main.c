@@ -187,6 +187,18 @@ static bool hcv_ctl_progress(struct hcv_ctl *ctl, struct json_object *ev)
 	return true;
 }
 
+/* Words that the agent alone could judge: the help tells what is right. */
+static int hcv_ctl_hint(struct hcv_ctl *ctl)
+{
+	struct hcv_error *e = &ctl->err;
+
+	if (e->code == HCV_E_USAGE && !*e->hint)
+		snprintf(e->hint, sizeof(e->hint), "agentctl %s%s%s --help",
+			 ctl->cmd->noun, ctl->cmd->verb ? " " : "",
+			 ctl->cmd->verb ? ctl->cmd->verb : "");
+	return -1;
+}
+
 static int hcv_ctl_request(struct hcv_ctl *ctl, struct json_object *args)
 {
 	unsigned int ms = ctl->timeout_ms ? ctl->timeout_ms :
@@ -195,7 +207,7 @@ static int hcv_ctl_request(struct hcv_ctl *ctl, struct json_object *args)
 
 	result = hcv_ctl_call(ctl, ctl->cmd->api, args, ms, hcv_ctl_progress);
 	if (!result)
-		return -1;
+		return hcv_ctl_hint(ctl);
 	if (ctl->json) {
 		o = json_object_new_object();
 		json_object_object_add(o, "schema",

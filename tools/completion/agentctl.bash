@@ -21,7 +21,7 @@ _agentctl_values() {
 	NODE) _agentctl_names node ;;
 	KEY=VALUE)
 		printf '%s\n' policy=suspend policy=error policy-ms= \
-			readonly=on readonly=off queue=mq queue=bio
+			sync-kibps= readonly=on readonly=off queue=mq queue=bio
 		;;
 	esac
 }
