@@ -13,6 +13,7 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 HCV_CACHE ?= $(HOME)/.cache/hcivol
 export HCV_CACHE
+HCV_RELEASE := $(shell sed -n 's/.*HCV_VERSION "\(.*\)"/\1/p' kernel/version.h)
 
 # KDIR, when given, is used as it is; else the headers come with tools/dev/deps.
 KDIR ?= $(shell tools/dev/kernel-path $(KVER) kdir 2>/dev/null)
@@ -87,5 +88,6 @@ modules: ## build build/KVER/hcivol.ko (KVER=6.1, 6.12 or debug; or KDIR=...)
 -include tools/hcivol-inspect/inspect.mk
 -include selftests/unit/unit.mk
 -include agent/meta_test.mk
+-include tools/install.mk
 
 endif

@@ -23,12 +23,13 @@
 #include <json-c/json.h>
 #include <uv.h>
 
+#include "../kernel/version.h"
 #include "core/model.h"
 #include "core/request.h"
 #include "klink.h"
 #include "meta.h"
 
-#define HCV_AGENT_VERSION	"0.1.0"
+#define HCV_AGENT_VERSION	HCV_VERSION
 #define HCV_NVME_PORT		4420
 #define HCV_META_MS		3000	/* deadline of one metadata call */
 #define HCV_LEASE_TTL_S		10

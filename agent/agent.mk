@@ -9,7 +9,11 @@
 BUILD		?= build
 AGENT_CC	?= gcc
 AGENT_OBJ	:= $(BUILD)/agent-obj
-AGENT_PKGS	:= blkid json-c libcurl libmnl libuv sqlite3 uuid
+# Name of pkg-config, and the package of Debian that has it.
+AGENT_DEBS	:= blkid:libblkid-dev json-c:libjson-c-dev \
+		   libcurl:libcurl4-openssl-dev libmnl:libmnl-dev \
+		   libuv:libuv1-dev sqlite3:libsqlite3-dev uuid:uuid-dev
+AGENT_PKGS	:= $(foreach one,$(AGENT_DEBS),$(firstword $(subst :, ,$(one))))
 # Texts for people are cut to their buffers on purpose.
 AGENT_WARN	:= -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes \
 		   -Wno-format-truncation
@@ -92,10 +96,10 @@ AGENT_O		= $(patsubst %.c,$(AGENT_OBJ)/%.o,$(1))
 
 agent: $(BUILD)/bin/hcivold ## build the agent, build/bin/hcivold
 
-agentctl: $(BUILD)/bin/agentctl
+agentctl: $(BUILD)/bin/agentctl ## build build/bin/agentctl
 
 # The agent's NVMe code from a shell, for tests only.
-nvme-tool: $(BUILD)/bin/hcv-nvme-tool
+nvme-tool: $(BUILD)/bin/hcv-nvme-tool ## build the agent's NVMe code as a program, for tests
 
 tools: agentctl inspect nvme-tool ## build agentctl and hcivol-inspect in build/bin
 
@@ -126,8 +130,13 @@ $(AGENT_OBJ)/%.o: %.c | agent-packages
 # One sentence instead of a hundred missing headers.
 .PHONY: agent-packages
 agent-packages:
-	@pkg-config --exists $(AGENT_PKGS) || { \
-		echo "hcivold needs libraries: run tools/dev/deps build" >&2; \
+	@command -v pkg-config > /dev/null || { \
+		echo "make: pkg-config is missing: run 'make deps', or install the package pkg-config" >&2; \
+		exit 1; }
+	@lack=; for one in $(AGENT_DEBS); do \
+		pkg-config --exists "$${one%%:*}" || lack="$$lack $${one#*:}"; \
+	done; [ -z "$$lack" ] || { \
+		echo "make: header files of libraries are missing: run 'make deps', or install the packages$$lack" >&2; \
 		exit 1; }
 
 -include $(shell find $(AGENT_OBJ) -name '*.d' 2>/dev/null)

@@ -18,7 +18,7 @@ META_HELP_OBJ	:= $(patsubst %.c,$(UNIT_OUT)/obj/%.o, \
 
 .PHONY: unit-meta unit-meta-build
 
-unit-meta: unit-meta-build
+unit-meta: unit-meta-build ## metadata stores against SQLite and real etcd servers (META_TEST=part)
 	@HCV_UNIT_TIMEOUT=600 $(UNIT_DIR)/run $(META_PROGS)
 
 unit-meta-build: $(META_PROGS)

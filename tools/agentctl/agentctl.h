@@ -12,9 +12,10 @@
 
 #include <json-c/json.h>
 
+#include "../../kernel/version.h"
 #include "core/request.h"
 
-#define HCV_CTL_VERSION	"0.1.0"
+#define HCV_CTL_VERSION	HCV_VERSION
 #define HCV_CTL_SCHEMA	1
 #define HCV_CTL_SOCKET	"/run/hcivol/hcivold.sock"
 #define HCV_CTL_POS	3

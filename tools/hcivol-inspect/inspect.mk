@@ -6,8 +6,7 @@
 BUILD		?= build
 INSPECT_CFLAGS	:= -std=gnu11 -O2 -g -Wall -Wextra -Wno-sign-compare \
 		   -Wno-unused-parameter -D_GNU_SOURCE -MMD -MP \
-		   -Iuapi -Ikernel/core -Iselftests/unit/shim -Itools/lib \
-		   $(if $(VERSION),-DHCV_VERSION='"$(VERSION)"')
+		   -Iuapi -Ikernel/core -Iselftests/unit/shim -Itools/lib
 INSPECT_LIBS	:= -ljson-c -lblkid -luuid
 # What the agent links too, to format a store.
 MKFS_SRC	:= kernel/core/format.c tools/lib/hcv_crc32c.c \
@@ -42,7 +41,7 @@ $(BUILD)/bin/hcivol-inspect: $(INSPECT_OBJ)
 	@mkdir -p $(@D)
 	$(if $(filter 1,$(V)),,@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $^ $(INSPECT_LIBS)
 
-$(BUILD)/inspect/%.o: %.c
+$(BUILD)/inspect/%.o: %.c | agent-packages
 	@mkdir -p $(@D)
 	$(if $(filter 1,$(V)),,@echo "  CC      $<";) $(CC) $(CFLAGS) $(INSPECT_CFLAGS) -c $< -o $@
 

@@ -5,15 +5,12 @@
  * Only "format" writes.  A store that is open in the module changes while it
  * is read: what is said of it then may be wrong.
  */
+#include "../../kernel/version.h"
 #include "inspect.h"
 
 #include <getopt.h>
 #include <stdlib.h>
 #include <uuid/uuid.h>
-
-#ifndef HCV_VERSION
-#define HCV_VERSION "unknown"
-#endif
 
 enum {
 	HCV_INS_O_VOLUME	= 1 << 0,

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# HCV-TEST: guest
+# TIMEOUT: 240
+# TAGS: fast smoke
+# MEM: 2048
+"""The links below /dev/hcivol with systemd-udevd running: they appear with the
+disk, follow a rename, lead to partitions, and go with the disk.  No agent."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+import hcvtest
+import hcvvol
+import ktap
+from hcvtest import uuid_text
+from hcvvol import Volume
+
+TREE = Path(__file__).resolve().parents[2]
+RULES = Path("/run/udev/rules.d")
+LINKS = Path("/dev/hcivol")
+DAEMON = next((p for p in ("/lib/systemd/systemd-udevd",
+                           "/usr/lib/systemd/systemd-udevd")
+               if os.path.exists(p)), None)
+
+
+@contextlib.contextmanager
+def udevd():
+    """The daemon with our rules; what it made is removed with it."""
+    if not DAEMON:
+        raise ktap.Skip("systemd-udevd is not installed")
+    RULES.mkdir(parents=True, exist_ok=True)
+    shutil.copy(TREE / "tools/udev/60-hcivol.rules", RULES)
+    with subprocess.Popen([DAEMON], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as daemon:
+        try:
+            hcvtest.wait_for(
+                lambda: not subprocess.run(["udevadm", "control", "--ping"],
+                                           check=False).returncode,
+                20, "answer of udevd")
+            yield
+        finally:
+            daemon.terminate()
+            daemon.wait(20)
+            (RULES / "60-hcivol.rules").unlink()
+            shutil.rmtree(LINKS, ignore_errors=True)
+
+
+def settle():
+    hcvtest.run("udevadm", "settle", "--timeout=30")
+
+
+def links():
+    """{path below /dev/hcivol: what it leads to}"""
+    settle()
+    return {str(p.relative_to(LINKS)): os.path.realpath(p)
+            for p in LINKS.rglob("*") if p.is_symlink()}
+
+
+def both(name, vol, suffix=""):
+    to = vol.path + (f"p{suffix[5:]}" if suffix else "")
+    return {f"by-name/{name}{suffix}": to,
+            f"by-id/{uuid_text(vol.vol)}{suffix}": to}
+
+
+@contextlib.contextmanager
+def volumes(*names):
+    """Attached volumes with these names, on a disk each."""
+    node = hcvtest.Node()
+    with contextlib.ExitStack() as stack:
+        disks = stack.enter_context(hcvvol.ram_disks(len(names)))
+        vols = []
+        for i, (disk, name) in enumerate(zip(disks, names)):
+            vol = Volume(node, [disk], vol=f"@{name}")
+            vol.names = [f"@s{i + 1}"]
+            vol.insync = set(vol.names)
+            vol.rows = [vol.names for _ in vol.rows]
+            stack.callback(vol.end)
+            vols.append(vol.format().attach(NAME=name))
+        yield vols
+
+
+def test_links_follow_the_volume():
+    with udevd(), volumes("db1", "a.b_c-9") as (one, two):
+        ktap.check_eq("both volumes", {**both("db1", one),
+                                       **both("a.b_c-9", two)}, links())
+        one.edo("VOL_SET", NAME="db2")
+        ktap.check_eq("renamed", {**both("db2", one),
+                                  **both("a.b_c-9", two)}, links())
+        # The name is free for another one now.
+        two.edo("VOL_SET", NAME="db1")
+        ktap.check_eq("another one took the name",
+                      {**both("db2", one), **both("db1", two)}, links())
+        one.detach()
+        ktap.check_eq("one is gone", both("db1", two), links())
+        two.stop(VOL_FLAGS="FORCE")
+        end = time.monotonic() + 20 * hcvtest.SCALE
+        while links() and time.monotonic() < end:
+            time.sleep(0.1)
+        ktap.check_eq("both are gone", {}, links())
+
+
+def test_partitions():
+    if not shutil.which("sfdisk"):
+        raise ktap.Skip("sfdisk is not installed")
+    with udevd(), volumes("disk") as (vol,):
+        hcvtest.run("sfdisk", "--quiet", "--no-tell-kernel", vol.path,
+                    input="label: gpt\nsize=8MiB\nsize=8MiB\n")
+        hcvtest.run("blockdev", "--rereadpt", vol.path)
+        want = both("disk", vol)
+        for part in ("-part1", "-part2"):
+            want.update(both("disk", vol, part))
+        ktap.check_eq("partitions", want, links())
+
+
+def test_exports_have_none():
+    """What other nodes are served is no disk of this one."""
+    node = hcvtest.Node()
+    with udevd(), hcvvol.ram_disks(1) as (disk,):
+        node.open(disk)
+        try:
+            node.do("EXPORT_ADD", STORE="@s1", NODE="@n2")
+            ktap.check_eq("no links", {}, links())
+            info = hcvtest.run("udevadm", "info", "--query=property",
+                               "--name=/dev/hcvx0")
+            ktap.check("hidden from udisks", "UDISKS_IGNORE=1" in info, info)
+            # Nobody probes 2^62 bytes for file systems.
+            ktap.check("not probed", "ID_FS_TYPE" not in info and
+                       "ID_PART_TABLE_TYPE" not in info, info)
+        finally:
+            settle()
+            node.shut()
+
+
+ktap.main(globals())
