@@ -123,7 +123,9 @@ static int load_ext(struct hcv_vol *vol, struct hcv_link *elected,
 
 	if (load_rep(elected, ext))
 		ret = load_ext_from(vol, elected, ext, buf);
-	for (i = 0; ret && ret != -EILSEQ && i < vol->nr_links; i++) {
+	/* A half loaded map takes no second copy. */
+	for (i = 0; ret && ret != -EILSEQ && ret != -ENOMEM &&
+	     i < vol->nr_links; i++) {
 		struct hcv_link *link = vol->link[i];
 
 		if (link == elected || link->state != HCV_LINK_INSYNC ||

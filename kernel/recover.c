@@ -20,7 +20,6 @@
 
 #define SYNC_CHUNK_BLOCKS	32U
 #define SYNC_CHUNK_BYTES	(SYNC_CHUNK_BLOCKS << HCV_BLOCK_SHIFT)
-#define SYNC_WINDOW_NS		(4LL * NSEC_PER_SEC)
 
 struct hcv_sync {
 	struct hcv_link *link;
@@ -30,10 +29,7 @@ struct hcv_sync {
 	u32 nr_done;		/* bits in @done */
 	void *pages;
 	void *chunk;
-	u32 kibps;		/* limit that is being kept */
-	s64 since_ns;		/* counted from here */
-	u64 since_copied;
-	u64 last_copied;	/* when it was last looked at */
+	s64 start_ns;
 };
 
 static struct workqueue_struct *sync_wq;
@@ -163,37 +159,21 @@ out:
 	return ret;
 }
 
-/*
- * Keep to the limit of the agent.  It is counted anew every few seconds and
- * when it changes: what was not used is not saved up for a burst, and a limit
- * set half-way does not ask for what was copied before.
- */
+/* Keep to the limit of the agent. */
 static void sync_throttle(struct hcv_sync *s)
 {
 	struct hcv_vol *vol = s->link->vol;
 	u32 kibps = READ_ONCE(vol->sync_kibps);
-	u64 copied = s->link->sync_copied;
-	s64 now = ktime_get_boottime_ns(), ahead;
+	s64 due, ahead;
 
-	/* Nothing is owed but for what was copied since the last look. */
-	if (kibps != s->kibps || now - s->since_ns > SYNC_WINDOW_NS) {
-		s->kibps = kibps;
-		s->since_ns = now;
-		s->since_copied = s->last_copied;
-	}
-	s->last_copied = copied;
-	while (kibps && !sync_over(s)) {
-		ahead = div_u64((copied - s->since_copied) *
-				(NSEC_PER_SEC >> 10), kibps) -
-			(ktime_get_boottime_ns() - s->since_ns);
-		if (ahead <= 0)
-			break;
-		wait_event_timeout(vol->wait, sync_over(s) ||
-				   READ_ONCE(vol->sync_kibps) != kibps,
+	if (!kibps)
+		return;
+	due = div_u64(s->link->sync_copied * (NSEC_PER_SEC >> 10), kibps);
+	ahead = due - (ktime_get_boottime_ns() - s->start_ns);
+	if (ahead > NSEC_PER_MSEC)
+		wait_event_timeout(vol->wait, sync_over(s),
 				   nsecs_to_jiffies(min_t(s64, ahead,
-							  NSEC_PER_SEC)) + 1);
-		kibps = READ_ONCE(vol->sync_kibps);
-	}
+							  NSEC_PER_SEC)));
 }
 
 static int sync_slot(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
@@ -304,6 +284,7 @@ static int sync_run(struct hcv_sync *s)
 	if (ret)
 		return ret;
 	wait_event(vol->wait, hcv_vol_drained(vol) || sync_over(s));
+	s->start_ns = ktime_get_boottime_ns();
 	while (!sync_over(s)) {
 		ext = sync_next(s);
 		if (IS_ERR(ext))

@@ -532,7 +532,6 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	vol->flags = cfg->flags;
 	vol->policy = cfg->policy;
 	vol->policy_ms = cfg->policy_ms;
-	vol->sync_kibps = cfg->sync_kibps;
 
 	ret = hcv_map_init(&vol->map, vol->uuid.b, cfg->lineage, cfg->stripe,
 			   DIV_ROUND_UP_ULL(cfg->size_bytes, HCV_SLOT_SIZE));
@@ -806,7 +805,11 @@ static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "flushing failed, or a failed replica is not yet removed; stop with force gives up what is not flushed");
 		goto err_state;
 	}
-	vol_unlist(vol);
+	if (!vol_unlist(vol)) {
+		/* It takes everything down: once is enough. */
+		NL_SET_ERR_MSG(extack, "a stop with force came meanwhile");
+		return -ENODEV;
+	}
 	return 0;
 
 err_state:
