@@ -108,8 +108,13 @@ static int load_ext_from(struct hcv_vol *vol, struct hcv_link *link,
 		if (!page[i])
 			continue;
 		ret = hcv_map_load_page(&vol->map, ext, i, page[i]);
-		if (ret)
-			return ret == -ENOMEM ? ret : -EILSEQ;
+		if (ret == -ENOMEM)
+			return ret;
+		if (ret) {
+			hcv_vol_err(vol, "extent %u page %u on store %pUb has a record that cannot be: error %d\n",
+				    ext->index, i, &link->store, ret);
+			return -EILSEQ;
+		}
 	}
 	return 0;
 }
