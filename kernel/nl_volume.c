@@ -109,6 +109,7 @@ int hcv_nl_vol_create(struct sk_buff *skb, struct genl_info *info)
 		.flags = nl_u32(info, HCV_A_VOL_FLAGS, 0),
 		.policy = nl_u32(info, HCV_A_POLICY, HCV_POLICY_SUSPEND),
 		.policy_ms = nl_u32(info, HCV_A_POLICY_MS, 30000),
+		.sync_kibps = nl_u32(info, HCV_A_SYNC_KIBPS, 0),
 	};
 	hcv_nl_uuid(info->attrs[HCV_A_VOL], &cfg.uuid);
 	ret = nl_check_config(&cfg, info);

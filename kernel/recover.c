@@ -20,6 +20,7 @@
 
 #define SYNC_CHUNK_BLOCKS	32U
 #define SYNC_CHUNK_BYTES	(SYNC_CHUNK_BLOCKS << HCV_BLOCK_SHIFT)
+#define SYNC_WINDOW_NS		(4LL * NSEC_PER_SEC)
 
 struct hcv_sync {
 	struct hcv_link *link;
@@ -29,7 +30,10 @@ struct hcv_sync {
 	u32 nr_done;		/* bits in @done */
 	void *pages;
 	void *chunk;
-	s64 start_ns;
+	u32 kibps;		/* limit that is being kept */
+	s64 since_ns;		/* counted from here */
+	u64 since_copied;
+	u64 last_copied;	/* when it was last looked at */
 };
 
 static struct workqueue_struct *sync_wq;
@@ -159,21 +163,37 @@ out:
 	return ret;
 }
 
-/* Keep to the limit of the agent. */
+/*
+ * Keep to the limit of the agent.  It is counted anew every few seconds and
+ * when it changes: what was not used is not saved up for a burst, and a limit
+ * set half-way does not ask for what was copied before.
+ */
 static void sync_throttle(struct hcv_sync *s)
 {
 	struct hcv_vol *vol = s->link->vol;
 	u32 kibps = READ_ONCE(vol->sync_kibps);
-	s64 due, ahead;
+	u64 copied = s->link->sync_copied;
+	s64 now = ktime_get_boottime_ns(), ahead;
 
-	if (!kibps)
-		return;
-	due = div_u64(s->link->sync_copied * (NSEC_PER_SEC >> 10), kibps);
-	ahead = due - (ktime_get_boottime_ns() - s->start_ns);
-	if (ahead > NSEC_PER_MSEC)
-		wait_event_timeout(vol->wait, sync_over(s),
+	/* Nothing is owed but for what was copied since the last look. */
+	if (kibps != s->kibps || now - s->since_ns > SYNC_WINDOW_NS) {
+		s->kibps = kibps;
+		s->since_ns = now;
+		s->since_copied = s->last_copied;
+	}
+	s->last_copied = copied;
+	while (kibps && !sync_over(s)) {
+		ahead = div_u64((copied - s->since_copied) *
+				(NSEC_PER_SEC >> 10), kibps) -
+			(ktime_get_boottime_ns() - s->since_ns);
+		if (ahead <= 0)
+			break;
+		wait_event_timeout(vol->wait, sync_over(s) ||
+				   READ_ONCE(vol->sync_kibps) != kibps,
 				   nsecs_to_jiffies(min_t(s64, ahead,
-							  NSEC_PER_SEC)));
+							  NSEC_PER_SEC)) + 1);
+		kibps = READ_ONCE(vol->sync_kibps);
+	}
 }
 
 static int sync_slot(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
@@ -284,7 +304,6 @@ static int sync_run(struct hcv_sync *s)
 	if (ret)
 		return ret;
 	wait_event(vol->wait, hcv_vol_drained(vol) || sync_over(s));
-	s->start_ns = ktime_get_boottime_ns();
 	while (!sync_over(s)) {
 		ext = sync_next(s);
 		if (IS_ERR(ext))

@@ -532,6 +532,7 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	vol->flags = cfg->flags;
 	vol->policy = cfg->policy;
 	vol->policy_ms = cfg->policy_ms;
+	vol->sync_kibps = cfg->sync_kibps;
 
 	ret = hcv_map_init(&vol->map, vol->uuid.b, cfg->lineage, cfg->stripe,
 			   DIV_ROUND_UP_ULL(cfg->size_bytes, HCV_SLOT_SIZE));

@@ -246,7 +246,7 @@ struct hcv_vol_config {
 	uuid_t uuid;
 	const char *name;
 	u64 size_bytes, epoch, v, lineage;
-	u32 stripe, replicas, queue, flags, policy, policy_ms;
+	u32 stripe, replicas, queue, flags, policy, policy_ms, sync_kibps;
 };
 
 struct hcv_vol *hcv_vol_create(const struct hcv_vol_config *cfg,

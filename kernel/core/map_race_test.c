@@ -191,9 +191,84 @@ static void hcv_race_mark(struct kunit *test)
 	KUNIT_EXPECT_GT(test, n, 2U);
 }
 
+static void hcv_t_extend(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	hcv_t_mark(&p->map, 3);
+	hcv_map_written(&p->map, p->slot, 4, HCV_SLOT_BLOCKS - 4);
+}
+
+static void hcv_t_reap(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	hcv_t_clear(&p->map, 3, 0, HCV_SLOT_BLOCKS, true);
+	hcv_map_reap(&p->map, 3);
+}
+
+static void hcv_t_first(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+	struct hcv_slot *slot = hcv_map_take(&p->map, 601, GFP_NOIO);
+
+	if (!IS_ERR(slot))
+		hcv_map_written(&p->map, slot, 0, 1);
+}
+
+static const struct hcv_t_act hcv_t_copied[] = {
+	{ "new blocks are written", .fn = hcv_t_extend },
+	{ "a block is written again", .grown = true, .fn = hcv_t_overwrite },
+	{ "blocks are zeroed", .fn = hcv_t_zero },
+	{ "a slot is freed", .fn = hcv_t_reap },
+	{ "a slot is taken", .fn = hcv_t_first },
+	{ "a replica leaves", .dirty = true, .fn = hcv_t_bump },
+};
+
+KUNIT_ARRAY_PARAM(hcv_t_copied, hcv_t_copied, hcv_t_act_desc);
+
+static void hcv_t_copy(struct hcv_t_pair *p, u8 *buf)
+{
+	hcv_map_encode(&p->map, hcv_map_slot_ext(p->slot), 0, 1, 1, 0, buf);
+}
+
+/* What a page copy has not got makes the page dirty for the next round. */
+static void hcv_race_copy(struct kunit *test)
+{
+	u8 *buf = kunit_kzalloc(test, 2 * HCV_BLOCK_SIZE, GFP_KERNEL);
+	const struct hcv_t_act *act = test->param_value;
+	u32 n, differ = 0;
+	struct hcv_t_pair p;
+	bool fired, dirty;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	if (!HCV_T_HOST)
+		kunit_skip(test, "needs the hooks of the host's build");
+	for (n = 0, fired = true; fired; n++) {
+		hcv_t_prepare(test, &p, act);
+		hcv_t_other = (struct hcv_t_other) {
+			.fn = act->fn, .arg = &p, .in = n,
+			.lock = &hcv_map_slot_ext(p.slot)->lock,
+		};
+		hcv_t_copy(&p, buf);
+		fired = !hcv_t_other.fn;
+		hcv_t_other.fn = NULL;
+		dirty = test_bit(0, &hcv_map_slot_ext(p.slot)->dirty);
+		hcv_t_copy(&p, buf + HCV_BLOCK_SIZE);
+		if (memcmp(buf, buf + HCV_BLOCK_SIZE, HCV_BLOCK_SIZE)) {
+			KUNIT_EXPECT_TRUE_MSG(test, dirty, "step %u", n);
+			differ++;
+		}
+		hcv_map_destroy(&p.map);
+	}
+	KUNIT_EXPECT_GT(test, differ, 1U);
+	KUNIT_EXPECT_GT(test, n, HCV_PAGE_RECORDS);
+}
+
 static struct kunit_case hcv_map_race_cases[] = {
 	KUNIT_CASE_PARAM(hcv_race_bump, hcv_t_stamped_gen_params),
 	KUNIT_CASE_PARAM(hcv_race_mark, hcv_t_marked_gen_params),
+	KUNIT_CASE_PARAM(hcv_race_copy, hcv_t_copied_gen_params),
 	{ }
 };
 

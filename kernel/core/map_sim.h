@@ -206,7 +206,7 @@ static inline void hcv_t_cut(struct hcv_t_sim *s)
 
 /* The newest valid place, as load.c finds it; NULL: none was written. */
 static inline const u8 *hcv_t_newest(struct hcv_t_sim *s, u32 e, u32 page,
-			      struct hcv_pagepos *pos)
+				     struct hcv_pagepos *pos)
 {
 	u64 epoch, seq, best_epoch = 0;
 	const u8 *best = NULL, *buf;
