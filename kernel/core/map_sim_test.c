@@ -652,7 +652,7 @@ static struct hcv_t_sim *hcv_t_sim(struct kunit *test, u32 seed)
 	u32 i;
 
 	s->test = test;
-	s->rnd = seed;
+	s->rnd = seed ?: 1;
 	s->v = 5;
 	s->left = hcv_t_zalloc(test, sizeof(*s->left));
 	s->loaded = hcv_t_zalloc(test, HCV_T_EXTS * sizeof(*s->loaded));
@@ -805,7 +805,7 @@ static void hcv_t_life(struct hcv_t_sim *s)
 static void hcv_map_sim(struct kunit *test)
 {
 	const u32 *seed = test->param_value;
-	struct hcv_t_sim *s = hcv_t_sim(test, *seed);
+	struct hcv_t_sim *s = hcv_t_sim(test, *seed + hcv_t_seed_add());
 	u32 i;
 
 	for (i = 0; i < hcv_t_lives(); i++)

@@ -28,6 +28,7 @@ static struct hcv_t_other hcv_t_other __maybe_unused;
 #define hcv_t_alloc_fail(n)	((void)(n))
 #define hcv_t_alloc_failed()	false
 #define hcv_t_lives()		1U
+#define hcv_t_seed_add()	0U
 #else
 /*
  * White box: what another processor does while a page is being copied, in
@@ -37,13 +38,17 @@ static struct hcv_t_other hcv_t_other __maybe_unused;
 #define hcv_t_alloc_fail(n)	hcv_shim_alloc_fail(n)
 #define hcv_t_alloc_failed()	hcv_shim_alloc_failed()
 
-/* How many volumes map_sim_test.c goes through with each seed. */
-static inline u32 hcv_t_lives(void)
+static inline u32 hcv_t_env(const char *name, u32 val)
 {
-	const char *lives = getenv("HCV_SIM_LIVES");
+	const char *env = getenv(name);
 
-	return lives ? strtoul(lives, NULL, 10) : 8;
+	return env ? strtoul(env, NULL, 10) : val;
 }
+
+/* How many volumes map_sim_test.c goes through with each seed. */
+#define hcv_t_lives()		hcv_t_env("HCV_SIM_LIVES", 8)
+/* Added to each seed: other numbers. */
+#define hcv_t_seed_add()	hcv_t_env("HCV_SIM_SEED", 0)
 
 static inline void hcv_t_race(void)
 {

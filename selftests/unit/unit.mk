@@ -4,7 +4,7 @@
 # top Makefile, run from the top of the tree.
 #
 #   make unit [UNIT=name]  all tests, or those of kernel/core or agent/core/name
-#   make unit-long [SIM_LIVES=64]  the property test of the map, a million steps
+#   make unit-long [SIM_LIVES=64] [SIM_SEED=0]  the property test of the map, a million steps
 #   make fuzz [FUZZ_TIME=60] [FUZZ=name]
 #
 # Every kernel/core/X.c and agent/core/X.c is built; X_test.c beside it becomes
@@ -63,9 +63,11 @@ unit: unit-build ## pure code on the host under ASan and UBSan (UNIT=name)
 
 # A life is 2,000 steps, and each of eight seeds has SIM_LIVES of them.
 SIM_LIVES	?= 64
+SIM_SEED	?= 0
 UNIT_SIM	:= $(UNIT_OUT)/kernel/core/map_sim_test
-unit-long: $(UNIT_SIM) ## the extent map beside its model, a million steps (SIM_LIVES=64)
-	@HCV_SIM_LIVES=$(SIM_LIVES) HCV_UNIT_TIMEOUT=$$((60 + 5 * $(SIM_LIVES))) \
+unit-long: $(UNIT_SIM) ## the extent map beside its model, a million steps (SIM_LIVES=64, SIM_SEED=0)
+	@HCV_SIM_LIVES=$(SIM_LIVES) HCV_SIM_SEED=$(SIM_SEED) \
+		HCV_UNIT_TIMEOUT=$$((60 + 5 * $(SIM_LIVES))) \
 		$(UNIT_DIR)/run $(UNIT_SIM)
 
 unit-build: $(UNIT_PROGS)
