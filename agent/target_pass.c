@@ -219,6 +219,7 @@ static int hcv_target_grants(struct hcv_target_pass *p,
 		memcpy(k->client, g->node, HCV_ID_LEN);
 		k->epoch = g->epoch;
 		k->renew = g->renew;
+		k->done = g->flags & HCV_GRANT_F_DONE;
 		k->revoked = g->flags & HCV_GRANT_F_REVOKED;
 		k->nr = g->nr;
 		for (j = 0; j < g->nr; j++) {

@@ -161,20 +161,55 @@ static bool hcv_export_is_edge(sector_t sector, sector_t end)
 		sector >= HCV_EXPORT_SECTORS - HCV_EXPORT_EDGE;
 }
 
-static bool hcv_export_is_beacon(const struct bio *bio)
+/* The control window that a bio is about, -1: none. */
+static s64 hcv_export_window(const struct bio *bio)
 {
-	return bio->bi_iter.bi_sector == HCV_HANDLE_META_OFF >> SECTOR_SHIFT &&
-		bio->bi_iter.bi_size == HCV_BLOCK_SIZE;
+	u64 addr = (u64)bio->bi_iter.bi_sector << SECTOR_SHIFT;
+
+	if (bio->bi_iter.bi_size != HCV_BLOCK_SIZE ||
+	    addr < HCV_HANDLE_META_OFF)
+		return -1;
+	addr = (addr - HCV_HANDLE_META_OFF) >> HCV_BLOCK_SHIFT;
+	return addr < HCV_CONTROL_WINDOWS ? (s64)addr : -1;
 }
 
-static void hcv_export_answer_beacon(struct hcv_export *exp, struct bio *bio)
+/* What a client writes to window 0: that it has let go of a volume. */
+static void hcv_export_take_done(struct hcv_export *exp, struct bio *bio)
+{
+	struct hcv_store *store = exp->store;
+	struct bvec_iter iter;
+	struct hcv_done done;
+	struct bio_vec bv;
+	u32 at = 0;
+	uuid_t vol;
+	int ret;
+
+	mutex_lock(&exp->beacon_lock);
+	bio_for_each_segment(bv, bio, iter) {
+		memcpy_from_bvec(exp->beacon + at, &bv);
+		at += bv.bv_len;
+	}
+	ret = hcv_fmt_done_decode(exp->beacon, &done);
+	mutex_unlock(&exp->beacon_lock);
+	if (ret || memcmp(done.store, store->uuid.b, HCV_UUID_SIZE) ||
+	    done.incarnation != store->incarnation) {
+		bio_io_error(bio);
+		return;
+	}
+	import_uuid(&vol, done.volume);
+	hcv_gate_done(store, &exp->client, &vol, done.epoch);
+	bio_endio(bio);
+}
+
+static void hcv_export_answer_beacon(struct hcv_export *exp, struct bio *bio,
+				     u32 window)
 {
 	struct bvec_iter iter;
 	struct bio_vec bv;
 	u32 done = 0;
 
 	mutex_lock(&exp->beacon_lock);
-	hcv_gate_beacon(exp->store, &exp->client, exp->beacon);
+	hcv_gate_beacon(exp->store, &exp->client, window, exp->beacon);
 	bio_for_each_segment(bv, bio, iter) {
 		memcpy_to_bvec(&bv, exp->beacon + done);
 		done += bv.bv_len;
@@ -188,12 +223,13 @@ static void hcv_export_data(struct hcv_export *exp, struct bio *bio)
 {
 	sector_t sector = bio->bi_iter.bi_sector;
 	u64 addr = (u64)sector << SECTOR_SHIFT;
+	s64 window = hcv_export_window(bio);
 	struct hcv_where where;
 	struct hcv_grant *grant;
 
 	if (bio_op(bio) == REQ_OP_READ) {
-		if (hcv_export_is_beacon(bio)) {
-			hcv_export_answer_beacon(exp, bio);
+		if (window >= 0) {
+			hcv_export_answer_beacon(exp, bio, window);
 			return;
 		}
 		if (hcv_export_is_edge(sector, bio_end_sector(bio))) {
@@ -201,6 +237,9 @@ static void hcv_export_data(struct hcv_export *exp, struct bio *bio)
 			bio_endio(bio);
 			return;
 		}
+	} else if (!window) {
+		hcv_export_take_done(exp, bio);
+		return;
 	}
 	grant = hcv_gate_lookup(exp->store, &exp->client,
 				addr >> HCV_HANDLE_SHIFT,

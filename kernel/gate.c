@@ -15,7 +15,9 @@
  * stays with the revoked epoch for as long as the store is open, because the
  * beacons have to tell.
  *
- * A seat is one entry of the control window.  Each client sees its own only.
+ * A seat is one entry of the list that a client's beacons carry, spread over as
+ * many control windows as it takes.  Each client sees its own only.  An entry
+ * goes when the client says that it is done with the volume.
  *
  * Locks: store->lock > gate->lock (grants, volumes, seats; never held over
  * I/O, so that a revocation does not wait for a stuck disk) > gate->spin
@@ -47,6 +49,17 @@ static struct hcv_client *hcv_gate_client(struct hcv_gate *gate,
 	list_for_each_entry(client, &gate->clients, node)
 		if (uuid_equal(&client->uuid, uuid))
 			return client;
+	return NULL;
+}
+
+static struct hcv_seat *hcv_gate_seat(struct hcv_client *client,
+				      const uuid_t *vol)
+{
+	struct hcv_seat *seat;
+
+	list_for_each_entry(seat, &client->seats, node)
+		if (uuid_equal(&seat->vol, vol))
+			return seat;
 	return NULL;
 }
 
@@ -91,9 +104,9 @@ struct hcv_seat *hcv_gate_seat_get(struct hcv_gate *gate, const uuid_t *uuid,
 
 	if (!client)
 		return NULL;
-	list_for_each_entry(seat, &client->seats, node)
-		if (uuid_equal(&seat->vol, vol))
-			return seat;
+	seat = hcv_gate_seat(client, vol);
+	if (seat)
+		return seat;
 	seat = kzalloc(sizeof(*seat), GFP_KERNEL);
 	if (!seat)
 		return NULL;
@@ -153,6 +166,8 @@ static u64 hcv_grant_lease_end(const struct hcv_grant *grant)
 {
 	u64 io = READ_ONCE(grant->io_ns), end;
 
+	if (grant->done)
+		return 0;
 	end = grant->revoked ? grant->lease_end_ns :
 		grant->seat->client->lease_end_ns;
 	/* The stamp may be one tick old when it is taken. */
@@ -163,7 +178,7 @@ static u64 hcv_grant_lease_end(const struct hcv_grant *grant)
 static void hcv_seat_revoke(struct hcv_gate *gate, struct hcv_seat *seat,
 			    u64 epoch)
 {
-	if (seat->revoked_epoch >= epoch)
+	if (seat->revoked_epoch >= epoch || seat->done_epoch >= epoch)
 		return;
 	if (!seat->revoked_epoch)
 		list_add_tail(&seat->revoked_node, &seat->client->revoked);
@@ -288,6 +303,59 @@ u32 hcv_gate_drain_retired(struct hcv_gate *gate,
 	return inflight;
 }
 
+/* Letting go */
+
+/* The client need not be told of what it has let go of; gate->spin held. */
+static void hcv_seat_done(struct hcv_gate *gate, struct hcv_seat *seat,
+			  u64 epoch)
+{
+	seat->done_epoch = max(seat->done_epoch, epoch);
+	if (!seat->revoked_epoch || seat->revoked_epoch > seat->done_epoch)
+		return;
+	list_del_init(&seat->revoked_node);
+	seat->revoked_epoch = 0;
+	gate->revoke_seq++;
+}
+
+static void hcv_grant_done(struct hcv_gate *gate, struct hcv_grant *grant)
+{
+	if (hcv_grant_mark(gate, grant, false))
+		hcv_grant_kill(gate, grant);
+	spin_lock_irq(&gate->spin);
+	grant->done = true;
+	spin_unlock_irq(&gate->spin);
+}
+
+void hcv_gate_done(struct hcv_store *store, const uuid_t *uuid,
+		   const uuid_t *vol, u64 epoch)
+{
+	struct hcv_gate *gate = store->gate;
+	struct hcv_client *client;
+	struct hcv_gate_vol *gv;
+	struct hcv_grant *grant;
+	struct hcv_seat *seat;
+
+	mutex_lock(&gate->lock);
+	client = hcv_gate_client(gate, uuid);
+	seat = client ? hcv_gate_seat(client, vol) : NULL;
+	gv = hcv_gate_vol(gate, vol);
+	/* Nobody can let go of what he never had. */
+	if (!seat || !gv || epoch > seat->renew_epoch)
+		goto out;
+	list_for_each_entry(grant, &gv->grants, vol_node) {
+		if (grant->seat != seat || grant->epoch != epoch)
+			continue;
+		hcv_grant_done(gate, grant);
+		/* Its word is for ever: this epoch gets no grant again. */
+		gv->revoked_epoch = max(gv->revoked_epoch, epoch);
+	}
+	spin_lock_irq(&gate->spin);
+	hcv_seat_done(gate, seat, epoch);
+	spin_unlock_irq(&gate->spin);
+out:
+	mutex_unlock(&gate->lock);
+}
+
 /* The I/O path */
 
 static bool hcv_gate_place(const struct hcv_store *store, bool area, u32 phys,
@@ -374,13 +442,19 @@ int hcv_grant_map(struct hcv_grant *grant, u32 index, u32 off, u32 len,
 
 /* Beacons */
 
-/* Lists what is revoked for a client; false: it does not fit. */
-static bool hcv_gate_list_revoked(const struct hcv_client *client, void *buf)
+/* Lists what is revoked for a client; false: there is more of it. */
+static bool hcv_gate_list_revoked(const struct hcv_client *client, u32 window,
+				  void *buf)
 {
+	u64 skip = (u64)window * HCV_CONTROL_REVOKED;
 	struct hcv_seat *seat;
 	u8 vol[HCV_UUID_SIZE];
 
 	list_for_each_entry(seat, &client->revoked, revoked_node) {
+		if (skip) {
+			skip--;
+			continue;
+		}
 		export_uuid(vol, &seat->vol);
 		if (!hcv_fmt_control_add(buf, vol, seat->revoked_epoch))
 			return false;
@@ -388,9 +462,13 @@ static bool hcv_gate_list_revoked(const struct hcv_client *client, void *buf)
 	return true;
 }
 
-void hcv_gate_beacon(struct hcv_store *store, const uuid_t *uuid, void *buf)
+void hcv_gate_beacon(struct hcv_store *store, const uuid_t *uuid, u32 window,
+		     void *buf)
 {
-	struct hcv_control ctl = { .incarnation = store->incarnation };
+	struct hcv_control ctl = {
+		.incarnation = store->incarnation,
+		.window = window,
+	};
 	struct hcv_gate *gate = store->gate;
 	struct hcv_client *client;
 	unsigned long flags;
@@ -399,10 +477,12 @@ void hcv_gate_beacon(struct hcv_store *store, const uuid_t *uuid, void *buf)
 	hcv_fmt_control_begin(buf);
 	spin_lock_irqsave(&gate->spin, flags);
 	client = hcv_gate_client(gate, uuid);
-	/* "All are revoked" extends nothing. */
-	if (!client || !hcv_gate_list_revoked(client, buf))
+	if (!client)
 		ctl.flags = HCV_CONTROL_ALL;
-	else
+	else if (!hcv_gate_list_revoked(client, window, buf))
+		ctl.flags = HCV_CONTROL_MORE;
+	/* The client counts from when it asked for the first one. */
+	if (client && !window)
 		client->lease_end_ns = ktime_get_boottime_ns() + HCV_LEASE_NS;
 	ctl.revoke_seq = gate->revoke_seq;
 	spin_unlock_irqrestore(&gate->spin, flags);
@@ -427,14 +507,11 @@ bool hcv_gate_beacon_local(struct hcv_grant *grant)
 u32 hcv_gate_lease_ms(struct hcv_gate *gate)
 {
 	u64 now = ktime_get_boottime_ns(), end = gate->silent_end_ns;
-	struct hcv_client *client;
 	struct hcv_grant *grant;
 
 	mutex_lock(&gate->lock);
 	spin_lock_irq(&gate->spin);
-	list_for_each_entry(client, &gate->clients, node)
-		if (!client->local)
-			end = max(end, client->lease_end_ns);
+	/* A beacon of a client without grants is a lease of nothing. */
 	list_for_each_entry(grant, &gate->grants, node)
 		if (!grant->seat->client->local)
 			end = max(end, hcv_grant_lease_end(grant));
@@ -500,7 +577,8 @@ static int hcv_gate_show_one(struct hcv_gate *gate, struct hcv_grant *grant,
 		.range = grant->range,
 		.nr_ranges = grant->nr_ranges,
 		.inflight = grant->revoked ? hcv_grant_inflight(grant) : 0,
-		.flags = grant->revoked ? HCV_GRANT_F_REVOKED : 0,
+		.flags = (grant->revoked ? HCV_GRANT_F_REVOKED : 0) |
+			 (grant->done ? HCV_GRANT_F_DONE : 0),
 	};
 
 	lockdep_assert_held(&gate->lock);

@@ -21,6 +21,10 @@
  * and every lease given to an epoch <= e has ended.  After an open that does
  * not find HCV_SB_CLEAN | HCV_SB_NO_LEASE, no revocation counts as done before
  * one full lease has passed since the open.
+ *
+ * A client that has let go of a volume for good says so (hcv_gate_done()): its
+ * grants of that epoch are revoked, their leases are over, and its beacons need
+ * not carry the volume any more.  Only the client itself can say that.
  */
 #ifndef HCV_GATE_H
 #define HCV_GATE_H
@@ -60,6 +64,7 @@ struct hcv_grant {
 	struct kref kref;
 	struct completion drained;
 	bool revoked;			/* or retired; gate->spin */
+	bool done;			/* the client's word; gate->spin */
 	u64 lease_end_ns;		/* gate->spin; valid once revoked */
 	u64 io_ns;			/* newest I/O let in, by READ_ONCE */
 	struct hcv_nl_range *range;	/* gate->lock */
@@ -217,11 +222,20 @@ static inline void hcv_grant_exit(struct hcv_grant *grant)
 
 /**
  * hcv_gate_beacon() - answer a beacon of @client
+ * @window: the part of the list that is asked for
  * @buf: 4 KiB, gets the sealed control window
  *
- * Extends the leases as described above. Context: any, irqs on or off.
+ * Window 0 extends the leases as described above. Context: any, irqs on or off.
  */
-void hcv_gate_beacon(struct hcv_store *store, const uuid_t *client, void *buf);
+void hcv_gate_beacon(struct hcv_store *store, const uuid_t *client, u32 window,
+		     void *buf);
+/**
+ * hcv_gate_done() - @client will never act under @epoch of @vol again
+ *
+ * Context: process.
+ */
+void hcv_gate_done(struct hcv_store *store, const uuid_t *client,
+		   const uuid_t *vol, u64 epoch);
 /** hcv_gate_beacon_local() - same for a local grant; false: revoked */
 bool hcv_gate_beacon_local(struct hcv_grant *grant);
 

@@ -65,7 +65,8 @@ struct hcv_client {
  * @client: the client
  * @vol: the volume
  * @revoked_epoch: all its grants up to this epoch are gone, 0: none (spin)
- * @renew_epoch: epoch of the newest grant (gate->lock)
+ * @done_epoch: the client has let go of all epochs up to this one (spin)
+ * @renew_epoch: the highest epoch that was granted (gate->lock)
  * @renew: the highest renewal number of that epoch (gate->lock)
  */
 struct hcv_seat {
@@ -74,6 +75,7 @@ struct hcv_seat {
 	struct hcv_client *client;
 	uuid_t vol;
 	u64 revoked_epoch;
+	u64 done_epoch;
 	u64 renew_epoch;
 	u64 renew;
 };
@@ -102,7 +104,7 @@ struct hcv_gate_vol {
  * @serials: of the newest grant
  * @clients: all clients (changed under both locks)
  * @vols: by uuid
- * @revoke_seq: grows with each revocation (spin)
+ * @revoke_seq: grows when what is listed for some client changes (spin)
  * @silent_end_ns: no revocation is done before
  */
 struct hcv_gate {

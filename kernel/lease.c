@@ -6,7 +6,9 @@
  * a link to it.  Every HCV_BEACON_MS it reads the control window of the
  * export; an answer from the right incarnation that does not list
  * a volume as revoked renews that volume's lease on the store, counted from
- * the time the read was submitted.  HCV_PATIENCE_MS without an answer fails the
+ * the time the read was submitted.  A long list comes in several windows,
+ * read one after the other: they count together, from the first one's time.
+ * HCV_PATIENCE_MS without an answer fails the
  * target's links.  A volume may read and acknowledge as long as
  * the leases on all stores of its in-sync set last: that set includes
  * failing replicas until their removal is confirmed.
@@ -41,7 +43,9 @@ struct hcv_target {
 	void *buf;
 	bool busy;		/* lock: a beacon is under way */
 	bool stopping;
-	s64 sent_ns;
+	u32 window;		/* of the read under way */
+	u64 seq;		/* of the windows read before it */
+	s64 sent_ns;		/* when window 0 was asked for */
 	s64 good_ns;		/* submission of the last good beacon */
 	wait_queue_head_t idle;
 };
@@ -120,43 +124,95 @@ void hcv_lease_tick(struct hcv_vol *vol)
 	}
 }
 
-/* Look at an answer. Called from the work item, not from the interrupt. */
-static void target_answer_fn(struct work_struct *work)
-{
-	struct hcv_target *t = container_of(work, struct hcv_target, answer);
-	struct hcv_control ctl;
-	int ret = blk_status_to_errno(t->bio.bi_status);
-	struct hcv_link *link;
-	bool good;
-
-	bio_uninit(&t->bio);
-	if (!ret)
-		ret = hcv_fmt_control_decode(t->buf, &ctl);
-	good = !ret && !memcmp(ctl.store, t->store.b, HCV_UUID_SIZE) &&
-	       ctl.incarnation == t->incarnation;
-	spin_lock_irq(&t->lock);
-	if (good)
-		t->good_ns = t->sent_ns;
-	list_for_each_entry(link, &t->links, tnode) {
-		if (!ret && !good)
-			hcv_link_fail(link, ESTALE, "the store restarted: beacon");
-		else if (good && hcv_fmt_control_revoked(t->buf,
-							 link->vol->uuid.b,
-							 link->vol->epoch))
-			hcv_link_fail(link, ESTALE, "revoked: beacon");
-		else if (good)
-			lease_renew(link, t->sent_ns);
-	}
-	t->busy = false;
-	spin_unlock_irq(&t->lock);
-	wake_up_all(&t->idle);
-}
-
 static void target_endio(struct bio *bio)
 {
 	struct hcv_target *t = container_of(bio, struct hcv_target, bio);
 
 	queue_work(hcv_beat_wq, &t->answer);
+}
+
+/* Ask for t->window; who does so has set t->busy. */
+static void target_send(struct hcv_target *t)
+{
+	struct bio *bio = &t->bio;
+
+	bio_init(bio, t->dev.bdev, &t->vec, 1,
+		 REQ_OP_READ | REQ_SYNC | REQ_FAILFAST_TRANSPORT |
+		 REQ_FAILFAST_DRIVER | REQ_FAILFAST_DEV);
+	bio->bi_iter.bi_sector = BEACON_SECTOR +
+		((sector_t)t->window << (HCV_BLOCK_SHIFT - SECTOR_SHIFT));
+	bio->bi_end_io = target_endio;
+	__bio_add_page(bio, virt_to_page(t->buf), HCV_BLOCK_SIZE,
+		       offset_in_page(t->buf));
+	if (!t->window)
+		t->sent_ns = ktime_get_boottime_ns();
+	hcv_submit_bio(bio);
+}
+
+/* What the windows read so far say; @last: they are all. t->lock held. */
+static void target_tell_links(struct hcv_target *t, bool last)
+{
+	struct hcv_link *link;
+
+	list_for_each_entry(link, &t->links, tnode) {
+		if (hcv_fmt_control_revoked(t->buf, link->vol->uuid.b,
+					    link->vol->epoch)) {
+			link->told = true;
+			hcv_link_fail(link, ESTALE, "revoked: beacon");
+		}
+		/* Whoever came later was not looked for in all of them. */
+		if (last && !link->told &&
+		    (!t->window || link->tied_ns <= t->sent_ns))
+			lease_renew(link, t->sent_ns);
+	}
+}
+
+/* Return: whether the next window is to be read. t->lock held. */
+static bool target_take_window(struct hcv_target *t,
+			       const struct hcv_control *ctl)
+{
+	bool more = ctl->flags & HCV_CONTROL_MORE;
+	bool good = ctl->window == t->window &&
+		    (!t->window || ctl->revoke_seq == t->seq);
+
+	/* That something is revoked is true in any case. */
+	target_tell_links(t, good && !more);
+	if (good && !more)
+		t->good_ns = t->sent_ns;
+	t->seq = ctl->revoke_seq;
+	if (!good || !more || t->stopping ||
+	    t->window + 1 == HCV_CONTROL_WINDOWS)
+		return false;
+	t->window++;
+	return true;
+}
+
+/* Look at an answer. Called from the work item, not from the interrupt. */
+static void target_answer_fn(struct work_struct *work)
+{
+	struct hcv_target *t = container_of(work, struct hcv_target, answer);
+	int ret = blk_status_to_errno(t->bio.bi_status);
+	struct hcv_control ctl;
+	struct hcv_link *link;
+	bool more = false;
+
+	bio_uninit(&t->bio);
+	if (!ret)
+		ret = hcv_fmt_control_decode(t->buf, &ctl);
+	spin_lock_irq(&t->lock);
+	if (!ret && (memcmp(ctl.store, t->store.b, HCV_UUID_SIZE) ||
+		     ctl.incarnation != t->incarnation)) {
+		list_for_each_entry(link, &t->links, tnode)
+			hcv_link_fail(link, ESTALE, "the store restarted: beacon");
+	} else if (!ret) {
+		more = target_take_window(t, &ctl);
+	}
+	t->busy = more;
+	spin_unlock_irq(&t->lock);
+	if (more)
+		target_send(t);
+	else
+		wake_up_all(&t->idle);
 }
 
 static void target_impatient(struct hcv_target *t, s64 now)
@@ -170,21 +226,6 @@ static void target_impatient(struct hcv_target *t, s64 now)
 	spin_unlock_irq(&t->lock);
 }
 
-static void target_send(struct hcv_target *t)
-{
-	struct bio *bio = &t->bio;
-
-	bio_init(bio, t->dev.bdev, &t->vec, 1,
-		 REQ_OP_READ | REQ_SYNC | REQ_FAILFAST_TRANSPORT |
-		 REQ_FAILFAST_DRIVER | REQ_FAILFAST_DEV);
-	bio->bi_iter.bi_sector = BEACON_SECTOR;
-	bio->bi_end_io = target_endio;
-	__bio_add_page(bio, virt_to_page(t->buf), HCV_BLOCK_SIZE,
-		       offset_in_page(t->buf));
-	t->sent_ns = ktime_get_boottime_ns();
-	hcv_submit_bio(bio);
-}
-
 static void target_fn(struct work_struct *work)
 {
 	struct hcv_target *t = container_of(work, struct hcv_target,
@@ -193,8 +234,10 @@ static void target_fn(struct work_struct *work)
 
 	spin_lock_irq(&t->lock);
 	send = !t->busy && !t->stopping;
-	if (send)
+	if (send) {
 		t->busy = true;
+		t->window = 0;
+	}
 	spin_unlock_irq(&t->lock);
 	target_impatient(t, ktime_get_boottime_ns());
 	if (send)
@@ -290,6 +333,8 @@ void hcv_target_put(struct hcv_target *target)
 void hcv_target_attach(struct hcv_target *target, struct hcv_link *link)
 {
 	spin_lock_irq(&target->lock);
+	link->tied_ns = ktime_get_boottime_ns();
+	link->told = false;
 	list_add_tail(&link->tnode, &target->links);
 	spin_unlock_irq(&target->lock);
 }
@@ -299,4 +344,33 @@ void hcv_target_detach(struct hcv_target *target, struct hcv_link *link)
 	spin_lock_irq(&target->lock);
 	list_del(&link->tnode);
 	spin_unlock_irq(&target->lock);
+}
+
+int hcv_target_done(struct hcv_target *target, const uuid_t *vol, u64 epoch)
+{
+	struct hcv_done done = {
+		.incarnation = target->incarnation,
+		.epoch = epoch,
+	};
+	struct bio_vec vec;
+	struct bio bio;
+	void *buf;
+	int ret;
+
+	buf = kmalloc(HCV_BLOCK_SIZE, GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
+	memcpy(done.store, target->store.b, HCV_UUID_SIZE);
+	memcpy(done.volume, vol->b, HCV_UUID_SIZE);
+	hcv_fmt_done_encode(&done, buf);
+	bio_init(&bio, target->dev.bdev, &vec, 1,
+		 REQ_OP_WRITE | REQ_SYNC | REQ_FAILFAST_TRANSPORT |
+		 REQ_FAILFAST_DRIVER | REQ_FAILFAST_DEV);
+	bio.bi_iter.bi_sector = BEACON_SECTOR;
+	__bio_add_page(&bio, virt_to_page(buf), HCV_BLOCK_SIZE,
+		       offset_in_page(buf));
+	ret = submit_bio_wait(&bio);
+	bio_uninit(&bio);
+	kfree(buf);
+	return ret;
 }

@@ -65,6 +65,8 @@ struct hcv_ioref {
  * @grant: its local gate
  * @target: the remote device, if it is another node's
  * @tnode: in the target's list of links
+ * @tied_ns: since when, CLOCK_BOOTTIME (target's lock)
+ * @told: the store said that it is revoked (target's lock)
  * @range: handles, @nr_ranges of them
  * @used_first: first handle of its newest tie to another node's store, 0: none
  * @used_end: all handles of such ties, this one's too, are below (vol->mutex)
@@ -98,6 +100,8 @@ struct hcv_link {
 	struct hcv_grant *grant;
 	struct hcv_target *target;
 	struct list_head tnode;
+	s64 tied_ns;
+	bool told;
 	struct hcv_nl_range *range;
 	u32 nr_ranges;
 	u64 used_first;
@@ -449,6 +453,13 @@ void hcv_target_put(struct hcv_target *target);
 struct block_device *hcv_target_bdev(struct hcv_target *target);
 void hcv_target_attach(struct hcv_target *target, struct hcv_link *link);
 void hcv_target_detach(struct hcv_target *target, struct hcv_link *link);
+/**
+ * hcv_target_done() - tell the store that this node has let go of a volume
+ *
+ * Context: process; waits for the answer, for the transport's time-out at most.
+ * An error costs whoever wants the volume next a lease's time.
+ */
+int hcv_target_done(struct hcv_target *target, const uuid_t *vol, u64 epoch);
 /** hcv_lease_tick() - local beacons, the volume's lease; from vol->tick */
 void hcv_lease_tick(struct hcv_vol *vol);
 /** hcv_lease_update() - recompute vol->lease_end_ns; vol->lock held */

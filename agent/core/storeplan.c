@@ -257,11 +257,26 @@ static uint64_t sp_renew(const struct hcv_sp_in *in)
 	return 0;
 }
 
+/* The owner's module has stopped the volume; its record is about to say so. */
+static bool sp_let_go(const struct hcv_sp_in *in)
+{
+	size_t i;
+
+	for (i = 0; i < in->nr_k; i++)
+		if (in->k[i].done && in->k[i].epoch == in->rec->epoch &&
+		    !strcmp(in->k[i].client, in->rec->owner))
+			return true;
+	return false;
+}
+
 static bool sp_grant(const struct hcv_sp_in *in, struct hcv_sp_out *out,
 		     const struct hcv_sp_grant *k)
 {
 	uint64_t renew = sp_renew(in);
 
+	if (sp_let_go(in))
+		return sp_say(out, HCV_SP_WAIT,
+			      "the owner has stopped the volume, its record does not say so yet");
 	if (k && k->renew > renew)
 		return sp_say(out, HCV_SP_REFUSE,
 			      "the module has renewal %" PRIu64

@@ -87,12 +87,14 @@ struct hcv_sp_row {
 /**
  * struct hcv_sp_grant - a grant of the volume in the module
  * @revoked: only drains any more
+ * @done: its client has let go of it for good: the module gives no other one
  */
 struct hcv_sp_grant {
 	char client[HCV_ID_LEN];
 	uint64_t epoch;
 	uint64_t renew;
 	bool revoked;
+	bool done;
 	size_t nr;
 	struct hcv_grant_range range[HCV_GRANT_RANGES];
 };

@@ -112,6 +112,12 @@ static void fenced(struct fix *f)
 	f->in.nr_k = 0;
 }
 
+/* What is older than the record's epoch is gone. */
+static void fenced_older(struct fix *f)
+{
+	f->in.fence = HCV_SP_FENCED;
+}
+
 /* Granted at the new epoch, the key still tells of the old one. */
 static void granted(struct fix *f)
 {
@@ -155,6 +161,13 @@ static void renew(struct fix *f)
 static void retired(struct fix *f)
 {
 	f->k[0].revoked = true;
+}
+
+/* The owner's module has stopped the volume. */
+static void let_go(struct fix *f)
+{
+	retired(f);
+	f->k[0].done = true;
 }
 
 /* New handles; the key tells of the old ones. */
@@ -323,6 +336,13 @@ static const struct plan_case plan_cases[] = {
 	{ "new row is formatted", { new_row }, HCV_SP_ADD_EXTENTS },
 	{ "new row on a failed store", { new_row, failed }, HCV_SP_WAIT },
 	{ "renewal grants anew", { renew }, HCV_SP_GRANT, 5, 1024, 9 },
+	{ "stopped, the record is behind", { let_go }, HCV_SP_REVOKE, 4 },
+	{ "stopped, no grant again", { let_go, fenced_older }, HCV_SP_WAIT },
+	{ "stopped, not even a renewal", { let_go, renew, fenced_older },
+	  HCV_SP_WAIT },
+	{ "stopped, then taken over", { let_go, takeover, fenced },
+	  HCV_SP_GRANT, 6, 1024 },
+	{ "stopped, then detached", { let_go, detached }, HCV_SP_REVOKE, 5 },
 	{ "renewal is another store's", { renew, other_store },
 	  HCV_SP_NONE, 5, 5 },
 	{ "renewal waits in the module", { renew, retired },

@@ -52,7 +52,12 @@ HCV_AT(hcv_dsk_page, rec, 128);
 HCV_AT(hcv_dsk_control, store, 16);
 HCV_AT(hcv_dsk_control, incarnation, 32);
 HCV_AT(hcv_dsk_control, count, 48);
+HCV_AT(hcv_dsk_control, window, 52);
 HCV_AT(hcv_dsk_control, revoked, 256);
+HCV_AT(hcv_dsk_done, store, 16);
+HCV_AT(hcv_dsk_done, incarnation, 32);
+HCV_AT(hcv_dsk_done, volume, 40);
+HCV_AT(hcv_dsk_done, epoch, 56);
 
 static_assert(HCV_EXTENT_PAGES * HCV_PAGE_RECORDS == HCV_EXTENT_RECORDS,
 	      "the pages of an extent hold exactly its records");
@@ -657,6 +662,7 @@ void hcv_fmt_control_seal(void *buf, const struct hcv_control *ctl)
 	struct hcv_dsk_control *d = buf;
 
 	d->flags = cpu_to_le32(ctl->flags);
+	d->window = cpu_to_le32(ctl->window);
 	memcpy(d->store, ctl->store, HCV_UUID_SIZE);
 	d->incarnation = cpu_to_le64(ctl->incarnation);
 	d->revoke_seq = cpu_to_le64(ctl->revoke_seq);
@@ -678,6 +684,8 @@ int hcv_fmt_control_decode(const void *buf, struct hcv_control *ctl)
 	flags = le32_to_cpu(d->flags);
 	count = le32_to_cpu(d->count);
 	if ((flags & ~HCV_CONTROL_F_ALL) || count > HCV_CONTROL_REVOKED ||
+	    ((flags & HCV_CONTROL_MORE) && count < HCV_CONTROL_REVOKED) ||
+	    le32_to_cpu(d->window) >= HCV_CONTROL_WINDOWS ||
 	    !hcv_fmt_zero(d->pad, sizeof(d->pad)) ||
 	    !hcv_fmt_zero(d->revoked + count, sizeof(d->revoked[0]) *
 			  (HCV_CONTROL_REVOKED - count)))
@@ -687,6 +695,7 @@ int hcv_fmt_control_decode(const void *buf, struct hcv_control *ctl)
 	ctl->revoke_seq = le64_to_cpu(d->revoke_seq);
 	ctl->flags = flags;
 	ctl->count = count;
+	ctl->window = le32_to_cpu(d->window);
 	return 0;
 }
 
@@ -702,4 +711,40 @@ bool hcv_fmt_control_revoked(const void *buf, const u8 *volume, u64 epoch)
 		    epoch <= le64_to_cpu(d->revoked[i].epoch))
 			return true;
 	return false;
+}
+
+/* Done message */
+
+void hcv_fmt_done_encode(const struct hcv_done *done, void *buf)
+{
+	struct hcv_dsk_done *d = buf;
+
+	memset(d, 0, sizeof(*d));
+	d->magic = cpu_to_le32(HCV_MAGIC_DONE);
+	d->version = cpu_to_le32(1);
+	memcpy(d->store, done->store, HCV_UUID_SIZE);
+	d->incarnation = cpu_to_le64(done->incarnation);
+	memcpy(d->volume, done->volume, HCV_UUID_SIZE);
+	d->epoch = cpu_to_le64(done->epoch);
+	hcv_fmt_head_seal(d, sizeof(*d));
+}
+
+int hcv_fmt_done_decode(const void *buf, struct hcv_done *done)
+{
+	const struct hcv_dsk_done *d = buf;
+	int ret;
+
+	memset(done, 0, sizeof(*done));
+	ret = hcv_fmt_head_check(d, sizeof(*d), HCV_MAGIC_DONE);
+	if (ret)
+		return ret;
+	if (le32_to_cpu(d->version) != 1)
+		return -EPROTONOSUPPORT;
+	if (d->pad0 || !d->epoch || !hcv_fmt_zero(d->pad, sizeof(d->pad)))
+		return -EUCLEAN;
+	memcpy(done->store, d->store, HCV_UUID_SIZE);
+	done->incarnation = le64_to_cpu(d->incarnation);
+	memcpy(done->volume, d->volume, HCV_UUID_SIZE);
+	done->epoch = le64_to_cpu(d->epoch);
+	return 0;
 }

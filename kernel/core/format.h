@@ -119,6 +119,17 @@ struct hcv_control {
 	u64 revoke_seq;
 	u32 flags;
 	u32 count;
+	u32 window;
+};
+
+/**
+ * struct hcv_done - that a client has let go of a volume, in host order
+ */
+struct hcv_done {
+	u8 store[HCV_UUID_SIZE];
+	u64 incarnation;
+	u8 volume[HCV_UUID_SIZE];
+	u64 epoch;
 };
 
 /**
@@ -226,11 +237,14 @@ int hcv_fmt_volpage_decode(const void *buf, size_t len, u32 place,
 int hcv_fmt_volpage_gen(const void *buf, u32 i, struct hcv_gen *gen);
 
 void hcv_fmt_control_begin(void *buf);
-/** hcv_fmt_control_add() - false: no room, the caller sets HCV_CONTROL_ALL */
+/** hcv_fmt_control_add() - false: no room, the caller sets HCV_CONTROL_MORE */
 bool hcv_fmt_control_add(void *buf, const u8 *volume, u64 epoch);
 void hcv_fmt_control_seal(void *buf, const struct hcv_control *ctl);
 int hcv_fmt_control_decode(const void *buf, struct hcv_control *ctl);
 /** hcv_fmt_control_revoked() - whether (volume, epoch) is listed in @buf */
 bool hcv_fmt_control_revoked(const void *buf, const u8 *volume, u64 epoch);
+
+void hcv_fmt_done_encode(const struct hcv_done *done, void *buf);
+int hcv_fmt_done_decode(const void *buf, struct hcv_done *done);
 
 #endif /* HCV_CORE_FORMAT_H */

@@ -63,6 +63,7 @@ union hcv_t_out {
 		struct hcv_control ctl;
 		bool listed[4];
 	} control;
+	struct hcv_done done;
 };
 
 struct hcv_t_kind {
@@ -249,12 +250,27 @@ static int hcv_t_control_read(const u8 *buf, union hcv_t_out *out)
 	return 0;
 }
 
+static void hcv_t_done_make(u8 *buf)
+{
+	struct hcv_done done = { .incarnation = 0x77, .epoch = 12 };
+
+	memcpy(done.store, hcv_t_store, 16);
+	memcpy(done.volume, hcv_t_vol, 16);
+	hcv_fmt_done_encode(&done, buf);
+}
+
+static int hcv_t_done_read(const u8 *buf, union hcv_t_out *out)
+{
+	return hcv_fmt_done_decode(buf, &out->done);
+}
+
 static const struct hcv_t_kind hcv_t_kinds[] = {
 	{ "super", 4096, 8, hcv_t_super_make, hcv_t_super_read },
 	{ "table", 4096, 4, hcv_t_table_make, hcv_t_table_read },
 	{ "page", 4096, 4, hcv_t_page_make, hcv_t_page_read },
 	{ "volpage", 4096, 4, hcv_t_vol_make, hcv_t_vol_read },
 	{ "control", 4096, 4, hcv_t_control_make, hcv_t_control_read },
+	{ "done", 4096, 4, hcv_t_done_make, hcv_t_done_read },
 };
 
 static void hcv_t_kind_desc(const struct hcv_t_kind *kind, char *desc)
@@ -781,7 +797,11 @@ static void hcv_format_control_fields(struct kunit *test)
 		HCV_T_F(control, version, 0, -EPROTONOSUPPORT),
 		HCV_T_F(control, version, 2, -EPROTONOSUPPORT),
 		HCV_T_F(control, flags, 1, 0),
-		HCV_T_F(control, flags, 2, -EUCLEAN),
+		HCV_T_F(control, flags, 2, -EUCLEAN),	/* MORE, and room */
+		HCV_T_F(control, flags, 4, -EUCLEAN),
+		HCV_T_F(control, window, 1, 0),
+		HCV_T_F(control, window, 65535, 0),
+		HCV_T_F(control, window, 65536, -EUCLEAN),
 		HCV_T_F(control, count, 1, -EUCLEAN),
 		HCV_T_F(control, count, 161, -EUCLEAN),
 		HCV_T_F(control, count, 0xffffffff, -EUCLEAN),
@@ -790,6 +810,29 @@ static void hcv_format_control_fields(struct kunit *test)
 	};
 
 	hcv_t_fields(test, &hcv_t_kinds[4], f, ARRAY_SIZE(f));
+}
+
+static void hcv_format_done(struct kunit *test)
+{
+	static const struct hcv_t_field f[] = {
+		HCV_T_F(done, version, 0, -EPROTONOSUPPORT),
+		HCV_T_F(done, version, 2, -EPROTONOSUPPORT),
+		HCV_T_F(done, pad0, 1, -EUCLEAN),
+		HCV_T_F(done, epoch, 0, -EUCLEAN),
+		HCV_T_F(done, epoch, 1, 0),
+		HCV_T_F(done, incarnation, 0, 0),
+		HCV_T_F(done, pad, 1, -EUCLEAN),
+	};
+	union hcv_t_out *out = hcv_t_buf(test, sizeof(*out));
+	u8 *buf = hcv_t_buf(test, 4096);
+
+	hcv_t_fields(test, &hcv_t_kinds[5], f, ARRAY_SIZE(f));
+	hcv_t_done_make(buf);
+	KUNIT_EXPECT_EQ(test, hcv_t_done_read(buf, out), 0);
+	KUNIT_EXPECT_EQ(test, out->done.epoch, 12ULL);
+	KUNIT_EXPECT_EQ(test, out->done.incarnation, 0x77ULL);
+	KUNIT_EXPECT_EQ(test, memcmp(out->done.store, hcv_t_store, 16), 0);
+	KUNIT_EXPECT_EQ(test, memcmp(out->done.volume, hcv_t_vol, 16), 0);
 }
 
 static void hcv_format_control_list(struct kunit *test)
@@ -818,6 +861,12 @@ static void hcv_format_control_list(struct kunit *test)
 	}
 	vol[15] = 200;
 	KUNIT_EXPECT_FALSE(test, hcv_fmt_control_revoked(buf, vol, 0));
+	ctl->flags = HCV_CONTROL_MORE;
+	ctl->window = 7;
+	hcv_fmt_control_seal(buf, ctl);
+	KUNIT_EXPECT_EQ(test, hcv_fmt_control_decode(buf, ctl), 0);
+	KUNIT_EXPECT_EQ(test, ctl->flags, HCV_CONTROL_MORE);
+	KUNIT_EXPECT_EQ(test, ctl->window, 7U);
 	ctl->flags = HCV_CONTROL_ALL;
 	hcv_fmt_control_seal(buf, ctl);
 	KUNIT_EXPECT_EQ(test, hcv_fmt_control_decode(buf, ctl), 0);
@@ -906,6 +955,7 @@ static struct kunit_case hcv_format_cases[] = {
 	KUNIT_CASE(hcv_format_volpage_sizes),
 	KUNIT_CASE(hcv_format_control_fields),
 	KUNIT_CASE(hcv_format_control_list),
+	KUNIT_CASE(hcv_format_done),
 	KUNIT_CASE(hcv_format_layout),
 	{ }
 };

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 300
+# TIMEOUT: 400
 # TAGS: fast smoke
 # DISK: 2G:serial=a
 # DISK: 2G:serial=b,lbs=4096
@@ -11,6 +11,7 @@ revocation with I/O in flight, handles that never come back, media errors."""
 import contextlib
 import errno
 import os
+import struct
 import sys
 import threading
 import time
@@ -293,23 +294,153 @@ def test_beacon():
         ktap.check_eq("highest epoch", {hcvnl.parse_uuid("@v1"): 5}, revoked)
 
 
-def test_beacon_overflow():
-    """More revocations than a window holds: all are."""
+def all_windows(dev):
+    """The whole list of a client: (fields of the last window, {vol: epoch})"""
+    revoked, window = {}, 0
+    while True:
+        ctl, part = hcvtest.control(dev.read(CONTROL + window * BLOCK))
+        ktap.check("sealed", ctl["good"])
+        ktap.check_eq("window", window, ctl["window"])
+        ktap.check("listed once", not set(part) & set(revoked))
+        revoked.update(part)
+        if not ctl["flags"] & 2:
+            return ctl, revoked
+        ktap.check_eq("full", 160, len(part))
+        window += 1
+
+
+def test_beacon_windows():
+    """Any number of revocations; what the client has let go of leaves."""
     with exported() as dev:
         grant()
-        for i in range(161):
-            vol = f"@w{i}"
+        vols = [f"@w{i}" for i in range(450)]
+        for i, vol in enumerate(vols):
             node.do("STORE_EXTENT_ADD", STORE="@s1", VOL=vol, INDEXES="0")
-            grant(vol=vol)
-            node.fence("@s1", vol, 1)
+            grant(vol=vol, epoch=3)
+            node.fence("@s1", vol, 3)
             node.do("STORE_EXTENT_DEL", STORE="@s1", VOL=vol)
-            if i == 159:
-                ctl, revoked = hcvtest.control(dev.read(CONTROL))
-                ktap.check_eq("full", (160, 0), (len(revoked), ctl["flags"]))
-                hcvtest.wait_for(lambda: lease_of() == [0], 6, "end of lease")
-        ctl, _ = hcvtest.control(dev.read(CONTROL))
-        ktap.check_eq("all", 1, ctl["flags"])
-        ktap.check_eq("which gives no lease", [0], lease_of())
+            if i in (159, 160):
+                ctl, _ = hcvtest.control(dev.read(CONTROL + BLOCK))
+                ktap.check_eq("nothing but a lease by window 0", [0],
+                              lease_of())
+                _, first = hcvtest.control(hcvtest.device_read(
+                    dev.path, CONTROL + BLOCK))
+                ktap.check_eq("second window", i - 159, len(first))
+        ctl, revoked = all_windows(dev)
+        ktap.check_eq("all of them", {hcvnl.parse_uuid(v): 3 for v in vols},
+                      revoked)
+        ktap.check_eq("three windows", 2, ctl["window"])
+        ktap.check("which gives a lease", lease_of()[0] > 4000)
+        for window in (3, 1000, 65535):
+            last, part = hcvtest.control(dev.read(CONTROL + window * BLOCK))
+            ktap.check_eq("behind the list", (window, {}, 0),
+                          (last["window"], part, last["flags"]))
+        fails_io("behind the windows", lambda: dev.read(CONTROL + EXTENT))
+        # An epoch below the one that is listed does not do, the same does.
+        dev.write(CONTROL, done_message("@w7", 2))
+        ktap.check_eq("still listed", 450, len(all_windows(dev)[1]))
+        dev.write(CONTROL, done_message("@w7", 3))
+        after, revoked = all_windows(dev)
+        ktap.check("gone", hcvnl.parse_uuid("@w7") not in revoked)
+        ktap.check("whoever reads on notices",
+                   after["revoke_seq"] > ctl["revoke_seq"])
+        # Nobody can let go of what he never had.
+        dev.write(CONTROL, done_message("@w8", 4))
+        ktap.check("listed", hcvnl.parse_uuid("@w8") in all_windows(dev)[1])
+        for vol in vols:
+            dev.write(CONTROL, done_message(vol, 3))
+        ktap.check_eq("empty", {}, all_windows(dev)[1])
+        node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        ktap.check_eq("goes on", {hcvnl.parse_uuid("@v1"): 1},
+                      all_windows(dev)[1])
+
+
+def done_message(vol, epoch, store="@s1", **fields):
+    """What a client writes when it has let go of a volume."""
+    opened = node.do("STORE_GET", STORE="@s1")
+    f = {"magic": 0x44564348, "version": 1, "pad": 0,
+         "incarnation": opened["INCARNATION"], "tail": 0, **fields}
+    buf = struct.pack("<IIII16sQ16sQ", f["magic"], 0, f["version"], f["pad"],
+                      hcvnl.parse_uuid(store), f["incarnation"],
+                      hcvnl.parse_uuid(vol), epoch)
+    buf = buf.ljust(BLOCK - 1, b"\0") + bytes([f["tail"]])
+    return hcvnl.seal(buf, 4)
+
+
+def test_done():
+    """A client that has let go of a volume ends its lease at once."""
+    with exported() as dev:
+        first = grant()["FIRST"]
+        grant(client="@n3")
+        dev.write(addr(first + 1), bytes(BLOCK))
+        dev.read(CONTROL)
+        ktap.check("lease", lease_of()[0] > 0)
+        good = done_message("@v1", 1)
+        for what, bad in (
+                ("another store", done_message("@v1", 1, store="@s2")),
+                ("another incarnation",
+                 done_message("@v1", 1, incarnation=1)),
+                ("a newer version", done_message("@v1", 1, version=2)),
+                ("no epoch", done_message("@v1", 0)),
+                ("something behind", done_message("@v1", 1, tail=1)),
+                ("another magic", done_message("@v1", 1, magic=0x43564348)),
+                ("a wrong checksum", good[:4] + bytes(4) + good[8:])):
+            fails_io(what, lambda m=bad: dev.write(CONTROL, m))
+        fails_io("in another window", lambda: dev.write(CONTROL + BLOCK, good))
+        # Of another epoch, or of a volume that it has not: nothing happens.
+        dev.write(CONTROL, done_message("@v1", 2))
+        dev.write(CONTROL, done_message("@v2", 1))
+        dev.read(addr(first + 1))
+        ktap.check("lease goes on", lease_of()[0] > 0)
+        dev.write(CONTROL, good)
+        ktap.check_eq("lease is over", [0], lease_of())
+        ktap.check_eq("shown", ["REVOKED|DONE", ""],
+                      [g["GRANT_FLAGS"] for g in node.dump("GRANT_GET")])
+        fails_io("handles are dead", lambda: dev.read(addr(first + 1)))
+        dev.write(CONTROL, good)
+        node.fails(errno.ESTALE, "is revoked", "GRANT", STORE="@s1",
+                   VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1)
+        ktap.check_eq("not listed", {}, all_windows(dev)[1])
+        begin = time.monotonic()
+        node.fence("@s1", "@v1", 1)
+        ktap.check("nothing to wait for", time.monotonic() - begin < 2)
+        ktap.check_eq("nor to list", {}, all_windows(dev)[1])
+        # The word about epoch 1 says nothing of epoch 2.
+        again = grant(epoch=2)["FIRST"]
+        dev.read(CONTROL)
+        dev.write(CONTROL, good)
+        dev.read(addr(again + 1))
+        ktap.check("lease of the next epoch", lease_of()[0] > 0)
+        node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=2)
+        ktap.check_eq("listed", {hcvnl.parse_uuid("@v1"): 2},
+                      all_windows(dev)[1])
+
+
+def test_done_does_not_drain():
+    """What is in flight is waited for, whatever the client says."""
+    hcvtest.run("modprobe", "dm-delay")
+    sectors = (2 << 30) // 512
+    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
+    try:
+        with exported(slow) as dev:
+            first = grant()["FIRST"]
+            hcvtest.dm_reload(
+                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 900")
+            writers = Writers(dev.path, addr(first + 1), 1)
+            time.sleep(0.3)
+            dev.write(CONTROL, done_message("@v1", 1))
+            got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+            ktap.check("in flight", got["INFLIGHT"] > 0 and
+                       not got["LEASE_MS"], str(got))
+            node.fence("@s1", "@v1", 1)
+            data = objects(A)[1][0]
+            before = hcvtest.device_read(A, data)
+            writers.join()
+            time.sleep(1.2)
+            ktap.check("nothing landed",
+                       before == hcvtest.device_read(A, data))
+    finally:
+        hcvtest.dm_remove("slow")
 
 
 def test_lease_ends():

@@ -147,14 +147,14 @@ def control(buf):
     """A control window: (fields, {volume: epoch})."""
     magic, crc, version, flags = struct.unpack_from("<IIII", buf)
     good = hcvnl.seal(buf[:4] + bytes(4) + buf[8:], 4) == buf
-    incarnation, seq, count = struct.unpack_from("<QQI", buf, 32)
+    incarnation, seq, count, window = struct.unpack_from("<QQII", buf, 32)
     revoked = {}
     for i in range(count):
         revoked[buf[256 + 24 * i:272 + 24 * i]] = \
             struct.unpack_from("<Q", buf, 272 + 24 * i)[0]
     return {"magic": magic, "crc": crc, "good": good, "version": version,
             "flags": flags, "store": buf[16:32], "incarnation": incarnation,
-            "revoke_seq": seq}, revoked
+            "revoke_seq": seq, "window": window}, revoked
 
 
 class Node:

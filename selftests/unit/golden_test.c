@@ -189,12 +189,57 @@ static int hcv_g_control_dump(FILE *out, const u8 *buf, u32 len)
 	return ret;
 }
 
+/* The second of two windows. */
+static u32 hcv_g_more_make(u8 *buf)
+{
+	struct hcv_control ctl = {
+		.incarnation = 0x0123456789abcdefULL, .revoke_seq = 900,
+		.flags = HCV_CONTROL_MORE, .window = 1,
+	};
+	u8 vol[16];
+	u32 i;
+
+	memcpy(ctl.store, hcv_g_store, 16);
+	memcpy(vol, hcv_g_vol, 16);
+	hcv_fmt_control_begin(buf);
+	for (i = 0; i < HCV_CONTROL_REVOKED; i++) {
+		vol[15] = i;
+		hcv_fmt_control_add(buf, vol, 1 + i);
+	}
+	hcv_fmt_control_seal(buf, &ctl);
+	return HCV_BLOCK_SIZE;
+}
+
+static u32 hcv_g_done_make(u8 *buf)
+{
+	struct hcv_done done = {
+		.incarnation = 0x0123456789abcdefULL, .epoch = 41,
+	};
+
+	memcpy(done.store, hcv_g_store, 16);
+	memcpy(done.volume, hcv_g_vol, 16);
+	hcv_fmt_done_encode(&done, buf);
+	return HCV_BLOCK_SIZE;
+}
+
+static int hcv_g_done_dump(FILE *out, const u8 *buf, u32 len)
+{
+	struct hcv_done done;
+	int ret = hcv_fmt_done_decode(buf, &done);
+
+	if (!ret)
+		hcv_dump_done(out, &done);
+	return ret;
+}
+
 static const struct hcv_golden hcv_goldens[] = {
 	{ "super-1.0", 4096, hcv_g_super_make, hcv_g_super_dump },
 	{ "table-1.0", 4096, hcv_g_table_make, hcv_g_table_dump },
 	{ "page-1.0", 4096, hcv_g_page_make, hcv_g_page_dump },
 	{ "volpage-1.0", 8192, hcv_g_volpage_make, hcv_g_volpage_dump },
 	{ "control-1.0", 4096, hcv_g_control_make, hcv_g_control_dump },
+	{ "control-more-1.0", 4096, hcv_g_more_make, hcv_g_control_dump },
+	{ "done-1.0", 4096, hcv_g_done_make, hcv_g_done_dump },
 };
 
 static void hcv_g_desc(const struct hcv_golden *golden, char *desc)

@@ -188,10 +188,22 @@ void hcv_dump_control(FILE *out, const void *buf, const struct hcv_control *ctl)
 	hcv_dump_id(out, "store", ctl->store);
 	fprintf(out, "%-12s %016llx\n", "incarnation", ctl->incarnation);
 	hcv_dump_u64(out, "revoke_seq", ctl->revoke_seq);
-	fprintf(out, "%-12s%s\n", "flags",
-		ctl->flags & HCV_CONTROL_ALL ? " all" : " none");
+	fprintf(out, "%-12s%s%s%s\n", "flags",
+		ctl->flags & HCV_CONTROL_ALL ? " all" : "",
+		ctl->flags & HCV_CONTROL_MORE ? " more" : "",
+		ctl->flags ? "" : " none");
+	if (ctl->window)
+		fprintf(out, "%-12s %u\n", "window", ctl->window);
 	for (i = 0; i < ctl->count; i++)
 		fprintf(out, "revoked volume %s epoch %llu\n",
 			hcv_dump_uuid(d->revoked[i].volume),
 			(u64)le64_to_cpu(d->revoked[i].epoch));
+}
+
+void hcv_dump_done(FILE *out, const struct hcv_done *done)
+{
+	hcv_dump_id(out, "store", done->store);
+	fprintf(out, "%-12s %016llx\n", "incarnation", done->incarnation);
+	hcv_dump_id(out, "volume", done->volume);
+	hcv_dump_u64(out, "epoch", done->epoch);
 }

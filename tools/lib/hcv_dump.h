@@ -29,5 +29,6 @@ void hcv_dump_page(FILE *out, const void *buf, const struct hcv_page_id *id,
 void hcv_dump_volpage(FILE *out, const void *buf, const struct hcv_volpage *vp);
 void hcv_dump_control(FILE *out, const void *buf,
 		      const struct hcv_control *ctl);
+void hcv_dump_done(FILE *out, const struct hcv_done *done);
 
 #endif /* HCV_LIB_DUMP_H */

@@ -87,7 +87,8 @@
  * HCV_CMD_VOL_STOP	VOL [VOL_FLAGS: FORCE]
  *	Without FORCE: -EBUSY while open; flushes, closes.  With FORCE: I/O
  *	fails from now on, the name and the epoch are given up within 5 s; the
- *	disk stays as a zombie until stuck I/O has ended.
+ *	disk stays as a zombie until stuck I/O has ended.  When all of it has
+ *	ended every store that answers is told, which ends the leases there.
  * HCV_CMD_VOL_SET	VOL EPOCH [SIZE] [NAME] [POLICY] [POLICY_MS] [VOL_FLAGS]
  *			[SYNC_KIBPS]
  * HCV_CMD_VOL_CONFIRM	VOL EPOCH V STORE INCARNATION LINK_STATE
@@ -275,8 +276,9 @@ enum hcv_policy {
 #define HCV_STORE_F_READONLY	(1U << 1)
 #define HCV_STORE_F_ALL		(HCV_STORE_F_FAILED | HCV_STORE_F_READONLY)
 
-#define HCV_GRANT_F_REVOKED	(1U << 0)
-#define HCV_GRANT_F_ALL		HCV_GRANT_F_REVOKED
+#define HCV_GRANT_F_REVOKED	(1U << 0)	/* or retired by a renewal */
+#define HCV_GRANT_F_DONE	(1U << 1)	/* its owner has let go of it */
+#define HCV_GRANT_F_ALL		(HCV_GRANT_F_REVOKED | HCV_GRANT_F_DONE)
 
 #define HCV_LINK_F_FULL		(1U << 0)	/* trust no stamp: copy all */
 #define HCV_LINK_F_ALL		HCV_LINK_F_FULL

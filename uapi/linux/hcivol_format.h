@@ -84,6 +84,7 @@
 #define HCV_MAGIC_VOLPAGE	0x56564348U		/* "HCVV" */
 #define HCV_MAGIC_PAGE		0x50564348U		/* "HCVP" */
 #define HCV_MAGIC_CONTROL	0x43564348U		/* "HCVC" */
+#define HCV_MAGIC_DONE		0x44564348U		/* "HCVD" */
 
 /* Features.  Unknown incompat: refuse. Unknown ro_compat: read-only. */
 #define HCV_F_COMPAT_ALL	0ULL
@@ -350,23 +351,30 @@ struct hcv_dsk_page {
 HCV_ASSERT(sizeof(struct hcv_dsk_page) == 4096, "metadata page size");
 
 #define HCV_CONTROL_REVOKED	160U
-#define HCV_CONTROL_ALL		(1U << 0)	/* the list does not fit */
-#define HCV_CONTROL_F_ALL	HCV_CONTROL_ALL
+#define HCV_CONTROL_ALL		(1U << 0)	/* this client is not known */
+#define HCV_CONTROL_MORE	(1U << 1)	/* the next window goes on */
+#define HCV_CONTROL_F_ALL	(HCV_CONTROL_ALL | HCV_CONTROL_MORE)
+#define HCV_CONTROL_WINDOWS	(1U << (HCV_EXTENT_SHIFT - HCV_BLOCK_SHIFT))
 
 /**
  * struct hcv_dsk_control - what a read of an export's control window answers
  * @magic: HCV_MAGIC_CONTROL
  * @crc: CRC32C over the 4 KiB with this field zero
  * @version: 1
- * @flags: HCV_CONTROL_ALL: every grant of this client with an epoch is revoked
+ * @flags: HCV_CONTROL_ALL: every grant of this client with an epoch is revoked;
+ *	HCV_CONTROL_MORE: the list goes on in the next window
  * @store: UUID of the store
  * @incarnation: of the store's present open
- * @revoke_seq: grows with each revocation at this store
+ * @revoke_seq: grows whenever what is listed for a client of this store changes
  * @count: entries used
+ * @window: which window this is, from 0
  * @pad: zero
  * @revoked: volumes of this client whose grants of epochs <= @epoch are gone
  *
- * At byte HCV_HANDLE_META_OFF of handle 0, read-only, 4 KiB.
+ * Window i is at byte HCV_HANDLE_META_OFF + i * 4 KiB of handle 0.  Windows
+ * with the same @revoke_seq make up one list.  An answer to window 0 extends
+ * the leases of all volumes of the client that are not in the list; the client
+ * counts it once it has seen all of the list.
  */
 struct hcv_dsk_control {
 	__le32 magic;
@@ -377,7 +385,8 @@ struct hcv_dsk_control {
 	__le64 incarnation;
 	__le64 revoke_seq;
 	__le32 count;
-	__u8 pad[204];
+	__le32 window;
+	__u8 pad[200];
 	struct {
 		__u8 volume[HCV_UUID_SIZE];
 		__le64 epoch;
@@ -385,5 +394,35 @@ struct hcv_dsk_control {
 };
 
 HCV_ASSERT(sizeof(struct hcv_dsk_control) == 4096, "control window size");
+
+/**
+ * struct hcv_dsk_done - what a client writes when it has let go of a volume
+ * @magic: HCV_MAGIC_DONE
+ * @crc: CRC32C over the 4 KiB with this field zero
+ * @version: 1
+ * @pad0: zero
+ * @store: UUID of the store
+ * @incarnation: of the store's open that gave the handles
+ * @volume: the volume
+ * @epoch: nothing of this client will ever act under it again, no I/O of it is
+ *	in flight at the client
+ * @pad: zero
+ *
+ * Written to window 0 (see struct hcv_dsk_control); changes no medium.  The
+ * store ends the client's grants and leases of that volume and epoch.
+ */
+struct hcv_dsk_done {
+	__le32 magic;
+	__le32 crc;
+	__le32 version;
+	__le32 pad0;
+	__u8 store[HCV_UUID_SIZE];
+	__le64 incarnation;
+	__u8 volume[HCV_UUID_SIZE];
+	__le64 epoch;
+	__u8 pad[4096 - 64];
+};
+
+HCV_ASSERT(sizeof(struct hcv_dsk_done) == 4096, "done message size");
 
 #endif /* _UAPI_LINUX_HCIVOL_FORMAT_H */
