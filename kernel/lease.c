@@ -25,6 +25,7 @@
 
 #define LEASE_NS	((s64)HCV_LEASE_MS * NSEC_PER_MSEC)
 #define PATIENCE_NS	((s64)HCV_PATIENCE_MS * NSEC_PER_MSEC)
+#define BEACON_TRIES	8	/* for a list that changes while it is read */
 #define BEACON_SECTOR	(HCV_HANDLE_META_OFF >> SECTOR_SHIFT)
 
 struct hcv_target {
@@ -44,6 +45,7 @@ struct hcv_target {
 	bool busy;		/* lock: a beacon is under way */
 	bool stopping;
 	u32 window;		/* of the read under way */
+	u32 tries;		/* begun in this beacon */
 	u64 seq;		/* of the windows read before it */
 	s64 sent_ns;		/* when window 0 was asked for */
 	s64 good_ns;		/* submission of the last good beacon */
@@ -180,8 +182,13 @@ static bool target_take_window(struct hcv_target *t,
 	if (good && !more)
 		t->good_ns = t->sent_ns;
 	t->seq = ctl->revoke_seq;
-	if (!good || !more || t->stopping ||
-	    t->window + 1 == HCV_CONTROL_WINDOWS)
+	if (t->stopping)
+		return false;
+	if (!good && ctl->window == t->window && ++t->tries < BEACON_TRIES) {
+		t->window = 0;
+		return true;
+	}
+	if (!good || !more || t->window + 1 == HCV_CONTROL_WINDOWS)
 		return false;
 	t->window++;
 	return true;
@@ -237,6 +244,7 @@ static void target_fn(struct work_struct *work)
 	if (send) {
 		t->busy = true;
 		t->window = 0;
+		t->tries = 0;
 	}
 	spin_unlock_irq(&t->lock);
 	target_impatient(t, ktime_get_boottime_ns());
