@@ -697,20 +697,42 @@ static bool vp_row_ready(struct vp *p, const struct hcv_row *row)
 	return true;
 }
 
-/* The row's handle, number index + 1, lies beyond what the link was given. */
-static bool vp_more_handles(struct vp *p, const struct hcv_row *row)
+static uint32_t vp_handles(const struct hcv_grant_info *g)
+{
+	const struct hcv_grant_range *last = &g->range[g->nr - 1];
+
+	return last->base + last->count;
+}
+
+/*
+ * The row's handle, number index + 1, lies beyond what the link was given, as
+ * far as that is known: no grant has less than HCV_VP_HANDLES.
+ * Return: whether a step was chosen; @covered: all links have the handle
+ */
+static bool vp_more_handles(struct vp *p, const struct hcv_row *row,
+			    bool *covered)
 {
 	size_t j;
 
+	*covered = true;
 	for (j = 0; j < row->nr; j++) {
 		const struct hcv_vp_store *st = vp_store(p, row->store[j]);
 		const struct hcv_k_link *link = vp_link(p, row->store[j]);
+		uint32_t has;
 
-		if (!st || !link || link->state != HCV_LINK_INSYNC ||
-		    !st->linked_count || st->linked_count > row->index + 1)
+		if (!st || !st->has_grant || !link ||
+		    (link->state != HCV_LINK_INSYNC &&
+		     link->state != HCV_LINK_SYNCING &&
+		     link->state != HCV_LINK_JOINING))
 			continue;
-		if (vp_link_add(p, st, HCV_LINK_INSYNC, 0))
-			return true;
+		has = st->linked_count ? st->linked_count : HCV_VP_HANDLES;
+		if (has > row->index + 1)
+			continue;
+		*covered = false;
+		if (vp_handles(st->grant) <= row->index + 1)
+			return vp_wait(p, 0, "extent %u waits for handles of %s",
+				       row->index, vp_name(p, st->id));
+		return vp_link_add(p, st, link->state, 0);
 	}
 	return false;
 }
@@ -723,10 +745,14 @@ static bool vp_extents(struct vp *p)
 	if (!rows)
 		return false;
 	for (i = p->k->nr_extents; i < rows->nr; i++, nr++) {
+		bool covered;
+
 		if (!vp_row_ready(p, &rows->row[i]))
 			break;
-		if (vp_more_handles(p, &rows->row[i]))
+		if (vp_more_handles(p, &rows->row[i], &covered))
 			return true;
+		if (!covered)
+			break;
 	}
 	if (!nr || !vp_do(p, HCV_VP_EXTENT_ADD, NULL))
 		return false;

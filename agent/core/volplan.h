@@ -37,6 +37,7 @@
 
 #define HCV_VP_GRANT_WAIT_MS	5000	/* for stores that are alive */
 #define HCV_VP_LINK_WAIT_MS	10000	/* the same, connecting included */
+#define HCV_VP_HANDLES		1024	/* the least that a grant has */
 #define HCV_VP_AHEAD		4	/* free extents per column */
 #define HCV_VP_EXTENT_BYTES	(256ULL << 20)
 #define HCV_VP_RETRIES		64

@@ -730,6 +730,46 @@ static void row_handles(struct fix *f)
 	f->st[1].linked_count = 2;
 }
 
+/* A row beyond the first handles, on stores that have granted enough. */
+static void row_far(struct fix *f)
+{
+	size_t i;
+
+	fix_row(f, SA, SB);
+	f->row[2].index = 1100;
+	for (i = 0; i < 2; i++) {
+		f->grant[i].ready = 1101;
+		f->grant[i].nr = 2;
+		f->grant[i].range[1].first = 9000;
+		f->grant[i].range[1].base = 1024;
+		f->grant[i].range[1].count = 1024;
+		f->st[i].linked_count = 2048;
+	}
+}
+
+/* This agent was restarted since the links were tied. */
+static void row_far_restarted(struct fix *f)
+{
+	row_far(f);
+	f->st[1].linked_count = 0;
+}
+
+static void row_far_syncing(struct fix *f)
+{
+	row_far(f);
+	f->rec.st[1].state = HCV_RS_SYNCING;
+	f->k.link[1].state = HCV_LINK_SYNCING;
+	f->st[1].linked_count = 1024;
+}
+
+static void row_far_ungranted(struct fix *f)
+{
+	row_far(f);
+	f->grant[1].nr = 1;
+	f->grant[1].range[0].count = 1024;
+	f->st[1].linked_count = 1024;
+}
+
 static void row_stale_partner(struct fix *f)
 {
 	stale_gone(f);
