@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 900
-# TAGS: soak
+# TAGS: soak debug
 # MEM: 2048
 # DISK: 2G:serial=a
 # DISK: 2G:serial=b,lbs=4096

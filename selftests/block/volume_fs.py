@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 600
-# TAGS: soak
+# TAGS: soak debug
 # MEM: 2048
 """File systems on volumes: changed at random, checked, trimmed, unmounted
 and mounted again elsewhere."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What every test must leave behind: a clean console, no module, no leak."""
 
+import re
+
 _UNLOAD = r"""
 [ -d /sys/module/hcivol ] || exit 0
 refs=$(cat /sys/module/hcivol/refcnt)
@@ -15,6 +17,8 @@ echo scan > $leaks 2> /dev/null || exit 0
 echo scan > $leaks
 head -c 20000 $leaks
 """
+
+_LEAK_LINE = re.compile(r"kmemleak: \d+ new")
 
 
 def at_start(guest):
@@ -33,17 +37,10 @@ def after_test(guest, allow=()):
     if result.rc or result.out.strip():
         faults.append("hcivol cannot be unloaded: "
                       + (result.out + result.err).strip())
-    guest.sync_console("end")
-    return faults + guest.console.new_faults(allow)
-
-
-def at_end(guest, allow=()):
-    """Faults that only the end of a guest shows, such as lost memory."""
     result = guest.run(_KMEMLEAK, timeout=240)
-    faults = []
     if result.out.strip():
         faults.append("kmemleak:\n" + result.out)
-    guest.sync_console("kmemleak")
-    # The kernel's own line says no more than the list above.
-    extra = guest.console.new_faults(allow)
-    return faults + [text for text in extra if "kmemleak: " not in text]
+    guest.sync_console("end")
+    # The kernel's own line on leaks says no more than the list above.
+    return faults + [text for text in guest.console.new_faults(allow)
+                     if not _LEAK_LINE.search(text)]

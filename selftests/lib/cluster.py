@@ -474,7 +474,6 @@ class Cluster:
                 return
             try:
                 faults = checks.after_test(node, self.allow)
-                faults += checks.at_end(node, self.allow)
                 node.shutdown()
             except TestbedError as error:
                 faults = [str(error)]

@@ -282,6 +282,7 @@ class Guest:
             "HCV_OUT": int(bool(out_dir)), "HCV_HOSTNAME": name,
             "HCV_ADDR": addr, "HCV_NETDEV": "eth0", "HCV_MTU": 1500,
             "HCV_STATE_DISK": state_disk,
+            "HCV_HUNG_TASK": 10 if kernel.kver == "debug" else 60,
         }
         self.hosts = hosts
         self.env = self._default_env() | (env or {})

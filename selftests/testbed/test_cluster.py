@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: cluster
+# KVER: 6.1 6.12
 # TIMEOUT: 900
 # TAGS: testbed
 """Nodes can be frozen, killed, robbed of power and cut off, as promised."""

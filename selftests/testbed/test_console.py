@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # TAGS: fast smoke
 """Kernel reports are found in console text, and nothing else is."""
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # TAGS: fast
 """The disk with a volatile cache loses what it may lose, and only that.
 

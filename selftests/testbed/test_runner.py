@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # TIMEOUT: 600
 # TAGS: fast
 """run-tests tells good tests from bad ones, whatever makes them bad."""
@@ -107,6 +108,10 @@ def test_headers():
     names = [test.name for test in runner.find_tests()]
     ktap.check_in("finds itself", "testbed/test_runner.py", names)
     ktap.check("no fixtures", not any("fixtures" in name for name in names))
+    for kver, wanted in (("6.1", False), ("debug", True)):
+        chosen = [t.name for t in runner.select(runner.find_tests(), kver)]
+        ktap.check_eq(f"soak test on {kver}", wanted,
+                      "block/volume_io.py" in chosen)
     ktap.check("no libraries",
                not any(re.match("lib/", name) for name in names))
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # TIMEOUT: 600
 # TAGS: testbed
 """vm-run brings back exit codes, output, files and faults."""
