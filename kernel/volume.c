@@ -446,8 +446,8 @@ static void vol_report_wait(struct hcv_vol *vol)
 		return;
 	vol->told_suspended = suspended;
 	if (suspended)
-		hcv_vol_warn(vol, "suspended: %u I/O(s) wait for %u since %lld ms\n",
-			     count, wait, (now - (s64)since) / NSEC_PER_MSEC);
+		hcv_vol_warn(vol, "suspended: %u I/O(s) wait for %s since %lld ms\n",
+			     count, hcv_wait_name(wait), (now - (s64)since) / NSEC_PER_MSEC);
 	else
 		hcv_vol_info(vol, "resumed\n");
 	hcv_vol_event_state(vol);

@@ -321,6 +321,8 @@ struct hcv_waits {
 	u64 since_ns[__HCV_WAITS];
 };
 
+/** hcv_wait_name() - an enum hcv_wait in words */
+const char *hcv_wait_name(u32 wait);
 /** hcv_vol_waits() - what waits for what; process context */
 void hcv_vol_waits(struct hcv_vol *vol, struct hcv_waits *w);
 /**

@@ -11,6 +11,23 @@
 #include "hotslot.h"
 #include "volume.h"
 
+const char *hcv_wait_name(u32 wait)
+{
+	static const char * const name[__HCV_WAITS] = {
+		[HCV_WAIT_NONE]		= "nothing",
+		[HCV_WAIT_CONFIRM]	= "the removal of a replica",
+		[HCV_WAIT_EXTENT]	= "an extent",
+		[HCV_WAIT_REPLICA]	= "a usable replica",
+		[HCV_WAIT_LEASE]	= "a lease",
+		[HCV_WAIT_SUSPEND]	= "the agent to resume",
+		[HCV_WAIT_BUSY]		= "another write of the block",
+		[HCV_WAIT_FLUSH]	= "a flush round",
+		[HCV_WAIT_IO]		= "a disk",
+	};
+
+	return wait < __HCV_WAITS && name[wait] ? name[wait] : "?";
+}
+
 static void waits_add(struct hcv_waits *w, u8 wait, u64 since_ns)
 {
 	if (wait >= __HCV_WAITS)

@@ -109,6 +109,13 @@ test_settings() {
 	run_expect 0 "$ctl" volume show db1
 	check_match "policy" "fails after 7.0 s" "$RUN_OUT"
 	check_match "counters" "READS +P99 us +WRITES" "$RUN_OUT"
+	check_eq "histograms of a replica" true "$("$ctl" --json volume show db1 |
+		jq '.replica_list[0] | .write_ios > 0 and
+			(.latency.write.log2_us | add) >= .write_ios')"
+	check_eq "histograms of its store" true "$("$ctl" --json store show \
+		"$(vol db1 '.replica_list[0].store')" | jq '.module |
+			.write_ios > 0 and .errors == 0 and
+			(.latency.write.log2_us | add) >= .write_ios')"
 	run_expect 0 "$ctl" volume detach db1
 	run_expect 0 "$ctl" volume set db1 readonly=off
 	run_expect 0 "$ctl" volume attach db1 --queue mq
