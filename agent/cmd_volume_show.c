@@ -47,7 +47,7 @@ static const char *show_wait(uint32_t wait)
 {
 	static const char *const names[] = {
 		"", "confirm", "extent", "replica", "lease", "suspend", "busy",
-		"flush", "io",
+		"flush", "io", "memory",
 	};
 
 	return show_name(names, sizeof(names) / sizeof(*names), wait);

@@ -457,6 +457,28 @@ void hcv_commit_tick(struct hcv_vol *vol)
 	queue_work(vol->wq, &c->work);
 }
 
+/* c->lock held. */
+static void commit_expire(struct list_head *from, u64 before_ns,
+			  struct list_head *list)
+{
+	struct hcv_io *io, *tmp;
+
+	list_for_each_entry_safe(io, tmp, from, node)
+		if (io->done != commit_sync_done && io->wait_ns < before_ns)
+			list_move_tail(&io->node, list);
+}
+
+void hcv_commit_expire(struct hcv_vol *vol, u64 before_ns,
+		       struct list_head *list)
+{
+	struct hcv_commit *c = vol->commit;
+
+	spin_lock_irq(&c->lock);
+	commit_expire(&c->running, before_ns, list);
+	commit_expire(&c->waiting, before_ns, list);
+	spin_unlock_irq(&c->lock);
+}
+
 bool hcv_commit_waiting(struct hcv_vol *vol, u64 *since_ns, u32 *count)
 {
 	struct hcv_commit *c = vol->commit;

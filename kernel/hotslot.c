@@ -65,55 +65,133 @@ static void hot_clear(struct hcv_hot *hot, u32 blk, u32 nr)
 		clear_bit_unlock(blk, hot->busy);
 		return;
 	}
+	/* What was done under the bits comes before; see hcv_hot_test(). */
+	smp_mb__before_atomic();
 	for (w = first; w <= last; w++)
 		atomic_long_andnot(hot_mask(w, blk, nr),
 				   (atomic_long_t *)&hot->busy[w]);
 }
 
+/*
+ * Take bits, all or none.
+ * Return: 0; -EBUSY: nothing was touched; -EAGAIN: some bits were taken for a
+ * moment and may have turned others away, who queued: hot_wake().
+ */
+static int hot_take(struct hcv_hot *hot, u32 blk, u32 nr)
+{
+	u32 w, first = blk / BITS_PER_LONG, last = (blk + nr - 1) / BITS_PER_LONG;
+
+	if (nr == 1)
+		return test_and_set_bit(blk, hot->busy) ? -EBUSY : 0;
+	if (hcv_hot_test(hot, blk, nr))
+		return -EBUSY;
+	for (w = first; w <= last; w++) {
+		atomic_long_t *word = (atomic_long_t *)&hot->busy[w];
+		unsigned long mask = hot_mask(w, blk, nr);
+		unsigned long old = atomic_long_fetch_or(mask, word);
+
+		if (!(old & mask))
+			continue;
+		/* Give back what was taken, and only that. */
+		atomic_long_andnot(mask & ~old, word);
+		if (w > first)
+			hot_clear(hot, blk, w * BITS_PER_LONG - blk);
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+/*
+ * Give free bits to those who wait, oldest first; hot->lock held.
+ *
+ * Who stays in the queue keeps its range from all behind it.  It is not
+ * forgotten: the bits that it did not get are someone's who finds @waiting set
+ * when giving them back, since it was set before we looked.
+ */
+static void hot_grant(struct hcv_vol *vol, struct hcv_hot *hot,
+		      struct list_head *ios, bool *tasks)
+{
+	DECLARE_BITMAP(taken, HCV_SLOT_BLOCKS) = {};
+	struct hcv_hotwait *w, *tmp;
+
+	lockdep_assert_held(&hot->lock);
+	list_for_each_entry_safe(w, tmp, &hot->waiters, node) {
+		u32 end = w->blk + w->nr;
+
+		if (find_next_bit(taken, end, w->blk) < end ||
+		    hot_take(hot, w->blk, w->nr)) {
+			bitmap_set(taken, w->blk, w->nr);
+			continue;
+		}
+		list_del(&w->node);
+		if (w->io) {
+			atomic_dec(&vol->nr_hot_waiters);
+			w->io->hot = hot;
+			w->io->flags |= HCV_IO_BUSY;
+			list_add_tail(&w->io->node, ios);
+		} else {
+			/* Pairs with hot_sleep(); the task may be gone then. */
+			smp_store_release(&w->granted, true);
+			*tasks = true;
+		}
+	}
+	WRITE_ONCE(hot->waiting, !list_empty(&hot->waiters));
+}
+
+/* Those who were granted bits go on; no lock held. */
+static void hot_go_on(struct hcv_vol *vol, struct list_head *ios, bool tasks)
+{
+	if (!list_empty(ios))
+		hcv_vol_again(vol, ios);
+	if (tasks)
+		wake_up_all(&vol->wait);
+}
+
 static void hot_wake(struct hcv_vol *vol, struct hcv_hot *hot)
 {
 	unsigned long flags;
-	LIST_HEAD(list);
+	bool tasks = false;
+	LIST_HEAD(ios);
 
-	/* Pairs with hcv_hot_wait(): bits first there, waiting first here. */
+	/* Pairs with hot_enqueue(): bits first there, waiting first here. */
 	smp_mb();
 	if (likely(!READ_ONCE(hot->waiting)))
 		return;
 	spin_lock_irqsave(&hot->lock, flags);
-	list_splice_init(&hot->waiters, &list);
-	WRITE_ONCE(hot->waiting, false);
+	hot_grant(vol, hot, &ios, &tasks);
 	spin_unlock_irqrestore(&hot->lock, flags);
-	hcv_vol_again(vol, &list);
-	wake_up_all(&vol->wait);
+	hot_go_on(vol, &ios, tasks);
+}
+
+/* Whether an older one waits for some of these. */
+static bool hot_queued(struct hcv_hot *hot, u32 blk, u32 nr)
+{
+	struct hcv_hotwait *w;
+	unsigned long flags;
+	bool found = false;
+
+	spin_lock_irqsave(&hot->lock, flags);
+	list_for_each_entry(w, &hot->waiters, node) {
+		found = w->blk < blk + nr && blk < w->blk + w->nr;
+		if (found)
+			break;
+	}
+	spin_unlock_irqrestore(&hot->lock, flags);
+	return found;
 }
 
 int hcv_hot_trylock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr)
 {
-	u32 w, first = blk / BITS_PER_LONG, last = (blk + nr - 1) / BITS_PER_LONG;
+	int ret;
 
-	if (nr == 1) {
-		if (test_and_set_bit(blk, hot->busy))
-			return -EBUSY;
-	} else {
-		/* Only who takes bits wakes others when it gives them back. */
-		if (hcv_hot_test(hot, blk, nr))
-			return -EBUSY;
-		for (w = first; w <= last; w++) {
-			atomic_long_t *word = (atomic_long_t *)&hot->busy[w];
-			unsigned long mask = hot_mask(w, blk, nr);
-			unsigned long old = atomic_long_fetch_or(mask, word);
-
-			if (!(old & mask))
-				continue;
-			/* Give back what was taken, and only that. */
-			atomic_long_andnot(mask & ~old, word);
-			if (w > first)
-				hot_clear(hot, blk,
-					  w * BITS_PER_LONG - blk);
-			/* Someone may have parked for these bits meanwhile. */
+	/* One that queues at this moment may be passed, once. */
+	if (unlikely(READ_ONCE(hot->waiting)) && hot_queued(hot, blk, nr))
+		return -EBUSY;
+	ret = hot_take(hot, blk, nr);
+	if (unlikely(ret)) {
+		if (ret == -EAGAIN)
 			hot_wake(vol, hot);
-			return -EBUSY;
-		}
+		return -EBUSY;
 	}
 	/* Pairs with hot_kill(): it sees our bits, or we see it dead. */
 	if (unlikely(READ_ONCE(hot->dead))) {
@@ -131,6 +209,8 @@ bool hcv_hot_test(struct hcv_hot *hot, u32 blk, u32 nr)
 	for (w = first; w <= last; w++)
 		if (READ_ONCE(hot->busy[w]) & hot_mask(w, blk, nr))
 			return true;
+	/* Pairs with hot_clear(): what was written under the bits is seen. */
+	smp_rmb();
 	return false;
 }
 
@@ -143,81 +223,119 @@ void hcv_hot_unlock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr)
 	rcu_read_unlock();
 }
 
-bool hcv_hot_wait(struct hcv_hot *hot, struct hcv_io *io)
+/* Queue, behind whoever overlaps; false: the object is being freed. */
+static bool hot_enqueue(struct hcv_vol *vol, struct hcv_hot *hot,
+			struct hcv_hotwait *w)
 {
-	u32 blk = io->blk, nr = io->nblk;
 	unsigned long flags;
-	bool parked;
+	bool tasks = false;
+	LIST_HEAD(ios);
 
-	io->wait = HCV_WAIT_BUSY;
-	if (!io->wait_ns)
-		io->wait_ns = ktime_get_boottime_ns();
 	spin_lock_irqsave(&hot->lock, flags);
+	if (hot->dead) {
+		spin_unlock_irqrestore(&hot->lock, flags);
+		return false;
+	}
+	w->granted = false;
+	list_add_tail(&w->node, &hot->waiters);
+	if (w->io)
+		atomic_inc(&vol->nr_hot_waiters);
 	WRITE_ONCE(hot->waiting, true);
 	/* Pairs with hot_wake(). */
 	smp_mb();
-	parked = hcv_hot_test(hot, blk, nr) && !hot->dead;
-	if (parked)
-		list_add_tail(&io->node, &hot->waiters);
+	hot_grant(vol, hot, &ios, &tasks);
 	spin_unlock_irqrestore(&hot->lock, flags);
-	return parked;
+	hot_go_on(vol, &ios, tasks);
+	return true;
 }
 
-static int hot_try(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
-		   struct hcv_hot **out)
+bool hcv_hot_wait(struct hcv_vol *vol, struct hcv_hot *hot, struct hcv_io *io)
 {
-	struct hcv_leaf *leaf;
-	struct hcv_hot *hot = NULL;
-	int ret = -ENOENT;
+	io->wait = HCV_WAIT_BUSY;
+	if (!io->wait_ns)
+		io->wait_ns = ktime_get_boottime_ns();
+	io->hotwait.io = io;
+	io->hotwait.blk = io->blk;
+	io->hotwait.nr = io->nblk;
+	return hot_enqueue(vol, hot, &io->hotwait);
+}
 
-	rcu_read_lock();
-	leaf = hcv_map_leaf(&vol->map, mib);
-	if (leaf)
-		hot = rcu_dereference(leaf->ent[mib % HCV_LEAF_MIBS].hot);
-	if (hot)
-		ret = hcv_hot_trylock(vol, hot, blk, nr);
-	/* Someone sleeps for these bits: whoever gives them back must look. */
-	if (ret == -EBUSY)
-		WRITE_ONCE(hot->waiting, true);
-	rcu_read_unlock();
-	*out = hot;
-	return ret;
+/* Give up; false: the bits were granted before that. */
+static bool hot_leave(struct hcv_vol *vol, struct hcv_hot *hot,
+		      struct hcv_hotwait *w)
+{
+	bool tasks = false, left;
+	LIST_HEAD(ios);
+
+	spin_lock_irq(&hot->lock);
+	left = !w->granted;
+	if (left) {
+		list_del(&w->node);
+		/* Some may have waited for this one only. */
+		hot_grant(vol, hot, &ios, &tasks);
+	}
+	spin_unlock_irq(&hot->lock);
+	hot_go_on(vol, &ios, tasks);
+	return left;
+}
+
+/* Sleep in the queue until the bits are granted: 0, or -EIO. */
+static int hot_sleep(struct hcv_vol *vol, struct hcv_hot *hot,
+		     struct hcv_hotwait *w, const bool *stop)
+{
+	/* Pairs with hot_grant(). */
+	wait_event(vol->wait, smp_load_acquire(&w->granted) ||
+		   READ_ONCE(vol->failed) || (stop && READ_ONCE(*stop)));
+	if (hot_leave(vol, hot, w))
+		return -EIO;
+	return 0;
+}
+
+/* Under RCU; NULL: there is none. */
+static struct hcv_hot *hot_find(struct hcv_vol *vol, u32 mib)
+{
+	struct hcv_leaf *leaf = hcv_map_leaf(&vol->map, mib);
+
+	return leaf ? rcu_dereference(leaf->ent[mib % HCV_LEAF_MIBS].hot) :
+		      NULL;
 }
 
 bool hcv_hot_lock_once(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
 		       struct hcv_hot **hot)
 {
-	return !hot_try(vol, mib, blk, nr, hot);
+	bool ok;
+
+	rcu_read_lock();
+	*hot = hot_find(vol, mib);
+	ok = *hot && !hcv_hot_trylock(vol, *hot, blk, nr);
+	rcu_read_unlock();
+	return ok;
 }
 
 int hcv_hot_lock_sync(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
-		      const bool *stop, struct hcv_hot **hot)
+		      const bool *stop, struct hcv_hot **out)
 {
+	struct hcv_hotwait w = { .blk = blk, .nr = nr };
+	struct hcv_hot *hot;
+	bool queued;
 	int ret;
 
 	for (;;) {
-		ret = hot_try(vol, mib, blk, nr, hot);
-		if (!ret || READ_ONCE(vol->failed) || (stop && READ_ONCE(*stop)))
-			break;
-		if (ret == -ENOENT) {
-			ret = hcv_hot_make(vol, mib);
-			if (ret)
-				return ret;
-		} else if (ret == -EAGAIN) {
-			cond_resched();
-		} else {
-			/* The tick wakes us too, should a wake-up slip by. */
-			wait_event_timeout(vol->wait,
-					   !(ret = hot_try(vol, mib, blk, nr,
-							   hot)) ||
-					   ret != -EBUSY ||
-					   READ_ONCE(vol->failed) ||
-					   (stop && READ_ONCE(*stop)), HZ);
-			if (!ret)
-				break;
-		}
+		if (READ_ONCE(vol->failed) || (stop && READ_ONCE(*stop)))
+			return -EIO;
+		rcu_read_lock();
+		hot = hot_find(vol, mib);
+		*out = hot;
+		/* It stays as long as we are in its queue. */
+		queued = hot && hot_enqueue(vol, hot, &w);
+		rcu_read_unlock();
+		if (queued)
+			return hot_sleep(vol, hot, &w, stop);
+		ret = hot ? 0 : hcv_hot_make(vol, mib);
+		if (ret)
+			return ret;
+		cond_resched();
 	}
-	return ret ? -EIO : 0;
 }
 
 /* Free an object nobody uses; vol->hot_lock held. */
@@ -247,17 +365,15 @@ static bool hot_kill(struct hcv_vol *vol, struct hcv_hot *hot)
 
 /* Objects kept although idle: enough for what is really hot. */
 #define HCV_HOTS_KEPT	4096
-#define HCV_HOTS_STEP	256
 
 void hcv_hot_prune(struct hcv_vol *vol)
 {
-	u32 i;
+	u32 i, nr = READ_ONCE(vol->nr_hots);
 
-	for (i = 0; i < HCV_HOTS_STEP; i++) {
+	/* Each of them is looked at once, however fast they come. */
+	for (i = 0; i < nr && READ_ONCE(vol->nr_hots) > HCV_HOTS_KEPT; i++) {
 		struct hcv_hot *hot;
 
-		if (READ_ONCE(vol->nr_hots) <= HCV_HOTS_KEPT)
-			return;
 		rcu_read_lock();
 		spin_lock_irq(&vol->hot_lock);
 		hot = list_first_entry_or_null(&vol->hots, struct hcv_hot,
@@ -266,23 +382,28 @@ void hcv_hot_prune(struct hcv_vol *vol)
 			list_move_tail(&hot->node, &vol->hots);
 		spin_unlock_irq(&vol->hot_lock);
 		rcu_read_unlock();
+		cond_resched();
 	}
 }
 
 u32 hcv_hot_waiting(struct hcv_vol *vol, u64 *since_ns)
 {
+	struct hcv_hotwait *w;
 	struct hcv_hot *hot;
-	struct hcv_io *io;
 	u32 n = 0;
 
 	*since_ns = U64_MAX;
+	if (!atomic_read(&vol->nr_hot_waiters))
+		return 0;
 	spin_lock_irq(&vol->hot_lock);
 	list_for_each_entry(hot, &vol->hots, node) {
 		if (!READ_ONCE(hot->waiting))
 			continue;
 		spin_lock(&hot->lock);
-		list_for_each_entry(io, &hot->waiters, node) {
-			*since_ns = min(*since_ns, io->wait_ns);
+		list_for_each_entry(w, &hot->waiters, node) {
+			if (!w->io)
+				continue;
+			*since_ns = min(*since_ns, w->io->wait_ns);
 			n++;
 		}
 		spin_unlock(&hot->lock);
@@ -291,32 +412,42 @@ u32 hcv_hot_waiting(struct hcv_vol *vol, u64 *since_ns)
 	return n;
 }
 
-bool hcv_hot_any_waiter(struct hcv_vol *vol)
+/* Those who wait since before a time; hot->lock held. */
+static void hot_drain(struct hcv_vol *vol, struct hcv_hot *hot, u64 before_ns,
+		      struct list_head *list)
 {
-	struct hcv_hot *hot;
-	bool any = false;
+	struct hcv_hotwait *w, *tmp;
 
-	spin_lock_irq(&vol->hot_lock);
-	list_for_each_entry(hot, &vol->hots, node) {
-		spin_lock(&hot->lock);
-		any = any || !list_empty(&hot->waiters);
-		spin_unlock(&hot->lock);
+	list_for_each_entry_safe(w, tmp, &hot->waiters, node) {
+		if (!w->io || w->io->wait_ns >= before_ns)
+			continue;
+		list_del(&w->node);
+		atomic_dec(&vol->nr_hot_waiters);
+		list_add_tail(&w->io->node, list);
 	}
-	spin_unlock_irq(&vol->hot_lock);
-	return any;
 }
 
-void hcv_hot_drain_waiters(struct hcv_vol *vol, struct list_head *list)
+void hcv_hot_drain_waiters(struct hcv_vol *vol, u64 before_ns,
+			   struct list_head *list)
 {
 	struct hcv_hot *hot;
+	bool tasks = false;
+	LIST_HEAD(ios);
 
+	if (!atomic_read(&vol->nr_hot_waiters))
+		return;
 	spin_lock_irq(&vol->hot_lock);
 	list_for_each_entry(hot, &vol->hots, node) {
+		if (!READ_ONCE(hot->waiting))
+			continue;
 		spin_lock(&hot->lock);
-		list_splice_tail_init(&hot->waiters, list);
+		hot_drain(vol, hot, before_ns, list);
+		/* Some may have waited for these only. */
+		hot_grant(vol, hot, &ios, &tasks);
 		spin_unlock(&hot->lock);
 	}
 	spin_unlock_irq(&vol->hot_lock);
+	hot_go_on(vol, &ios, tasks);
 }
 
 void hcv_hot_destroy(struct hcv_vol *vol)

@@ -3,8 +3,13 @@
  * Hot slots: one object per megabyte in use, with a busy bit per block.
  *
  * Whoever changes a block, or copies it between replicas, holds its bit; who
- * reads it tests the bit.  Found through the map's leaf under RCU; freed by
- * hcv_hot_prune() when idle.  Lock: hot->lock (waiters) is innermost.
+ * reads it tests the bit, and holds it when it had to wait.  Found through the
+ * map's leaf under RCU; freed by hcv_hot_prune() when idle.
+ *
+ * Bits are taken all or none.  Those who do not get them queue, and get them in
+ * their turn from whoever gives bits back: nobody passes an older one whose
+ * blocks overlap, so that a large range is not starved by small ones.  Without
+ * a queue no lock is taken.  Lock: hot->lock (waiters) is innermost.
  */
 #ifndef HCV_HOTSLOT_H
 #define HCV_HOTSLOT_H
@@ -19,12 +24,28 @@ struct hcv_io;
 struct hcv_vol;
 
 /**
+ * struct hcv_hotwait - who waits for the bits of a range
+ * @node: on hot->waiters, oldest first
+ * @io: is submitted again once it holds them; NULL: a task sleeps on vol->wait
+ * @blk: first block
+ * @nr: blocks
+ * @granted: the task holds them
+ */
+struct hcv_hotwait {
+	struct list_head node;
+	struct hcv_io *io;
+	u16 blk;
+	u16 nr;
+	bool granted;
+};
+
+/**
  * struct hcv_hot - busy bits of one megabyte
  * @busy: a bit per block (atomic)
  * @dead: being freed; who finds it set after taking bits gives them back
  * @waiting: someone is on @waiters (lock; read without it)
  * @lock: @waiters
- * @waiters: I/Os parked here
+ * @waiters: struct hcv_hotwait, oldest first
  * @mib: of the volume
  * @node: on vol->hots (vol->hot_lock)
  * @rcu: for freeing
@@ -49,30 +70,31 @@ int hcv_hot_make(struct hcv_vol *vol, u32 mib);
 /**
  * hcv_hot_trylock() - take the bits of [blk, blk + nr), all or none
  *
+ * -EBUSY also when an older one waits for some of them.
  * Context: under rcu_read_lock() as long as no bit is held.
  * Return: 0, -EBUSY, -EAGAIN: the object is being freed, look it up again.
  */
 int hcv_hot_trylock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr);
-/** hcv_hot_unlock() - give them back, and wake those who wait; any context */
+/** hcv_hot_unlock() - give them back, to those who wait; any context */
 void hcv_hot_unlock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr);
-/** hcv_hot_test() - whether any bit of the range is set */
+/** hcv_hot_test() - whether any bit of the range is set; false is an acquire */
 bool hcv_hot_test(struct hcv_hot *hot, u32 blk, u32 nr);
 /**
- * hcv_hot_wait() - park @io here until bits of its range are given back
+ * hcv_hot_wait() - queue @io; it is submitted again with HCV_IO_BUSY
  *
  * The I/O holds neither bits nor reference. Context: under rcu_read_lock().
- * Return: true: parked, hands off; false: the range is free now: try again.
+ * Return: true: hands off; false: the object is being freed, look it up again.
  */
-bool hcv_hot_wait(struct hcv_hot *hot, struct hcv_io *io);
+bool hcv_hot_wait(struct hcv_vol *vol, struct hcv_hot *hot, struct hcv_io *io);
+/** hcv_hot_lock_once() - try to take the bits of a mib; process context */
+bool hcv_hot_lock_once(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
+		       struct hcv_hot **hot);
 /**
  * hcv_hot_lock_sync() - take the bits, sleeping
  * @stop: gives up when it becomes true (wake vol->wait), or NULL
  *
  * Return: 0, -EIO: stopped, or the volume failed, -ENOMEM.
  */
-/** hcv_hot_lock_once() - try to take the bits of a mib; process context */
-bool hcv_hot_lock_once(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
-		       struct hcv_hot **hot);
 int hcv_hot_lock_sync(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
 		      const bool *stop, struct hcv_hot **hot);
 /** hcv_hot_prune() - free idle objects; process context */
@@ -81,9 +103,11 @@ void hcv_hot_prune(struct hcv_vol *vol);
 void hcv_hot_destroy(struct hcv_vol *vol);
 /** hcv_hot_waiting() - how many I/Os are parked here, and since when */
 u32 hcv_hot_waiting(struct hcv_vol *vol, u64 *since_ns);
-/** hcv_hot_any_waiter() - whether any I/O is parked here */
-bool hcv_hot_any_waiter(struct hcv_vol *vol);
-/** hcv_hot_drain_waiters() - move all who wait here to @list */
-void hcv_hot_drain_waiters(struct hcv_vol *vol, struct list_head *list);
+/**
+ * hcv_hot_drain_waiters() - move to @list the I/Os that wait here
+ * @before_ns: since before that, U64_MAX: all
+ */
+void hcv_hot_drain_waiters(struct hcv_vol *vol, u64 before_ns,
+			   struct list_head *list);
 
 #endif /* HCV_HOTSLOT_H */

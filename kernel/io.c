@@ -6,7 +6,6 @@
 
 #include <linux/ktime.h>
 
-#include "hotslot.h"
 #include "rw.h"
 #include "trace.h"
 #include "volume.h"
@@ -29,14 +28,19 @@ blk_status_t hcv_io_errno_status(int err)
 	}
 }
 
+void hcv_io_unlock(struct hcv_io *io)
+{
+	if (!(io->flags & HCV_IO_BUSY))
+		return;
+	io->flags &= ~HCV_IO_BUSY;
+	hcv_hot_unlock(io->vol, io->hot, io->blk, io->nblk);
+}
+
 void hcv_io_release(struct hcv_io *io)
 {
 	struct hcv_ioref *ref = io->ref;
 
-	if (io->flags & HCV_IO_BUSY) {
-		io->flags &= ~HCV_IO_BUSY;
-		hcv_hot_unlock(io->vol, io->hot, io->blk, io->nblk);
-	}
+	hcv_io_unlock(io);
 	if (ref) {
 		io->ref = NULL;
 		percpu_ref_put(&ref->ref);

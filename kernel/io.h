@@ -5,7 +5,8 @@
  * Life: a front fills in the object and calls hcv_io_submit().  From there it
  * either waits (parked: no reference on the volume's I/O reference, no
  * busy bits), or runs (holds both), or has run and waits for the right to be
- * acknowledged (holds both).  It ends exactly once, in hcv_io_end().
+ * acknowledged (holds both).  From the queue for busy bits it comes back with
+ * the bits and without the reference.  It ends exactly once, in hcv_io_end().
  */
 #ifndef HCV_IO_H
 #define HCV_IO_H
@@ -17,17 +18,15 @@
 
 #include <linux/hcivol.h>
 #include <linux/hcivol_format.h>
+#include "hotslot.h"
 #include "stats.h"
 
 /* What the submitter of the moment must not have merged with our bios. */
 #define HCV_BIO_FLAGS	(REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE)
 
-struct hcv_hot;
 struct hcv_io;
 struct hcv_ioref;
-struct hcv_leaf;
 struct hcv_link;
-struct hcv_slot;
 struct hcv_vol;
 
 /**
@@ -86,7 +85,9 @@ struct hcv_leg {
  * @start_ns: CLOCK_BOOTTIME of the first submission
  * @run_ns: CLOCK_BOOTTIME of the latest one
  * @wait_ns: CLOCK_BOOTTIME since when it waits
+ * @at: of DISCARD and WRITE ZEROES: all before this byte is done
  * @node: in the volume's lists of those who wait
+ * @hotwait: in the queue for busy bits
  * @leg: one per replica
  */
 struct hcv_io {
@@ -117,7 +118,9 @@ struct hcv_io {
 	u64 start_ns;
 	s64 run_ns;
 	u64 wait_ns;
+	u64 at;
 	struct list_head node;
+	struct hcv_hotwait hotwait;
 	struct hcv_leg leg[HCV_MAX_REPLICAS];
 };
 
@@ -140,6 +143,7 @@ static inline void hcv_io_init(struct hcv_io *io, struct hcv_vol *vol, u8 op,
 	if (iter)
 		io->iter = *iter;
 	io->pos = pos;
+	io->at = pos;
 	io->len = len;
 	io->op = op;
 	io->flags = 0;
@@ -169,6 +173,8 @@ void hcv_io_end_at(struct hcv_io *io, blk_status_t status, s64 now_ns);
 void hcv_io_park(struct hcv_io *io, u8 wait);
 /** hcv_io_again() - submit it again from a worker; any context */
 void hcv_io_again(struct hcv_io *io);
+/** hcv_io_unlock() - give up busy bits */
+void hcv_io_unlock(struct hcv_io *io);
 /** hcv_io_release() - give up busy bits and reference, not the I/O */
 void hcv_io_release(struct hcv_io *io);
 /**

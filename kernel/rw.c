@@ -256,7 +256,10 @@ static void rw_read_mixed(struct hcv_io *io, struct hcv_leaf *leaf)
 	rw_part_done(io);
 }
 
-/* Wait for a busy range. Under RCU, which ends here. */
+/*
+ * Wait for a busy range, in the queue; it comes back with the bits. Under RCU,
+ * which ends here.
+ */
 static void rw_wait_busy(struct hcv_io *io, struct hcv_hot *hot)
 	__releases(RCU)
 {
@@ -266,7 +269,7 @@ static void rw_wait_busy(struct hcv_io *io, struct hcv_hot *hot)
 		return;
 	}
 	hcv_io_release(io);
-	if (!hcv_hot_wait(hot, io))
+	if (!hcv_hot_wait(io->vol, hot, io))
 		hcv_io_again(io);
 	rcu_read_unlock();
 }
@@ -293,7 +296,8 @@ void hcv_rw_read(struct hcv_io *io)
 	}
 	ent = &leaf->ent[io->mib % HCV_LEAF_MIBS];
 	hot = rcu_dereference(ent->hot);
-	if (unlikely(hot && hcv_hot_test(hot, io->blk, io->nblk))) {
+	if (unlikely(hot && !(io->flags & HCV_IO_BUSY) &&
+		     hcv_hot_test(hot, io->blk, io->nblk))) {
 		rw_wait_busy(io, hot);
 		return;
 	}
@@ -427,11 +431,15 @@ static int rw_take(struct hcv_io *io)
 	return 0;
 }
 
-static void rw_take_failed(struct hcv_io *io, int err)
+void hcv_rw_no_slot(struct hcv_io *io, int err)
 {
 	struct hcv_vol *vol = io->vol;
 	u32 col = io->mib % vol->stripe;
 
+	if (err == -ENOMEM) {
+		hcv_io_park(io, HCV_WAIT_MEMORY);
+		return;
+	}
 	if (err != -ENOSPC || READ_ONCE(vol->no_space) & BIT(col)) {
 		hcv_io_end(io, hcv_io_errno_status(err));
 		return;
@@ -440,10 +448,9 @@ static void rw_take_failed(struct hcv_io *io, int err)
 	hcv_io_park(io, HCV_WAIT_EXTENT);
 }
 
-int hcv_rw_prepare(struct hcv_io *io)
+int hcv_rw_lock(struct hcv_io *io)
 {
 	struct hcv_vol *vol = io->vol;
-	struct hcv_mibent *ent;
 	struct hcv_leaf *leaf;
 	struct hcv_hot *hot;
 	int ret;
@@ -451,6 +458,12 @@ int hcv_rw_prepare(struct hcv_io *io)
 again:
 	rcu_read_lock();
 	leaf = hcv_map_leaf(&vol->map, io->mib);
+	io->leaf = leaf;
+	/* Granted by hcv_hot_wait(). */
+	if (io->flags & HCV_IO_BUSY) {
+		rcu_read_unlock();
+		return 0;
+	}
 	hot = leaf ? rcu_dereference(leaf->ent[io->mib % HCV_LEAF_MIBS].hot) :
 		     NULL;
 	if (unlikely(!hot)) {
@@ -458,7 +471,7 @@ again:
 		ret = hcv_hot_make(vol, io->mib);
 		if (!ret)
 			goto again;
-		hcv_io_end(io, hcv_io_errno_status(ret));
+		hcv_rw_no_slot(io, ret);
 		return -EINPROGRESS;
 	}
 	ret = hcv_hot_trylock(vol, hot, io->blk, io->nblk);
@@ -471,19 +484,31 @@ again:
 		cpu_relax();
 		goto again;
 	}
-	ent = &leaf->ent[io->mib % HCV_LEAF_MIBS];
 	io->hot = hot;
-	io->leaf = leaf;
 	io->flags |= HCV_IO_BUSY;
-	hcv_map_mark(&vol->map, leaf, io->mib);
-	io->slot = hcv_map_current(&vol->map, ent);
+	rcu_read_unlock();
+	return 0;
+}
+
+int hcv_rw_prepare(struct hcv_io *io)
+{
+	struct hcv_map *map = &io->vol->map;
+	int ret;
+
+	ret = hcv_rw_lock(io);
+	if (unlikely(ret))
+		return ret;
+	hcv_map_mark(map, io->leaf, io->mib);
+	rcu_read_lock();
+	io->slot = hcv_map_current(map,
+				   &io->leaf->ent[io->mib % HCV_LEAF_MIBS]);
 	rcu_read_unlock();
 	if (likely(io->slot && io->slot->rec < HCV_EXTENT_SLOTS))
 		return 0;
 	ret = rw_take(io);
 	if (!ret)
 		return 0;
-	rw_take_failed(io, ret);
+	hcv_rw_no_slot(io, ret);
 	return -EINPROGRESS;
 }
 

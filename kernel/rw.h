@@ -28,6 +28,14 @@ static inline void hcv_submit_bio(struct bio *bio)
 }
 
 /**
+ * hcv_rw_lock() - busy bits for io->mib, blk and nblk, unless it has them
+ *
+ * Return: 0, or -EINPROGRESS: the I/O was parked or ended.
+ */
+int hcv_rw_lock(struct hcv_io *io);
+/** hcv_rw_no_slot() - no slot could be taken: park @io, or end it */
+void hcv_rw_no_slot(struct hcv_io *io, int err);
+/**
  * hcv_rw_prepare() - busy bits, unflushed mark and slot for a write
  *
  * Return: 0, or -EINPROGRESS: the I/O was parked or ended.

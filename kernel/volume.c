@@ -402,15 +402,20 @@ static void vol_halt(struct hcv_vol *vol)
 /* Since when the longest waiter waits, and for what; 0: none. */
 u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count)
 {
-	u64 since = U64_MAX, flush;
+	u64 since = U64_MAX, flush, busy;
 	struct hcv_io *io;
-	u32 n = 0;
+	u32 n;
 
 	*wait = HCV_WAIT_NONE;
 	*count = 0;
 	if (hcv_commit_waiting(vol, &flush, count)) {
 		since = flush;
 		*wait = HCV_WAIT_FLUSH;
+	}
+	n = hcv_hot_waiting(vol, &busy);
+	if (n && busy < since) {
+		since = busy;
+		*wait = HCV_WAIT_BUSY;
 	}
 	spin_lock_irq(&vol->lock);
 	list_for_each_entry(io, &vol->held, node) {
@@ -456,12 +461,12 @@ static void vol_report_wait(struct hcv_vol *vol)
 /* The policy of volumes whose users rather have errors than waits. */
 static void vol_expire(struct hcv_vol *vol)
 {
-	s64 limit = (s64)vol->policy_ms * NSEC_PER_MSEC;
+	s64 limit = (s64)READ_ONCE(vol->policy_ms) * NSEC_PER_MSEC;
 	s64 now = ktime_get_boottime_ns();
 	struct hcv_io *io, *tmp;
 	LIST_HEAD(list);
 
-	if (vol->policy != HCV_POLICY_ERROR)
+	if (READ_ONCE(vol->policy) != HCV_POLICY_ERROR || now <= limit)
 		return;
 	spin_lock_irq(&vol->lock);
 	list_for_each_entry_safe(io, tmp, &vol->held, node)
@@ -471,6 +476,10 @@ static void vol_expire(struct hcv_vol *vol)
 		if (now - (s64)io->wait_ns > limit)
 			list_move_tail(&io->node, &list);
 	spin_unlock_irq(&vol->lock);
+	hcv_hot_drain_waiters(vol, now - limit, &list);
+	/* A round is at the devices, which have time-outs, or waits as well. */
+	if (READ_ONCE(vol->nr_failing))
+		hcv_commit_expire(vol, now - limit, &list);
 	list_for_each_entry_safe(io, tmp, &list, node) {
 		list_del(&io->node);
 		hcv_io_end(io, BLK_STS_IOERR);
@@ -690,7 +699,7 @@ static void vol_fail(struct hcv_vol *vol, u8 state)
 	if (vol->state != HCV_VOL_ZOMBIE)
 		WRITE_ONCE(vol->state, state);
 	spin_unlock_irq(&vol->lock);
-	hcv_hot_drain_waiters(vol, &list);
+	hcv_hot_drain_waiters(vol, U64_MAX, &list);
 	hcv_vol_again(vol, &list);
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	hcv_vol_event_state(vol);
@@ -706,7 +715,7 @@ static bool vol_has_waiters(struct hcv_vol *vol)
 {
 	bool any;
 
-	if (hcv_hot_any_waiter(vol))
+	if (atomic_read(&vol->nr_hot_waiters))
 		return true;
 	spin_lock_irq(&vol->lock);
 	any = !list_empty(&vol->held) || !list_empty(&vol->again) ||
@@ -741,7 +750,7 @@ static void vol_teardown(struct hcv_vol *vol)
 	while (vol_has_waiters(vol)) {
 		LIST_HEAD(list);
 
-		hcv_hot_drain_waiters(vol, &list);
+		hcv_hot_drain_waiters(vol, U64_MAX, &list);
 		hcv_vol_again(vol, &list);
 		flush_work(&vol->kick_work);
 	}

@@ -220,6 +220,7 @@ struct hcv_vol {
 	spinlock_t hot_lock;	/* hots, nr_hots */
 	struct list_head hots;
 	u32 nr_hots;
+	atomic_t nr_hot_waiters;
 
 	struct hcv_commit *commit;
 	struct workqueue_struct *wq;
@@ -497,6 +498,11 @@ int hcv_commit_sync(struct hcv_vol *vol, const bool *stop);
 void hcv_commit_tick(struct hcv_vol *vol);
 int hcv_commit_init(void);
 void hcv_commit_exit(void);
+/**
+ * hcv_commit_expire() - move to @list guests' I/Os that wait since @before_ns
+ */
+void hcv_commit_expire(struct hcv_vol *vol, u64 before_ns,
+		       struct list_head *list);
 bool hcv_commit_waiting(struct hcv_vol *vol, u64 *since_ns, u32 *count);
 
 /* recover.c */

@@ -5,10 +5,12 @@
  * write.  A partial block at either end of WRITE ZEROES is a small write of
  * zeroes; of DISCARD it is left alone.
  *
+ * What it waits for, busy bits, space, memory, it waits for as a write does,
+ * parked, and goes on at io->at: no worker is held meanwhile.
+ *
  * A slot is freed only under the busy bits of its whole mib: a write
  * in flight to another block of it must find it where it is.
  */
-#include <linux/completion.h>
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
@@ -21,150 +23,136 @@ static struct workqueue_struct *zero_wq;
 
 struct zero_part {
 	struct hcv_io io;
-	struct completion done;
+	struct bio_vec bv;
 };
 
 static void zero_part_done(struct hcv_io *io)
 {
 	struct zero_part *part = container_of(io, struct zero_part, io);
+	struct hcv_io *parent = io->parent;
+	blk_status_t status = io->status;
 
-	complete(&part->done);
+	parent->at += io->len;
+	kfree(part);
+	if (status)
+		hcv_io_end(parent, status);
+	else
+		hcv_io_again(parent);
 }
 
-/* Write @len zero bytes at @pos, all in one block. */
-static int zero_partial(struct hcv_io *io, u64 pos, u32 len)
+/* Write @len zero bytes at io->at, all in one block; then @io goes on. */
+static void zero_partial(struct hcv_io *io, u32 len)
 {
-	struct bio_vec bv = { .bv_page = ZERO_PAGE(0), .bv_len = len };
 	struct bvec_iter iter = { .bi_size = len };
 	struct zero_part *part;
-	int ret;
 
 	part = kzalloc(sizeof(*part), GFP_NOIO);
-	if (!part)
-		return -ENOMEM;
-	init_completion(&part->done);
-	hcv_io_init(&part->io, io->vol, HCV_IO_WRITE, pos, len, &bv, &iter);
+	if (!part) {
+		hcv_io_park(io, HCV_WAIT_MEMORY);
+		return;
+	}
+	part->bv.bv_page = ZERO_PAGE(0);
+	part->bv.bv_len = len;
+	hcv_io_init(&part->io, io->vol, HCV_IO_WRITE, io->at, len, &part->bv,
+		    &iter);
+	part->io.parent = io;
 	part->io.done = zero_part_done;
+	/* Whatever that one waits for, it takes its own reference. */
+	hcv_io_release(io);
 	hcv_io_submit(&part->io);
-	wait_for_completion(&part->done);
-	ret = blk_status_to_errno(part->io.status);
-	kfree(part);
-	return ret;
 }
 
-static void zero_mark(struct hcv_vol *vol, u32 mib)
+/* Whether nothing was ever written there, nor is at this moment. */
+static bool zero_is_absent(struct hcv_io *io)
 {
+	struct hcv_mibent *ent;
 	struct hcv_leaf *leaf;
+	bool absent = true;
 
 	rcu_read_lock();
-	leaf = hcv_map_leaf(&vol->map, mib);
-	if (leaf)
-		hcv_map_mark(&vol->map, leaf, mib);
+	leaf = hcv_map_leaf(&io->vol->map, io->mib);
+	if (leaf) {
+		ent = &leaf->ent[io->mib % HCV_LEAF_MIBS];
+		absent = !rcu_dereference(ent->hot);
+		/* In that order: a write that has ended left its slot. */
+		smp_rmb();
+		absent = absent && !rcu_dereference(ent->slot);
+	}
 	rcu_read_unlock();
+	return absent;
 }
 
-/*
- * The I/O as a whole holds no reference, each of its steps takes one: the
- * volume may be suspended between two of them.
- */
-static int zero_clear(struct hcv_io *io, u32 mib, u32 blk, u32 nr)
+/* Whole blocks of one mib, io->blk and nblk; false: parked or ended. */
+static bool zero_mib(struct hcv_io *io)
 {
 	struct hcv_vol *vol = io->vol;
-	bool discard = io->op == HCV_IO_DISCARD;
-	struct hcv_ioref *ref;
 	struct hcv_hot *hot;
 	int ret;
 
-	ret = hcv_vol_enter(vol, NULL, &ref);
-	if (ret)
-		return ret;
-	ret = hcv_hot_lock_sync(vol, mib, blk, nr, NULL, &hot);
-	if (ret)
-		goto out;
-	zero_mark(vol, mib);
-	ret = hcv_map_clear(&vol->map, mib, blk, nr, discard, GFP_NOIO);
-	zero_mark(vol, mib);
-	hcv_hot_unlock(vol, hot, blk, nr);
-	if (ret || !hcv_map_is_empty(&vol->map, mib))
-		goto out;
+	if (zero_is_absent(io))
+		return true;
+	if (hcv_rw_lock(io))
+		return false;
+	hcv_map_mark(&vol->map, io->leaf, io->mib);
+	ret = hcv_map_clear(&vol->map, io->mib, io->blk, io->nblk,
+			    io->op == HCV_IO_DISCARD, GFP_NOIO);
+	hcv_map_mark(&vol->map, io->leaf, io->mib);
+	if (ret) {
+		hcv_rw_no_slot(io, ret);
+		return false;
+	}
+	hcv_io_unlock(io);
 	/* In use again, or by others: a later discard will see to it. */
-	if (!hcv_hot_lock_once(vol, mib, 0, HCV_SLOT_BLOCKS, &hot))
-		goto out;
-	hcv_map_reap(&vol->map, mib);
-	hcv_hot_unlock(vol, hot, 0, HCV_SLOT_BLOCKS);
-out:
-	hcv_vol_leave(ref);
-	return ret;
-}
-
-static void zero_wait_extent(struct hcv_vol *vol, u32 col, u32 seq)
-{
-	hcv_vol_want_extent(vol, col);
-	wait_event_timeout(vol->wait,
-			   READ_ONCE(vol->kick_seq) != seq ||
-			   READ_ONCE(vol->failed), HZ);
-}
-
-/* Whole blocks of one mib; waits for space as a write does. */
-static int zero_mib(struct hcv_io *io, u32 mib, u32 blk, u32 nr)
-{
-	struct hcv_vol *vol = io->vol;
-	u32 col = mib % vol->stripe, seq;
-	int ret;
-
-	for (;;) {
-		seq = READ_ONCE(vol->kick_seq);
-		ret = zero_clear(io, mib, blk, nr);
-		if (ret != -ENOSPC || READ_ONCE(vol->no_space) & BIT(col))
-			return ret;
-		if (READ_ONCE(vol->failed))
-			return -EIO;
-		zero_wait_extent(vol, col, seq);
+	if (hcv_map_is_empty(&vol->map, io->mib) &&
+	    hcv_hot_lock_once(vol, io->mib, 0, HCV_SLOT_BLOCKS, &hot)) {
+		hcv_map_reap(&vol->map, io->mib);
+		hcv_hot_unlock(vol, hot, 0, HCV_SLOT_BLOCKS);
 	}
+	return true;
 }
 
-static int zero_run(struct hcv_io *io)
+/* One piece, from io->at on, up to @end; false: hands off. */
+static bool zero_piece(struct hcv_io *io, u64 end)
 {
-	u64 pos = io->pos, end = io->pos + io->len;
-	int ret = 0;
+	u32 off = io->at & (HCV_BLOCK_SIZE - 1);
+	u64 next;
 
-	while (pos < end && !ret) {
-		u64 next = min(end, round_down(pos, HCV_SLOT_SIZE) +
-				    HCV_SLOT_SIZE);
-		u64 first = round_up(pos, HCV_BLOCK_SIZE);
-		u64 last = round_down(next, HCV_BLOCK_SIZE);
+	if (off || end - io->at < HCV_BLOCK_SIZE) {
+		u32 len = min_t(u64, end - io->at, HCV_BLOCK_SIZE - off);
 
-		if (io->op == HCV_IO_ZEROES && pos < min(first, next))
-			ret = zero_partial(io, pos, min(first, next) - pos);
-		if (!ret && first < last)
-			ret = zero_mib(io, first >> HCV_SLOT_SHIFT,
-				       (first & (HCV_SLOT_SIZE - 1)) >>
-				       HCV_BLOCK_SHIFT,
-				       (last - first) >> HCV_BLOCK_SHIFT);
-		if (!ret && io->op == HCV_IO_ZEROES && last < next &&
-		    last >= first)
-			ret = zero_partial(io, last, next - last);
-		pos = next;
-		cond_resched();
+		if (io->op == HCV_IO_ZEROES) {
+			zero_partial(io, len);
+			return false;
+		}
+		io->at += len;
+		return true;
 	}
-	return ret;
-}
-
-static void zero_end(struct hcv_io *io, int err)
-{
-	if (err)
-		hcv_io_end(io, hcv_io_errno_status(err));
-	else if (io->flags & HCV_IO_FUA)
-		hcv_commit_join(io);
-	else
-		hcv_io_ack(io, ktime_get_boottime_ns());
+	next = min(round_down(end, HCV_BLOCK_SIZE),
+		   round_down(io->at, HCV_SLOT_SIZE) + HCV_SLOT_SIZE);
+	/* Unchanged when it comes back with busy bits. */
+	io->mib = io->at >> HCV_SLOT_SHIFT;
+	io->blk = (io->at & (HCV_SLOT_SIZE - 1)) >> HCV_BLOCK_SHIFT;
+	io->nblk = (next - io->at) >> HCV_BLOCK_SHIFT;
+	if (!zero_mib(io))
+		return false;
+	io->at = next;
+	return true;
 }
 
 static void zero_fn(struct work_struct *work)
 {
 	struct hcv_io *io = container_of(work, struct hcv_io, work);
+	u64 end = io->pos + io->len;
 
-	zero_end(io, zero_run(io));
+	while (io->at < end) {
+		if (!zero_piece(io, end))
+			return;
+		cond_resched();
+	}
+	if (io->flags & HCV_IO_FUA)
+		hcv_commit_join(io);
+	else
+		hcv_io_ack(io, ktime_get_boottime_ns());
 }
 
 void hcv_zero_submit(struct hcv_io *io)
@@ -173,7 +161,6 @@ void hcv_zero_submit(struct hcv_io *io)
 		hcv_io_end(io, BLK_STS_AGAIN);
 		return;
 	}
-	hcv_io_release(io);
 	INIT_WORK(&io->work, zero_fn);
 	queue_work(zero_wq, &io->work);
 }

@@ -315,6 +315,7 @@ enum hcv_wait {
 	HCV_WAIT_BUSY		= 6,	/* another write of the block */
 	HCV_WAIT_FLUSH		= 7,	/* a flush round */
 	HCV_WAIT_IO		= 8,	/* the device beneath */
+	HCV_WAIT_MEMORY		= 9,	/* an allocation; tried again soon */
 	__HCV_WAITS
 };
 
