@@ -227,6 +227,74 @@ static struct hcv_reps *extent_reps(struct hcv_vol *vol,
 	return reps;
 }
 
+static bool extent_row_ok(struct hcv_vol *vol, const struct hcv_nl_extent *row)
+{
+	u32 i, k;
+
+	if (row->column >= vol->stripe || !row->nr ||
+	    row->nr > HCV_MAX_REPLICAS || row->flags & ~HCV_EXT_F_ALL ||
+	    row->index >= HCV_EXTENT_INDEX_MAX)
+		return false;
+	for (i = 0; i < row->nr; i++)
+		for (k = 0; k < i; k++)
+			if (!memcmp(row->store[i], row->store[k], UUID_SIZE))
+				return false;
+	return true;
+}
+
+static bool extent_has(const struct hcv_reps *reps, u8 link)
+{
+	u32 i;
+
+	for (i = 0; i < reps->nr; i++)
+		if (reps->rep[i].link == link)
+			return true;
+	return false;
+}
+
+static bool extent_is_full(struct hcv_link *link,
+			   const struct hcv_nl_extent *row)
+{
+	u32 i;
+
+	for (i = 0; i < row->nr; i++)
+		if (!memcmp(row->store[i], &link->store, UUID_SIZE))
+			return row->full & BIT(i);
+	return false;
+}
+
+/*
+ * Reads trust what an in-sync link holds: it must not get an extent that it has
+ * not got all of, be it that the row says so, be it that writes went on
+ * without it.  Only a resync fills such a copy.  @old: the extent's replicas so
+ * far, NULL: it is new.
+ */
+static bool extent_trusted(struct hcv_vol *vol, const struct hcv_nl_extent *row,
+			   const struct hcv_reps *reps,
+			   const struct hcv_reps *old)
+{
+	struct hcv_link *link;
+	u32 i;
+
+	for (i = 0; i < reps->nr; i++) {
+		link = vol->link[reps->rep[i].link];
+		if (link->state != HCV_LINK_INSYNC &&
+		    link->state != HCV_LINK_JOINING)
+			continue;
+		if (!extent_is_full(link, row) ||
+		    (old && vol->state != HCV_VOL_NEW &&
+		     !extent_has(old, link->nr)))
+			return false;
+	}
+	/* A known one is not taken from those who have it and count. */
+	for (i = 0; old && i < old->nr; i++) {
+		link = vol->link[old->rep[i].link];
+		if (link->state != HCV_LINK_OUT && !extent_has(reps, link->nr))
+			return false;
+	}
+	return true;
+}
+
 static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		      struct netlink_ext_ack *extack)
 {
@@ -234,23 +302,25 @@ static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 	struct hcv_ext *ext;
 	int ret;
 
-	if (row->column >= vol->stripe || !row->nr ||
-	    row->nr > HCV_MAX_REPLICAS || row->flags & ~HCV_EXT_F_ALL ||
-	    row->index >= HCV_EXTENT_INDEX_MAX) {
-		NL_SET_ERR_MSG(extack, "a row with an index, a column, a number of stores or a flag out of range");
+	if (!extent_row_ok(vol, row)) {
+		NL_SET_ERR_MSG(extack, "a row with an index, a column, a number of stores or a flag out of range, or with a store named twice");
 		return -EINVAL;
 	}
-	if (vol->state != HCV_VOL_NEW && !(row->flags & HCV_EXT_F_FRESH)) {
-		ext = hcv_map_ext_find(&vol->map, row->index);
-		if (!ext) {
-			NL_SET_ERR_MSG(extack, "after the start only fresh extents can be added");
-			return -EINVAL;
-		}
+	ext = hcv_map_ext_find(&vol->map, row->index);
+	if (!ext && vol->state != HCV_VOL_NEW &&
+	    !(row->flags & HCV_EXT_F_FRESH)) {
+		NL_SET_ERR_MSG(extack, "after the start only fresh extents can be added");
+		return -EINVAL;
 	}
 	reps = extent_reps(vol, row, extack);
 	if (IS_ERR(reps))
 		return PTR_ERR(reps);
-	ext = hcv_map_ext_find(&vol->map, row->index);
+	if ((ext && ext->column != row->column) ||
+	    !extent_trusted(vol, row, reps, ext ? ext->priv : NULL)) {
+		kfree(reps);
+		NL_SET_ERR_MSG(extack, "a row that changes a known extent, or an in-sync store that has not got all of it");
+		return -EINVAL;
+	}
 	if (ext) {
 		extent_set_reps(ext, reps);
 		return 0;

@@ -72,6 +72,7 @@ static void bio_start(struct bio_io *b, struct bio *bio)
 		    bio->bi_io_vec, &bio->bi_iter);
 	b->io.parent = bio;
 	b->io.done = bio_done;
+	b->io.flags |= HCV_IO_COUNTED;
 	if (bio->bi_opf & REQ_FUA)
 		b->io.flags |= HCV_IO_FUA;
 	if (bio->bi_opf & REQ_SYNC)

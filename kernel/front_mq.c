@@ -105,6 +105,7 @@ static blk_status_t mq_queue_rq(struct blk_mq_hw_ctx *hctx,
 		    op == HCV_IO_FLUSH ? 0 : blk_rq_bytes(rq), bv, &iter);
 	pdu->io.parent = rq;
 	pdu->io.done = mq_done;
+	pdu->io.flags |= HCV_IO_COUNTED;
 	if (rq->cmd_flags & REQ_FUA)
 		pdu->io.flags |= HCV_IO_FUA;
 	if (rq->cmd_flags & REQ_SYNC)

@@ -52,8 +52,9 @@ void hcv_io_end_at(struct hcv_io *io, blk_status_t status, s64 now_ns)
 	if (unlikely(io->flags & HCV_IO_BOUNCED))
 		hcv_rmw_free(io);
 	io->status = status;
-	hcv_stats_end(io->vol->stats, io->op, io->len,
-		      now_ns - (s64)io->start_ns, status);
+	if (likely(io->flags & HCV_IO_COUNTED))
+		hcv_stats_end(io->vol->stats, io->op, io->len,
+			      now_ns - (s64)io->start_ns, status);
 	trace_hcv_io_end(io, now_ns);
 	hcv_io_release(io);
 	io->done(io);

@@ -168,9 +168,10 @@ static bool link_expendable(struct hcv_link *link)
 	bool ok = true;
 	u32 i;
 
+	rcu_read_lock();
 	spin_lock_irq(&vol->map.lock);
 	list_for_each_entry(ext, &vol->map.exts, node) {
-		struct hcv_reps *reps = ext->priv;
+		struct hcv_reps *reps = hcv_reps(ext);
 		bool here = false, other = false;
 
 		for (i = 0; i < reps->nr; i++) {
@@ -187,6 +188,7 @@ static bool link_expendable(struct hcv_link *link)
 		}
 	}
 	spin_unlock_irq(&vol->map.lock);
+	rcu_read_unlock();
 	return ok;
 }
 
@@ -431,6 +433,16 @@ static int link_check_ranges(struct hcv_link *link, const char *path,
 {
 	u32 i;
 
+	for (i = 0; i < nr; i++) {
+		/* Handle 0 is the control window. */
+		if (range[i].first && range[i].count &&
+		    range[i].first < HCV_HANDLE_MAX &&
+		    range[i].count <= HCV_HANDLE_MAX - range[i].first &&
+		    range[i].count <= U32_MAX - range[i].base)
+			continue;
+		NL_SET_ERR_MSG(extack, "a range of handles that does not exist");
+		return -EINVAL;
+	}
 	for (i = 0; link && path && i < nr; i++) {
 		if (range[i].first >= link->used_end)
 			continue;
@@ -479,6 +491,7 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		 struct netlink_ext_ack *extack)
 {
 	struct hcv_link *link;
+	bool known;
 	int ret;
 
 	mutex_lock(&vol->mutex);
@@ -487,14 +500,13 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		goto out;
 	link = hcv_link_find(vol, store);
 	ret = link_check_add(vol, link, state, incarnation, extack);
-	if (ret == -EALREADY)
-		ret = link_more_ranges(link, range, nr, extack);
-	else if (!ret)
-		ret = 1;
-	if (ret <= 0)
+	if (ret && ret != -EALREADY)
 		goto out;
-	ret = link_check_ranges(link, path, range, nr, extack);
-	if (ret)
+	known = ret;
+	ret = link_check_ranges(known ? NULL : link, path, range, nr, extack);
+	if (!ret && known)
+		ret = link_more_ranges(link, range, nr, extack);
+	if (ret || known)
 		goto out;
 	if (link && link->bdev) {
 		ret = link_drain(link);
@@ -515,6 +527,8 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 	if (ret)
 		goto out;
 	ret = hcv_link_resolve(link);
+	if (!ret && state == HCV_LINK_SYNCING)
+		ret = hcv_sync_prepare(link);
 	if (ret) {
 		link_untie(link);
 		goto out;
@@ -526,7 +540,7 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 	/* What completed without a lost one runs again: hcv_io_ack(). */
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	if (state == HCV_LINK_SYNCING)
-		ret = hcv_sync_start(link);
+		hcv_sync_start(link);
 out:
 	mutex_unlock(&vol->mutex);
 	return ret;

@@ -11,12 +11,18 @@
 #include "compat.h"
 #include "volume.h"
 
+static bool load_blank(const void *buf, u32 page, u32 place)
+{
+	return !memchr_inv(buf + (place * HCV_EXTENT_PAGES + page) *
+			   HCV_BLOCK_SIZE, 0, HCV_BLOCK_SIZE);
+}
+
 const void *hcv_load_newest(struct hcv_vol *vol, struct hcv_ext *ext, u32 page,
 			    const void *buf, struct hcv_pagepos *pos)
 {
 	u64 best_epoch = 0, best_seq = 0, epoch, seq;
 	const void *best = NULL;
-	bool bad = false;
+	u32 bad = 0;
 	u32 place;
 
 	pos->seq = 0;
@@ -39,7 +45,7 @@ const void *hcv_load_newest(struct hcv_vol *vol, struct hcv_ext *ext, u32 page,
 		if (ret) {
 			hcv_vol_warn(vol, "extent %u page %u place %u is bad: error %d\n",
 				     ext->index, page, place, ret);
-			bad = true;
+			bad |= BIT(place);
 			continue;
 		}
 		if (best && !hcv_fmt_page_newer(epoch, seq, best_epoch,
@@ -52,43 +58,47 @@ const void *hcv_load_newest(struct hcv_vol *vol, struct hcv_ext *ext, u32 page,
 		pos->place = place;
 	}
 	/*
-	 * One bad place beside a valid one is a write torn by a power cut; a
-	 * bad one beside a blank one is the same for the page's first write.
+	 * One bad place beside a valid one is a write torn by a power cut.  A
+	 * page's first write goes to place 0: that one bad and the other blank
+	 * may be the same, or all there was of the page.
 	 */
-	if (!best && bad) {
-		const void *p0 = buf + page * HCV_BLOCK_SIZE;
-		const void *p1 = p0 + HCV_EXTENT_PAGES * HCV_BLOCK_SIZE;
-
-		if (memchr_inv(p0, 0, HCV_BLOCK_SIZE) &&
-		    memchr_inv(p1, 0, HCV_BLOCK_SIZE))
-			return ERR_PTR(-EUCLEAN);
-	}
+	if (!best && bad)
+		return ERR_PTR(bad == BIT(0) && load_blank(buf, page, 1) ?
+			       -ENODATA : -EUCLEAN);
 	return best;
 }
 
-static struct hcv_rep *load_rep(struct hcv_link *link, struct hcv_ext *ext)
+/* Where @ext is on @link; false: nowhere. */
+static bool load_rep(struct hcv_link *link, struct hcv_ext *ext,
+		     struct hcv_rep *rep)
 {
-	struct hcv_reps *reps = ext->priv;
+	struct hcv_reps *reps;
+	bool found = false;
 	u32 i;
 
-	for (i = 0; i < reps->nr; i++)
-		if (reps->rep[i].link == link->nr && reps->rep[i].mapped)
-			return &reps->rep[i];
-	return NULL;
+	rcu_read_lock();
+	reps = hcv_reps(ext);
+	for (i = 0; i < reps->nr && !found; i++) {
+		*rep = reps->rep[i];
+		found = rep->link == link->nr && rep->mapped;
+	}
+	rcu_read_unlock();
+	return found;
 }
 
 int hcv_load_pages(struct hcv_link *link, struct hcv_ext *ext, void *buf)
 {
-	struct hcv_rep *rep = load_rep(link, ext);
+	struct hcv_rep rep;
 
-	if (!rep)
+	if (!load_rep(link, ext, &rep))
 		return -ENOENT;
-	return hcv_link_rw(link, REQ_OP_READ | REQ_META, rep->meta, buf,
+	return hcv_link_rw(link, REQ_OP_READ | REQ_META, rep.meta, buf,
 			   HCV_EXTENT_META_SIZE);
 }
 
+/* @torn: a first write may have been torn; else another replica is to tell. */
 static int load_ext_from(struct hcv_vol *vol, struct hcv_link *link,
-			 struct hcv_ext *ext, void *buf)
+			 struct hcv_ext *ext, void *buf, bool torn)
 {
 	const void *page[HCV_EXTENT_PAGES];
 	struct hcv_pagepos pos[HCV_EXTENT_PAGES];
@@ -100,6 +110,8 @@ static int load_ext_from(struct hcv_vol *vol, struct hcv_link *link,
 		return ret;
 	for (i = 0; i < HCV_EXTENT_PAGES; i++) {
 		page[i] = hcv_load_newest(vol, ext, i, buf, &pos[i]);
+		if (torn && page[i] == ERR_PTR(-ENODATA))
+			page[i] = NULL;
 		if (IS_ERR(page[i]))
 			return PTR_ERR(page[i]);
 	}
@@ -119,26 +131,45 @@ static int load_ext_from(struct hcv_vol *vol, struct hcv_link *link,
 	return 0;
 }
 
-static int load_ext(struct hcv_vol *vol, struct hcv_link *elected,
-		    struct hcv_ext *ext, void *buf,
-		    struct netlink_ext_ack *extack)
+/* From the elected replica, else from any other in-sync one. */
+static int load_ext_any(struct hcv_vol *vol, struct hcv_link *elected,
+			struct hcv_ext *ext, void *buf, bool torn)
 {
 	int ret = -ENOLINK, err;
+	struct hcv_rep rep;
 	u32 i;
 
-	if (load_rep(elected, ext))
-		ret = load_ext_from(vol, elected, ext, buf);
+	if (load_rep(elected, ext, &rep))
+		ret = load_ext_from(vol, elected, ext, buf, torn);
 	/* A half loaded map takes no second copy. */
 	for (i = 0; ret && ret != -EILSEQ && ret != -ENOMEM &&
 	     i < vol->nr_links; i++) {
 		struct hcv_link *link = vol->link[i];
 
 		if (link == elected || link->state != HCV_LINK_INSYNC ||
-		    !load_rep(link, ext))
+		    !load_rep(link, ext, &rep))
 			continue;
-		err = load_ext_from(vol, link, ext, buf);
-		ret = err;
+		err = load_ext_from(vol, link, ext, buf, torn);
+		/* Torn is worth another look, whatever the others have. */
+		if (ret != -ENODATA || !err || err == -EILSEQ)
+			ret = err;
 	}
+	return ret;
+}
+
+static int load_ext(struct hcv_vol *vol, struct hcv_link *elected,
+		    struct hcv_ext *ext, void *buf,
+		    struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	ret = load_ext_any(vol, elected, ext, buf, false);
+	/*
+	 * A page whose first write was torn on every replica was in no round
+	 * that ended: nothing that was flushed is in it.
+	 */
+	if (ret == -ENODATA)
+		ret = load_ext_any(vol, elected, ext, buf, true);
 	if (ret == -ENOLINK)
 		hcv_compat_err(extack, "extent %u has no in-sync replica",
 			       ext->index);
@@ -173,9 +204,9 @@ static struct hcv_link *load_elect(struct hcv_vol *vol, const uuid_t *store)
 static int load_check_volpage(struct hcv_vol *vol, struct hcv_link *link,
 			      void *buf, struct netlink_ext_ack *extack)
 {
+	u32 place, bad = 0, good = 0;
 	struct hcv_volpage vp;
 	sector_t sector;
-	u32 place;
 	int ret;
 
 	ret = hcv_link_volarea(link, &sector);
@@ -188,11 +219,20 @@ static int load_check_volpage(struct hcv_vol *vol, struct hcv_link *link,
 		return ret;
 	}
 	for (place = 0; place < 2; place++) {
-		if (hcv_fmt_volpage_decode(buf + place * HCV_VOLPAGE_SIZE,
-					   HCV_VOLPAGE_SIZE, place, &vp))
+		ret = hcv_fmt_volpage_decode(buf + place * HCV_VOLPAGE_SIZE,
+					     HCV_VOLPAGE_SIZE, place, &vp);
+		if (ret == -ENODATA)
 			continue;
-		if (memcmp(vp.volume, vol->uuid.b, HCV_UUID_SIZE))
+		if (ret) {
+			bad++;
 			continue;
+		}
+		if (memcmp(vp.volume, vol->uuid.b, HCV_UUID_SIZE)) {
+			hcv_compat_err(extack, "the volume page on store %pUb is that of another volume",
+				       &link->store);
+			return -EUCLEAN;
+		}
+		good++;
 		if (vp.lineage != vol->map.lineage) {
 			hcv_compat_err(extack, "store %pUb holds another lineage of the volume",
 				       &link->store);
@@ -205,7 +245,12 @@ static int load_check_volpage(struct hcv_vol *vol, struct hcv_link *link,
 		}
 		vol->volpage_seq = max(vol->volpage_seq, vp.seq);
 	}
-	return 0;
+	/* One bad place alone may be the first write ever, torn. */
+	if (good || bad < 2)
+		return 0;
+	hcv_compat_err(extack, "both copies of the volume page on store %pUb are bad",
+		       &link->store);
+	return -EUCLEAN;
 }
 
 int hcv_load(struct hcv_vol *vol, const uuid_t *store,

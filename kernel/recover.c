@@ -276,9 +276,10 @@ static struct hcv_ext *sync_next(struct hcv_sync *s)
 	struct hcv_ext *ext, *found = NULL;
 	u32 i;
 
+	rcu_read_lock();
 	spin_lock_irq(&vol->map.lock);
 	list_for_each_entry(ext, &vol->map.exts, node) {
-		struct hcv_reps *reps = ext->priv;
+		struct hcv_reps *reps = hcv_reps(ext);
 
 		if (ext->index >= s->nr_done || test_bit(ext->index, s->done))
 			continue;
@@ -290,6 +291,7 @@ static struct hcv_ext *sync_next(struct hcv_sync *s)
 			break;
 	}
 	spin_unlock_irq(&vol->map.lock);
+	rcu_read_unlock();
 	return found;
 }
 
@@ -345,19 +347,21 @@ static u64 sync_total(struct hcv_link *link)
 	u64 slots = 0;
 	u32 i;
 
+	rcu_read_lock();
 	spin_lock_irq(&vol->map.lock);
 	list_for_each_entry(ext, &vol->map.exts, node) {
-		struct hcv_reps *reps = ext->priv;
+		struct hcv_reps *reps = hcv_reps(ext);
 
 		for (i = 0; i < reps->nr; i++)
 			if (reps->rep[i].link == link->nr)
 				slots += HCV_EXTENT_SLOTS - ext->free_data;
 	}
 	spin_unlock_irq(&vol->map.lock);
+	rcu_read_unlock();
 	return slots << HCV_SLOT_SHIFT;
 }
 
-int hcv_sync_start(struct hcv_link *link)
+int hcv_sync_prepare(struct hcv_link *link)
 {
 	struct hcv_vol *vol = link->vol;
 	struct hcv_sync *s = kzalloc(sizeof(*s), GFP_KERNEL);
@@ -378,8 +382,12 @@ int hcv_sync_start(struct hcv_link *link)
 	link->sync_done = 0;
 	link->sync_copied = 0;
 	WRITE_ONCE(link->sync, s);
-	queue_work(sync_wq, &s->work);
 	return 0;
+}
+
+void hcv_sync_start(struct hcv_link *link)
+{
+	queue_work(sync_wq, &link->sync->work);
 }
 
 void hcv_sync_stop(struct hcv_link *link)

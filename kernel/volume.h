@@ -479,7 +479,8 @@ int hcv_load_write_volpage(struct hcv_vol *vol);
 int hcv_load_pages(struct hcv_link *link, struct hcv_ext *ext, void *buf);
 /** hcv_load_newest() - the newest valid place of a page in such a buffer
  *
- * Return: the page, NULL: never written; ERR_PTR(-EUCLEAN): none is valid.
+ * Return: the page, NULL: never written; ERR_PTR: -EUCLEAN: none is valid,
+ * -ENODATA: nor this one, but it may be its first write, torn.
  */
 const void *hcv_load_newest(struct hcv_vol *vol, struct hcv_ext *ext, u32 page,
 			    const void *buf, struct hcv_pagepos *pos);
@@ -506,7 +507,10 @@ void hcv_commit_expire(struct hcv_vol *vol, u64 before_ns,
 bool hcv_commit_waiting(struct hcv_vol *vol, u64 *since_ns, u32 *count);
 
 /* recover.c */
-int hcv_sync_start(struct hcv_link *link);
+/** hcv_sync_prepare() - all that may fail, before a link is SYNCING */
+int hcv_sync_prepare(struct hcv_link *link);
+/** hcv_sync_start() - it is SYNCING now; vol->mutex held */
+void hcv_sync_start(struct hcv_link *link);
 /** hcv_sync_stop() - stop a resync and wait for it; process context */
 void hcv_sync_stop(struct hcv_link *link);
 /** hcv_sync_takes_pages() - whether an extent's pages go to a syncing link */
