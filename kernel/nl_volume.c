@@ -57,6 +57,13 @@ static bool nl_name_ok(const char *name)
 	       strcmp(name, ".") && strcmp(name, "..");
 }
 
+#define NL_SIZE_TEXT	"a size is a multiple of 4096 bytes, up to 4 PiB"
+
+static bool nl_size_ok(u64 bytes)
+{
+	return bytes && !(bytes % HCV_BLOCK_SIZE) && bytes <= 1ULL << 52;
+}
+
 static int nl_check_config(const struct hcv_vol_config *cfg,
 			   struct genl_info *info)
 {
@@ -64,9 +71,8 @@ static int nl_check_config(const struct hcv_vol_config *cfg,
 
 	if (!nl_name_ok(cfg->name))
 		text = "a name has 1 to 63 of the characters A-Z a-z 0-9 . _ -";
-	else if (!cfg->size_bytes || cfg->size_bytes % HCV_BLOCK_SIZE ||
-		 cfg->size_bytes > 1ULL << 52)
-		text = "a size is a multiple of 4096 bytes, up to 4 PiB";
+	else if (!nl_size_ok(cfg->size_bytes))
+		text = NL_SIZE_TEXT;
 	else if (cfg->stripe != 1 && cfg->stripe != 2 && cfg->stripe != 4)
 		text = "a stripe has 1, 2 or 4 columns";
 	else if (cfg->replicas < 1 || cfg->replicas > 3)
@@ -77,6 +83,8 @@ static int nl_check_config(const struct hcv_vol_config *cfg,
 		text = "the policy is suspend or error";
 	else if (cfg->flags & ~HCV_VOL_F_READONLY)
 		text = "unknown volume flags";
+	else if (!cfg->epoch || !cfg->v || !cfg->lineage)
+		text = "epochs, versions and lineages begin at 1";
 	if (!text)
 		return 0;
 	/* Each of them is a literal. */
@@ -303,8 +311,14 @@ int hcv_nl_vol_set(struct sk_buff *skb, struct genl_info *info)
 	if (info->attrs[HCV_A_SIZE]) {
 		u64 size = nla_get_u64(info->attrs[HCV_A_SIZE]);
 
-		ret = size % HCV_BLOCK_SIZE || size > 1ULL << 52 ? -EINVAL :
-		      hcv_vol_resize(vol, size, info->extack);
+		if (nl_size_ok(size)) {
+			ret = hcv_vol_resize(vol, size, info->extack);
+		} else {
+			NL_SET_ERR_MSG_ATTR(info->extack,
+					    info->attrs[HCV_A_SIZE],
+					    NL_SIZE_TEXT);
+			ret = -EINVAL;
+		}
 	}
 	if (!ret && info->attrs[HCV_A_NAME])
 		ret = nl_vol_set_name(vol, info);
