@@ -539,6 +539,8 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 	spin_unlock_irq(&vol->lock);
 	/* What completed without a lost one runs again: hcv_io_ack(). */
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
+	/* A copy may be equal, and its lease count, before the next tick. */
+	hcv_lease_tick(vol);
 	if (state == HCV_LINK_SYNCING)
 		hcv_sync_start(link);
 out:
