@@ -76,9 +76,9 @@ def dm_create(name, table):
 
 
 def dm_reload(name, table):
-    run("dmsetup", "suspend", "--nolockfs", "--noflush", name)
     run("dmsetup", "load", name, input=table)
-    run("dmsetup", "resume", "--noudevsync", name)
+    # This suspends it first.
+    run("dmsetup", "resume", "--nolockfs", "--noflush", "--noudevsync", name)
 
 
 def dm_remove(name):

@@ -235,13 +235,16 @@ class Volume:
         self.stop()
         self.close_stores()
 
-    def end(self):
-        """Whatever state it is in: let it go."""
+    def stop_if_there(self):
         try:
             self.stop(VOL_FLAGS="FORCE")
         except hcvnl.Fail as e:
             if e.code != errno.ENOENT:
                 raise
+
+    def end(self):
+        """Whatever state it is in: let it go."""
+        self.stop_if_there()
         self.close_stores()
 
     @contextlib.contextmanager

@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# HCV-TEST: guest
+# TIMEOUT: 300
+# MEM: 2048
+"""Resync of a returned replica: interrupted, under writes and discards, while
+the volume grows, stops, or loses the source."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+import hcvbreak
+import hcvtest
+import hcvvol
+import ktap
+from hcvbreak import (Writer, bring_back, failed, fill, finish, take_out,
+                      verify)
+from hcvtest import uuid_text
+from hcvvol import MIB
+
+node = hcvtest.Node()
+pool = hcvbreak.Pool(node, 3)
+setting = pool.setting
+
+
+def begin_resync(vol, store, dev, kibps=1024, **attrs):
+    """A slow resync that has copied something."""
+    dev.heal()
+    vol.edo("VOL_SET", SYNC_KIBPS=kibps)
+    vol.reopen_store(store)
+    vol.place(store, range(len(vol.rows)))
+    vol.link_add(store, "SYNCING", **attrs)
+    hcvtest.wait_for(lambda: vol.link(store)["SYNC_COPIED"], 10,
+                     "something copied")
+
+
+def end_resync(vol, events, store):
+    vol.edo("VOL_SET", SYNC_KIBPS=0)
+    events.wait("SYNC_DONE", 60, STORE=uuid_text(store))
+    vol.confirm(store, "INSYNC")
+
+
+def big_data(vol, mibs, size=256 << 10):
+    with hcvvol.Disk(vol.path) as disk:
+        for mib in mibs:
+            disk.write(mib * MIB, bytes([mib % 251 + 1]) * size)
+        disk.flush()
+
+
+def test_failure_during_resync():
+    with setting() as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(40))
+        begin_resync(vol, "@s2", devs[1])
+        devs[1].fail()
+        writer = Writer(vol.path, lambda d: d.write(0, b"w" * 4096))
+        failed(vol, events, "@s2")
+        vol.confirm("@s2", "OUT")
+        ktap.check_eq("the write", 0, writer.wait())
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (2,), 9)
+        vol.edo("VOL_SET", SYNC_KIBPS=0)
+        bring_back(vol, events, "@s2", devs[1])
+        finish(vol)
+
+
+def test_interrupted_twice():
+    """What is written over after a resync was interrupted is copied by the
+    next one, also where the first one was through."""
+    with setting(stripe=2, extents=2) as (vol, devs, events):
+        vol.attach()
+        big_data(vol, [0, 2] + list(range(1, 31, 2)))
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, [0, 2] + list(range(1, 31, 2)))
+        begin_resync(vol, "@s2", devs[1], 2048)
+        # Two mibs of the first extent, then those of the second.
+        hcvtest.wait_for(lambda: vol.link("@s2")["SYNC_DONE"] > 2 * MIB, 10,
+                         "an extent done")
+        vol.edo("VOL_SET", SYNC_KIBPS=64)
+        with hcvvol.Disk(vol.path) as disk:
+            disk.flush()	# its pages, with present stamps, to the copy
+            ktap.check_eq("still running", "SYNCING",
+                          vol.link("@s2")["LINK_STATE"])
+            devs[1].fail_writes()
+            writer = Writer(vol.path, lambda d: d.write(0, b"n" * 8192))
+            failed(vol, events, "@s2")
+            vol.confirm("@s2", "OUT")
+            ktap.check_eq("the write", 0, writer.wait())
+            disk.write(2 * MIB + 8192, b"m" * 4096)
+            disk.flush()
+        vol.edo("VOL_SET", SYNC_KIBPS=0)
+        bring_back(vol, events, "@s2", devs[1])
+        finish(vol)
+
+
+def test_taken_out_during_resync():
+    """The agent gives a syncing store up, with no error on it, under writes;
+    the next resync finds all that was written since."""
+    with setting(stripe=2, extents=2) as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(20))
+        for turn in range(5):
+            begin_resync(vol, "@s2", devs[1], 8192)
+            writers = [Writer(vol.path, overwrite(i, 20, turn))
+                       for i in range(2)]
+            time.sleep(0.1 * turn)	# another moment each time
+            vol.confirm("@s2", "OUT")
+            ktap.check_eq("writers", [0, 0], [w.wait() for w in writers])
+        vol.edo("VOL_SET", SYNC_KIBPS=0)
+        bring_back(vol, events, "@s2", devs[1])
+        finish(vol)
+
+
+def overwrite(first, mibs, byte):
+    """Blocks that have data, again and again."""
+    def run(disk):
+        for turn in range(12):
+            for mib in range(first, mibs, 2):
+                disk.write(mib * MIB + turn * 4096, bytes([byte + 1]) * 4096)
+            if turn % 4 == 0:
+                disk.flush()
+    return run
+
+
+def test_writes_during_resync():
+    """What is written, discarded and zeroed while it runs is on both."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s2", devs[1])
+
+        def busy(disk):
+            end = time.monotonic() + 4
+            turn = 0
+            while time.monotonic() < end:
+                turn += 1
+                fill(disk, range(turn % 7, 40, 7), turn % 250)
+                disk.write((turn % 40) * MIB + 512 * turn % 65536, b"q" * 512)
+                disk.zeroout((turn * 3 % 40) * MIB + 2048, 16384)
+                if turn % 5 == 0:
+                    disk.discard(turn % 40 * MIB, MIB)
+                    disk.flush()
+        with hcvvol.Disk(vol.path) as disk:
+            for mib in range(40):
+                disk.write(mib * MIB, os.urandom(65536))
+        writers = [Writer(vol.path, busy) for _ in range(2)]
+        bring_back(vol, events, "@s2", devs[1], LINK_FLAGS="FULL")
+        for writer in writers:
+            ktap.check_eq("writer", 0, writer.wait(30))
+        finish(vol)
+
+
+def test_discard_and_reuse():
+    """Slots that are freed, and taken by other data, while the copy is at
+    other places; before and behind it."""
+    with setting(extents=1) as (vol, devs, events):
+        vol.attach()
+        big_data(vol, range(40))
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(40), 128 << 10)
+        begin_resync(vol, "@s2", devs[1], 1024)
+        with hcvvol.Disk(vol.path) as disk:
+            for turn in range(3):
+                for mib in (0, 1, 20, 21, 38, 39):
+                    disk.discard((mib + 50 * turn) * MIB, MIB)
+                disk.flush()
+                hcvtest.wait_for(lambda: vol.get()["READY"] == 256 - 34, 10,
+                                 "freed slots")
+                for mib in (0, 1, 20, 21, 38, 39):
+                    disk.write((mib + 50 * turn + 50) * MIB,
+                               bytes([200 + turn]) * 65536)
+        ktap.check_eq("still running", "SYNCING",
+                      vol.link("@s2")["LINK_STATE"])
+        end_resync(vol, events, "@s2")
+        with hcvvol.Disk(vol.path) as disk:
+            for mib in (150, 170, 189):
+                ktap.check_eq(f"mib {mib}", bytes([202]) * 4096,
+                              disk.read(mib * MIB))
+        finish(vol)
+
+
+def test_growth_during_resync():
+    """The volume and its extents grow while a copy is under way."""
+    with setting(extents=1, size=128 * MIB) as (vol, devs, events):
+        vol.attach()
+        big_data(vol, range(30))
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(30), 128 << 10)
+        begin_resync(vol, "@s2", devs[1], 1024)
+        vol.edo("VOL_SET", SIZE=1000 * MIB)
+        vol.size = 1000 * MIB
+        vol.grow_extents(2)
+        with hcvvol.Disk(vol.path) as disk:
+            ktap.check_eq("size", 1000 * MIB, disk.size())
+            fill(disk, range(100, 420), 5)
+            disk.flush()
+        ktap.check_eq("still running", "SYNCING",
+                      vol.link("@s2")["LINK_STATE"])
+        end_resync(vol, events, "@s2")
+        finish(vol)
+        # From the new copy alone.
+        vol.insync = {"@s2"}
+        with vol.attached() as disk:
+            ktap.check_eq("size", 1000 * MIB, disk.size())
+            verify(disk, (100, 300, 419), 5)
+
+
+def test_stop_during_resync():
+    """A clean stop and a forced one; the next attach resyncs what is left."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        big_data(vol, range(30))
+        take_out(vol, events, "@s2", devs[1])
+        for flags in ({}, {"VOL_FLAGS": "FORCE"}):
+            big_data(vol, range(30), 128 << 10)
+            begin_resync(vol, "@s2", devs[1], 512)
+            begin = time.monotonic()
+            vol.stop(**flags)
+            spent = time.monotonic() - begin
+            ktap.check("stopped in time", spent < 5, f"{spent:.1f} s")
+            vol.close_stores()
+            # The copy is not in-sync; nothing is tied to it.
+            vol.attach()
+            with hcvvol.Disk(vol.path) as disk:
+                fill(disk, (3, 7), 77)
+            vol.open_store("@s2")
+        bring_back(vol, events, "@s2", devs[1])
+        with hcvvol.Disk(vol.path) as disk:
+            verify(disk, (3, 7), 77)
+        finish(vol)
+
+
+def test_source_fails():
+    """The replica that is copied from fails; another one is there."""
+    with setting(3) as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s3", devs[2])
+        big_data(vol, range(30))
+        begin_resync(vol, "@s3", devs[2], 1024)
+        devs[0].fail()
+        writer = Writer(vol.path, lambda d: fill(d, (31,), 31))
+        failed(vol, events, "@s1")
+        vol.confirm("@s1", "OUT")
+        vol.edo("VOL_SET", SYNC_KIBPS=0)
+
+        # Either it goes on with the other source, or it is to be begun anew.
+        def settled():
+            state = vol.link("@s3")["LINK_STATE"]
+            return state if state in ("JOINING", "FAILING") else None
+        state = hcvtest.wait_for(settled, 30, "end of the resync")
+        vol.confirm("@s3", "INSYNC" if state == "JOINING" else "OUT")
+        ktap.check_eq("the write", 0, writer.wait())
+        if state == "FAILING":
+            bring_back(vol, events, "@s3", devs[2])
+        bring_back(vol, events, "@s1", devs[0])
+        finish(vol)
+
+
+def test_last_source_fails():
+    """The only source cannot be read: the copy is never called equal."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(30))
+        begin_resync(vol, "@s2", devs[1], 1024)
+        devs[0].fail()
+        vol.edo("VOL_SET", SYNC_KIBPS=0)
+        failed(vol, events, "@s2")
+        ktap.check_eq("the last one stays", "INSYNC",
+                      vol.link("@s1")["LINK_STATE"])
+        vol.confirm("@s2", "OUT")
+        devs[0].heal()
+        bring_back(vol, events, "@s2", devs[1])
+        finish(vol)
+
+
+def test_suspend_during_resync():
+    """It waits with the volume and goes on with it."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(20))
+        begin_resync(vol, "@s2", devs[1], 1024)
+        vol.edo("VOL_SUSPEND")
+        done = vol.link("@s2")["SYNC_COPIED"]
+        writer = Writer(vol.path, lambda d: fill(d, (5,), 5))
+        hcvtest.wait_for(lambda: vol.get()["WAIT"] == "SUSPEND", 10,
+                         "a write that waits")
+        ktap.check("the copy waits as well",
+                   vol.link("@s2")["SYNC_COPIED"] - done <= 128 << 10)
+        vol.edo("VOL_RESUME")
+        ktap.check_eq("the write", 0, writer.wait())
+        end_resync(vol, events, "@s2")
+        finish(vol)
+
+
+def test_lease_of_a_copy():
+    """A copy that is equal at once does not stop the volume for want of a
+    lease on its store."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s2", devs[1])
+        devs[1].heal()
+        vol.reopen_store("@s2")
+        vol.place("@s2", range(4))
+        vol.link_add("@s2", "SYNCING")
+        ktap.check("lease", vol.link("@s2")["LEASE_MS"] > 3000)
+        events.wait("SYNC_DONE", 20)
+        vol.confirm("@s2", "INSYNC")
+        finish(vol)
+
+
+def test_repeated_absences():
+    """Each return copies what was written in the absence, and no more."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        big_data(vol, range(24), 64 << 10)
+        for turn in range(4):
+            store, dev = (("@s2", devs[1]), ("@s1", devs[0]))[turn % 2]
+            take_out(vol, events, store, dev)
+            with hcvvol.Disk(vol.path) as disk:
+                fill(disk, (turn + 1,), turn)
+            copied = bring_back(vol, events, store, dev)
+            # Mib 0 by take_out(), and that one; 16 blocks each or fewer.
+            ktap.check("no more than that", 0 < copied <= 2 * 65536,
+                       str(copied))
+        with hcvvol.Disk(vol.path) as disk:
+            for turn in range(4):
+                verify(disk, (turn + 1,), turn)
+        finish(vol)
+
+
+with pool:
+    ktap.main(globals())

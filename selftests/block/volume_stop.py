@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# HCV-TEST: guest
+# TIMEOUT: 300
+# MEM: 2048
+"""Suspend, stop and forced stop in every state, with I/O stuck anywhere, and
+the module's unloading after each of them."""
+
+import errno
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+import hcvbreak
+import hcvtest
+import hcvvol
+import ktap
+from hcvbreak import (Child, Command, Writer, bring_back, failed, fill,
+                      finish, io_errno, verify, waits)
+from hcvvol import MIB
+
+node = hcvtest.Node()
+pool = hcvbreak.Pool(node, 2)
+setting = pool.setting
+
+
+def unload():
+    """Nothing holds the module."""
+    count = Path("/sys/module/hcivol/refcnt")
+    hcvtest.wait_for(lambda: count.read_text().strip() == "0", 10,
+                     "module without users")
+    hcvtest.unload_module()
+    node.__init__()
+
+
+def in_time(what, action, limit=5):
+    begin = time.monotonic()
+    action()
+    spent = time.monotonic() - begin
+    ktap.check(f"{what} in time", spent < limit, f"{spent:.1f} s")
+
+
+def force(vol):
+    in_time("forced stop", lambda: vol.stop(VOL_FLAGS="FORCE"))
+    node.fails(errno.ENOENT, "no such volume", "VOL_GET", VOL=vol.vol)
+
+
+def test_stop_while_open():
+    with setting() as (vol, _, _):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            node.fails(errno.EBUSY, "open", "VOL_STOP", VOL=vol.vol)
+            fill(disk, (1,), 2)
+            ktap.check_eq("goes on", "ACTIVE", vol.get()["VOL_STATE"])
+            ktap.check_eq("openers", 1, vol.get()["OPENERS"])
+        finish(vol)
+
+
+def test_stop_with_a_failing_replica():
+    """The last flush meets an error: the stop says so, in time, and succeeds
+    after the word of the agent."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1, 2), 1)
+            disk.flush()
+            fill(disk, (1,), 2)
+        devs[1].fail_flush()
+        in_time("stop", lambda: node.fails(
+            errno.EIO, "not yet removed", "VOL_STOP", VOL=vol.vol))
+        failed(vol, events, "@s2")
+        ktap.check_eq("goes on", "ACTIVE", vol.get()["VOL_STATE"])
+        with hcvvol.Disk(vol.path) as disk:
+            verify(disk, (1,), 2)
+        vol.confirm("@s2", "OUT")
+        vol.stop()
+        vol.close_stores()
+        devs[1].heal()
+        with vol.attached() as disk:
+            verify(disk, (1,), 2)
+            verify(disk, (2,), 1)
+
+
+def test_suspend_with_a_failing_replica():
+    """A confirmation goes through while a suspend waits for its I/O."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1, 2), 1)
+            disk.flush()
+            devs[1].fail_writes()
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
+            failed(vol, events, "@s2")
+            waits(vol, 1)
+            command = Command("VOL_SUSPEND", VOL=vol.vol, EPOCH=vol.epoch)
+            events.wait("VOL_STATE", VOL_STATE="SUSPENDED")
+            in_time("confirmation", lambda: vol.confirm("@s2", "OUT"), 2)
+            ktap.check_eq("the write", 0, writer.wait())
+            ktap.check_eq("suspend", 0, command.wait())
+            ktap.check_eq("state", "SUSPENDED", vol.get()["VOL_STATE"])
+            late = Writer(vol.path, lambda d: fill(d, (2,), 3))
+            hcvtest.wait_for(lambda: vol.get()["WAIT"] == "SUSPEND", 10,
+                             "a write that waits")
+            vol.edo("VOL_RESUME")
+            ktap.check_eq("the late write", 0, late.wait())
+        bring_back(vol, events, "@s2", devs[1])
+        finish(vol)
+
+
+def test_suspend_meets_a_failure():
+    """The flush of a suspend fails on one replica: it says so and the volume
+    goes on, the guest gets no error."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1, 2), 1)
+            devs[1].fail_flush()
+            in_time("suspend", lambda: node.fails(
+                errno.EIO, "goes on", "VOL_SUSPEND", VOL=vol.vol,
+                EPOCH=vol.epoch))
+            failed(vol, events, "@s2")
+            ktap.check_eq("goes on", "ACTIVE", vol.get()["VOL_STATE"])
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 3))
+            waits(vol, 1)
+            vol.confirm("@s2", "OUT")
+            ktap.check_eq("the write", 0, writer.wait())
+            vol.edo("VOL_SUSPEND")
+            ktap.check_eq("state", "SUSPENDED", vol.get()["VOL_STATE"])
+            vol.edo("VOL_RESUME")
+            ktap.check_eq("flush", 0, io_errno(disk.flush))
+        bring_back(vol, events, "@s2", devs[1])
+        finish(vol)
+
+
+def no_data(disk):
+    """A disk that is gone already has no length any more."""
+    if not disk.read(0):
+        raise OSError(errno.EIO, "nothing to read")
+
+
+def forced(queue, stuck):
+    """I/O of all kinds is stuck: in the device, behind that I/O's busy bits,
+    waiting for the agent."""
+    with setting(queue=queue) as (vol, devs, _):
+        vol.attach()
+        disk = hcvvol.Disk(vol.path)
+        fill(disk, range(4), 1)
+        disk.flush()
+        stuck(devs[1])
+        try:
+            io = [Writer(vol.path, lambda d: fill(d, (1,), 2)),
+                  Writer(vol.path, lambda d: d.flush())]
+            io += [Writer(vol.path, lambda d, i=i: d.write(
+                MIB + 2048 * i, bytes(16384))) for i in range(8)]
+            io += [Writer(vol.path, lambda d: d.read(MIB, 65536)),
+                   Writer(vol.path, lambda d: d.zeroout(MIB, 2 * MIB)),
+                   Writer(vol.path, lambda d: d.discard(0, 4 * MIB))]
+            hcvtest.wait_for(lambda: vol.get()["WAIT_COUNT"], 10, "a waiter")
+            force(vol)
+            ktap.check_eq("new I/O", errno.EIO,
+                          Child(lambda: no_data(disk)).wait(5))
+        finally:
+            devs[1].heal()
+        ktap.check("stuck I/O ends", all(isinstance(w.wait(), int)
+                                         for w in io))
+        disk.__exit__()
+        vol.close_stores()
+        hcvtest.wait_for(lambda: not os.path.exists(vol.path), 10,
+                         "end of the zombie")
+        # The same volume is back under the next epoch.
+        vol.attach()
+        with hcvvol.Disk(vol.path) as again:
+            verify(again, (3,), 1)
+        vol.detach()
+    unload()
+
+
+def hang(dev):
+    dev.suspend()
+
+
+def refuse(dev):
+    dev.fail_writes()
+
+
+def test_forced_stop_mq_hang():
+    forced("MQ", hang)
+
+
+def test_forced_stop_bio_hang():
+    forced("BIO", hang)
+
+
+def test_forced_stop_mq_failing():
+    forced("MQ", refuse)
+
+
+def test_forced_stop_bio_failing():
+    forced("BIO", refuse)
+
+
+def test_forced_stop_in_each_state():
+    """Including those in which the agent was killed half way."""
+    def none(vol):
+        vol.epoch += 1
+        vol.create()
+
+    def tied(vol):
+        vol.prepare()
+
+    def suspended(vol):
+        vol.attach()
+        vol.edo("VOL_SUSPEND")
+
+    def waiting(vol):
+        suspended(vol)
+        writer.append(Writer(vol.path, lambda d: fill(d, (1,), 2)))
+        writer.append(Writer(vol.path, lambda d: d.discard(0, MIB)))
+        hcvtest.wait_for(lambda: vol.get()["WAIT"] == "SUSPEND", 10,
+                         "a write that waits")
+
+    def fenced(vol):
+        vol.attach()
+        vol.edo("VOL_FENCE")
+
+    with setting() as (vol, _, _):
+        for reach in (none, tied, suspended, waiting, fenced):
+            writer = []
+            ktap.note(reach.__name__)
+            reach(vol)
+            force(vol)
+            ktap.check_eq("waiting I/O", [errno.EIO] * len(writer),
+                          [w.wait() for w in writer])
+            vol.close_stores()
+    unload()
+
+
+def test_clean_stop_in_each_state():
+    with setting() as (vol, _, _):
+        vol.epoch += 1
+        vol.create()
+        vol.stop()
+        vol.prepare()
+        vol.stop()
+        vol.close_stores()
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1,), 1)
+        vol.edo("VOL_SUSPEND")
+        vol.stop()
+        vol.close_stores()
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            verify(disk, (1,), 1)
+        vol.edo("VOL_FENCE")
+        node.fails(errno.EIO, "force", "VOL_STOP", VOL=vol.vol)
+        force(vol)
+        vol.close_stores()
+    unload()
+
+
+def test_fence():
+    with setting() as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1,), 1)
+            devs[1].fail_writes()
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
+            failed(vol, events, "@s2")
+            waits(vol, 1)
+            vol.edo("VOL_FENCE")
+            ktap.check_eq("what waited", errno.EIO, writer.wait())
+            for what, action in (("write", lambda: fill(disk, (1,), 2)),
+                                 ("read", lambda: disk.read(0)),
+                                 ("discard", lambda: disk.discard(0, MIB)),
+                                 ("flush", disk.flush)):
+                ktap.check_eq(what, errno.EIO, io_errno(action))
+            ktap.check_eq("state", "FENCED", vol.get()["VOL_STATE"])
+            for cmd, attrs in (("VOL_RESUME", {}), ("VOL_SUSPEND", {}),
+                               ("VOL_START", {"V": vol.v}),
+                               ("VOL_SET", {"SIZE": 1024 * MIB}),
+                               ("VOL_LINK_DEL", {"STORE": "@s2"})):
+                node.fails(errno.ENODEV, "fenced", cmd, VOL=vol.vol,
+                           EPOCH=vol.epoch, **attrs)
+            ktap.check_eq("state", "FENCED", vol.get()["VOL_STATE"])
+        vol.end()
+
+
+def test_stop_with_a_lagging_device():
+    """Legs are under way on a store that was taken out: its device is let go
+    when they have ended."""
+    with setting() as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, range(4), 1)
+            disk.flush()
+            devs[1].delay(write=1500)
+            late = Writer(vol.path, lambda d: fill(d, (2,), 2))
+            count = vol.link("@s2")["WRITE_IOS"]
+            hcvtest.wait_for(lambda: vol.link("@s2")["WRITE_IOS"] >= count,
+                             10, "a write under way")
+            devs[1].load(f"0 {devs[1].sectors} error")
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
+            failed(vol, events, "@s2")
+            vol.confirm("@s2", "OUT")
+            vol.edo("VOL_LINK_DEL", STORE="@s2")
+            ktap.check_eq("both", [0, 0], [late.wait(), writer.wait()])
+        devs[1].heal()
+        vol.stop()
+        vol.close_stores()
+        with vol.attached() as disk:
+            verify(disk, (1, 2), 2)
+    unload()
+
+
+with pool:
+    ktap.main(globals())
