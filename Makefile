@@ -9,6 +9,7 @@ else
 SHELL := /bin/bash
 BUILD ?= build
 KVER ?= 6.1
+ROUNDS ?= 1000
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 HCV_CACHE ?= $(HOME)/.cache/hcivol
@@ -59,6 +60,12 @@ check-debug: ## everything on the debug kernel, sizes divided by ten
 	$(Q)tools/dev/deps
 	$(Q)tools/dev/debug-kernel
 	$(Q)tools/dev/check debug
+
+.PHONY: soak
+soak: ## 1,000 power cuts, 30 kills, all combinations (KVER=, ROUNDS=N)
+	$(Q)tools/dev/deps
+	$(Q)$(MAKE) --no-print-directory modules agent tools
+	$(Q)tools/dev/run-tests --kver $(KVER) --tag soak --resume --rounds $(ROUNDS)
 
 .PHONY: debug-kernel
 debug-kernel: ## build the kernel with KASAN, lockdep, kmemleak, ... (15 min)

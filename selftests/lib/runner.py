@@ -37,12 +37,27 @@ class Test:
     mem: int = 0
     smp: int = 2
     append: str = ""
+    parts: int = 0
+    part: int | None = None
     allow: list = dataclasses.field(default_factory=list)
 
     @property
     def name(self):
-        """Path below selftests/."""
-        return str(self.path.relative_to(boot.TREE / "selftests"))
+        """Path below selftests/, and which part of it."""
+        name = str(self.path.relative_to(boot.TREE / "selftests"))
+        return name if self.part is None else f"{name}:{self.part}"
+
+    @property
+    def env(self):
+        """What it finds in its environment besides what all tests do."""
+        return {} if self.part is None else {"HCV_PART": str(self.part)}
+
+    def split(self, rounds):
+        """Its parts as tests; rounds: how many instead of 1,000."""
+        if not self.parts:
+            return [self]
+        count = max(1, -(-self.parts * rounds // 1000))
+        return [dataclasses.replace(self, part=i) for i in range(count)]
 
     @property
     def config(self):
@@ -77,6 +92,8 @@ def read_header(path):
             test.mem = int(values[0])
         elif key == "SMP":
             test.smp = int(values[0])
+        elif key == "PARTS":
+            test.parts = int(values[0])
         elif key == "APPEND":
             test.append = " ".join(values)
         elif key == "ALLOW":
@@ -283,7 +300,8 @@ class GuestLane:
             if self.sink:
                 self.sink(kind, data)
 
-        command = guest.spawn(interp + str(test.path), sink=sink)
+        command = guest.spawn(interp + str(test.path), env=test.env,
+                              sink=sink)
         try:
             rc = command.wait(test.timeout).rc
             outcome = judge(rc, b"".join(output).decode("utf-8", "replace"))
@@ -342,7 +360,8 @@ def run_on_host(test, kver, sink=None):
     env = os.environ | {"HCV_KVER": kver, "HCV_GUEST": "host",
                         "HCV_TREE": str(boot.TREE),
                         "HCV_TIMEOUT_SCALE": f"{vm.SCALE:g}",
-                        "HCV_SIZE_DIV": "10" if kver == "debug" else "1"}
+                        "HCV_SIZE_DIV": "10" if kver == "debug" else "1",
+                        **test.env}
     process = vm.spawn_process(interp + [test.path], env=env, cwd=boot.TREE,
                                stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE,
