@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What tests of the module have in common: loading it, stores, direct I/O."""
 
+import functools
 import mmap
 import os
 import struct
@@ -34,11 +35,16 @@ def module_loaded():
     return os.path.exists("/sys/module/hcivol")
 
 
-def load_module():
-    ko = os.environ["HCV_KO"]
+@functools.lru_cache
+def load_depends(ko):
     depends = run("modinfo", "-F", "depends", ko).strip().split(",")
     for name in filter(None, depends):
         run("modprobe", name)
+
+
+def load_module():
+    ko = os.environ["HCV_KO"]
+    load_depends(ko)
     if not module_loaded():
         run("insmod", ko)
 
