@@ -2,21 +2,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 900
-# TAGS: soak debug
+# TAGS: fast
 # MEM: 2048
 # DISK: 2G:serial=a
 # DISK: 2G:serial=b,lbs=4096
-"""Volumes over several kinds of devices: fio with verification and models of
-the content on both fronts, stripes, numbers of replicas."""
+"""Volumes over each kind of device: fio with verification and models of the
+content on both fronts, stripes, numbers of replicas. The combinations are
+such that each two values of device, front, engine, block size, order and what
+is mixed in meet; volume_nvme.py has those for NVMe/TCP, volume_soak.py all."""
 
 import contextlib
-import hashlib
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+import hcvdevs
 import hcvload
 import hcvtest
 import hcvvol
@@ -26,27 +29,16 @@ from hcvvol import MIB, Volume
 node = hcvtest.Node()
 
 
-def test_ram_disks_mq():
-    with hcvvol.ram_disks(2) as devs:
-        hcvload.everything(node, devs)
-
-
-def test_ram_disks_bio():
-    with hcvvol.ram_disks(2) as devs:
-        hcvload.everything(node, devs, queue="BIO")
+def test_ram_disks():
+    hcvdevs.check_device(node, "ram")
 
 
 def test_null_blk():
-    """blk-mq below: what is submitted under one plug comes as one."""
-    with hcvvol.null_disks(2) as devs:
-        for queue in ("MQ", "BIO"):
-            hcvload.everything(node, devs, queue=queue, stripe=2)
+    hcvdevs.check_device(node, "null")
 
 
 def test_virtio():
-    """512 and 4096 byte sectors in one volume."""
-    devs = [hcvtest.disk_by_serial(name) for name in "ab"]
-    hcvload.everything(node, devs)
+    hcvdevs.check_device(node, "virtio")
 
 
 def test_stripes_and_replicas():
@@ -56,19 +48,19 @@ def test_stripes_and_replicas():
             vol = Volume(node, devs, stripe=stripe, replicas=replicas,
                          queue=queue).format()
             with vol.attached():
-                hcvload.model_alone(vol, stripe, 100)
+                hcvload.model_alone(vol, stripe, 60)
                 hcvload.model_shared(vol, replicas, 40)
                 with hcvvol.Disk(vol.path) as disk:
-                    for mib in range(64):
+                    for mib in range(48):
                         disk.write(mib * MIB + 8192, bytes([mib]) * 4096)
-                before = hcvload.digest(vol, 64 * MIB)
+                before = hcvload.digest(vol, 48 * MIB)
             vol.check_stores()
             with vol.attached():
                 ktap.check_eq(f"stripe {stripe} x {replicas}", before,
-                              hcvload.digest(vol, 64 * MIB))
-            with open_image(vol, 64 * MIB) as image:
+                              hcvload.digest(vol, 48 * MIB))
+            with open_image(vol, 48 * MIB) as image:
                 ktap.check_eq("read offline", before,
-                              hashlib.sha256(image.read()).hexdigest())
+                              zlib.crc32(image.read()))
 
 
 @contextlib.contextmanager

@@ -164,14 +164,18 @@ class Volume:
                              f"end of {store}")
             del self.incarnation[store]
 
-    def try_close(self, store):
+    def tried(self, cmd, **attrs):
+        """False if something is still busy."""
         try:
-            self.node.do("STORE_CLOSE", STORE=store)
+            self.node.do(cmd, **attrs)
         except hcvnl.Fail as e:
             if e.code != errno.EBUSY:
                 raise
             return False
         return True
+
+    def try_close(self, store):
+        return self.tried("STORE_CLOSE", STORE=store)
 
     # --- attach
 
