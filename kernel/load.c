@@ -150,8 +150,9 @@ static int load_ext_any(struct hcv_vol *vol, struct hcv_link *elected,
 		    !load_rep(link, ext, &rep))
 			continue;
 		err = load_ext_from(vol, link, ext, buf, torn);
-		/* Torn is worth another look, whatever the others have. */
-		if (ret != -ENODATA || !err || err == -EILSEQ)
+		/* Torn is worth another look, unless that one is half loaded. */
+		if (ret != -ENODATA || !err || err == -EILSEQ ||
+		    err == -ENOMEM)
 			ret = err;
 	}
 	return ret;
