@@ -195,7 +195,7 @@ static void hcv_store_say_why(struct netlink_ext_ack *extack,
 		what = "written for another place";
 		break;
 	case -EPROTONOSUPPORT:
-		what = "unknown version or feature";
+		what = "unknown version or feature, written by a newer hcivol";
 		break;
 	case -EUCLEAN:
 		if (t->sb.lay.dev_bytes <= dev_bytes)
@@ -227,6 +227,26 @@ static void hcv_store_read_super(struct hcv_store *store, int copy,
 				      &t->sb);
 }
 
+/*
+ * A copy of a newer format beside one that we know was left by an upgrade that
+ * did not come to its end.  What we would write would be on top of it.
+ */
+static bool hcv_store_newer(struct hcv_store *store,
+			    const struct hcv_super_try *t,
+			    struct netlink_ext_ack *extack)
+{
+	int copy;
+
+	for (copy = 0; copy < 2; copy++) {
+		if (t[copy].why != -EPROTONOSUPPORT)
+			continue;
+		hcv_store_say_why(extack, &t[copy], copy,
+				  bdev_nr_bytes(store->bdev));
+		return true;
+	}
+	return false;
+}
+
 /* Reads both copies; returns 1 + the number of a bad one, 0, or an error. */
 static int hcv_store_read_supers(struct hcv_store *store,
 				 struct netlink_ext_ack *extack)
@@ -236,6 +256,8 @@ static int hcv_store_read_supers(struct hcv_store *store,
 
 	hcv_store_read_super(store, 0, &t[0]);
 	hcv_store_read_super(store, 1, &t[1]);
+	if (hcv_store_newer(store, t, extack))
+		return -EPROTONOSUPPORT;
 	if (t[0].why && t[1].why) {
 		/* A blank copy tells least. */
 		say = t[0].why == -ENODATA;

@@ -119,10 +119,24 @@ def test_bad_superblocks():
         node.format(A)
         hcvtest.patch_super(A, 0, **fields)
         hcvtest.patch_super(A, 1, **fields)
-        node.fails(errno.EUCLEAN, text, "STORE_OPEN", PATH=A)
+        code = errno.EPROTONOSUPPORT if "version" in text else errno.EUCLEAN
+        node.fails(code, text, "STORE_OPEN", PATH=A)
     hcvtest.device_write(A, 0, bytes(4096))
     hcvtest.device_write(A, 512 << 10, bytes(4096))
     node.fails(errno.EUCLEAN, "not formatted", "STORE_OPEN", PATH=A)
+
+
+def test_newer_superblock_copy():
+    """An upgrade that did not come to its end: neither copy is touched."""
+    for copy in range(2):
+        for fields in ({"major": 2}, {"incompat": 1 << 40}):
+            node.format(A)
+            hcvtest.patch_super(A, copy, **fields)
+            before = [hcvtest.device_read(A, off) for off in (0, 512 << 10)]
+            node.fails(errno.EPROTONOSUPPORT, f"superblock {copy}: .*newer",
+                       "STORE_OPEN", PATH=A)
+            ktap.check("untouched", before == [
+                hcvtest.device_read(A, off) for off in (0, 512 << 10)])
 
 
 def test_superblock_repair():

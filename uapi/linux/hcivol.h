@@ -21,6 +21,7 @@
  *
  * HCV_CMD_STORE_OPEN	PATH [STORE]
  *	Opens a formatted block device.  -EUCLEAN: not a store, or damaged;
+ *	-EPROTONOSUPPORT: a copy of its superblock is of a newer format;
  *	-EEXIST: that store is open already under another path; -ESTALE: it
  *	belongs to another cluster.  Answers as STORE_GET.
  * HCV_CMD_STORE_CLOSE	STORE
