@@ -381,21 +381,35 @@ static int hcv_store_set_state(struct hcv_api_req *req,
 	return hcv_error_meta(&req->err, res, i.name);
 }
 
-/* The store as it is now, by a linearizable read; put *out. */
-static const struct hcv_snap_store *hcv_store_read(struct hcv_api_req *req,
-						   struct hcv_snap **out)
+/*
+ * The store as it is now, by a linearizable read; put *out.  By its UUID: once
+ * a command has found its store, a name must not lead to another one or none.
+ */
+static int hcv_store_read(struct hcv_api_req *req, const char *uuid,
+			  struct hcv_snap **out,
+			  const struct hcv_snap_store **st)
 {
 	enum hcv_meta_result res = hcv_state_read(req->agent, out, HCV_META_MS);
 
-	if (res != HCV_META_OK) {
-		hcv_error_meta(&req->err, res, "metadata store");
-		return NULL;
-	}
-	return hcv_store_arg(req, *out);
+	*st = NULL;
+	if (res != HCV_META_OK)
+		return hcv_error_meta(&req->err, res, "metadata store");
+	*st = hcv_snap_store(*out, uuid);
+	return 0;
+}
+
+static int hcv_store_changed(struct hcv_api_req *req, const char *name)
+{
+	char object[128];
+
+	snprintf(object, sizeof(object), "store %s", name);
+	return hcv_error_set(&req->err, HCV_E_BUSY, object,
+			     "agentctl store list",
+			     "it was changed at the same time; try again");
 }
 
 /* Extents of deleted volumes are freed when the last lease on them is over. */
-static void hcv_store_wait_freed(struct hcv_api_req *req)
+static void hcv_store_wait_freed(struct hcv_api_req *req, const char *uuid)
 {
 	const struct hcv_snap_store *st;
 	bool wait = true;
@@ -407,7 +421,7 @@ static void hcv_store_wait_freed(struct hcv_api_req *req)
 		if (!s)
 			return;
 		seq = s->seq;
-		st = hcv_store_arg(req, s);
+		st = hcv_snap_store(s, uuid);
 		wait = st && st->i.live && st->i.used_extents &&
 			!hcv_place_rows_on(s, st->i.uuid);
 		hcv_snap_put(s);
@@ -415,30 +429,36 @@ static void hcv_store_wait_freed(struct hcv_api_req *req)
 }
 
 /* No new row can name it any more; was one written just before? */
-static int hcv_store_reserve(struct hcv_api_req *req)
+static int hcv_store_reserve(struct hcv_api_req *req,
+			     const struct hcv_store_info *info)
 {
 	const struct hcv_snap_store *st;
 	struct hcv_error first;
 	struct hcv_snap *s;
-	int ret = -1;
+	int ret;
 
-	hcv_store_wait_freed(req);
-	st = hcv_store_read(req, &s);
-	if (st && !hcv_store_empty(req, s, st))
+	hcv_store_wait_freed(req, info->uuid);
+	ret = hcv_store_read(req, info->uuid, &s, &st);
+	if (!ret && !st)
+		ret = hcv_store_changed(req, info->name);
+	if (!ret)
+		ret = hcv_store_empty(req, s, st);
+	if (!ret)
 		ret = hcv_store_set_state(req, st, HCV_ST_REMOVED);
 	hcv_snap_put(s);
 	HCV_CRASH_POINT("store-remove-marked");
 	if (ret)
 		return ret;
-	st = hcv_store_read(req, &s);
-	ret = st ? hcv_store_empty(req, s, st) : -1;
+	ret = hcv_store_read(req, info->uuid, &s, &st);
+	if (!ret && !st)
+		ret = hcv_store_changed(req, info->name);
 	if (!ret)
-		goto out;
-	first = req->err;
-	if (st)
+		ret = hcv_store_empty(req, s, st);
+	if (ret && st) {
+		first = req->err;
 		hcv_store_set_state(req, st, HCV_ST_READY);
-	req->err = first;
-out:
+		req->err = first;
+	}
 	hcv_snap_put(s);
 	return ret;
 }
@@ -490,36 +510,59 @@ static int hcv_store_close(struct hcv_api_req *req,
 	return 0;
 }
 
-static int hcv_store_forget(struct hcv_api_req *req,
-			    const struct hcv_store_info *st)
+/*
+ * One try to delete its keys.  *@done: they are gone, by this try or by an
+ * earlier one whose outcome was not known: nobody else deletes them.
+ */
+static int hcv_store_forget_once(struct hcv_api_req *req,
+				 const struct hcv_store_info *info, bool *done)
 {
-	const struct hcv_snap_store *now;
+	const struct hcv_snap_store *st;
 	enum hcv_meta_result res;
 	char key[64], live[64];
 	struct hcv_cmp cmp = { .key = key };
 	struct hcv_op op[2] = { { .key = key }, { .key = live } };
 	struct hcv_snap *s;
+	bool changed;
 
-	now = hcv_store_read(req, &s);
-	cmp.rev = now ? now->rev : 0;
-	if (now && now->i.state != HCV_ST_REMOVED)
-		now = NULL;
+	if (hcv_store_read(req, info->uuid, &s, &st))
+		return -1;
+	*done = !st;
+	changed = st && st->i.state != HCV_ST_REMOVED;
+	cmp.rev = st ? st->rev : 0;
 	hcv_snap_put(s);
-	if (!now)
-		return req->err.code ? -1 :
-			hcv_error_set(&req->err, HCV_E_BUSY, st->name, NULL,
-				      "it was changed at the same time; try again");
-	snprintf(key, sizeof(key), "store/%s", st->uuid);
-	snprintf(live, sizeof(live), "storelive/%s", st->uuid);
+	if (*done)
+		return 0;
+	if (changed)
+		return hcv_store_changed(req, info->name);
+	snprintf(key, sizeof(key), "store/%s", info->uuid);
+	snprintf(live, sizeof(live), "storelive/%s", info->uuid);
 	res = hcv_meta_txn(hcv_agent_meta(req->agent), &cmp, 1, op, 2, NULL,
 			   HCV_META_MS);
-	if (res != HCV_META_OK)
-		return hcv_error_meta(&req->err, res, st->name);
+	*done = res == HCV_META_OK;
+	if (res == HCV_META_CONFLICT || res == HCV_META_UNKNOWN)
+		return 0;
+	return hcv_error_meta(&req->err, res, info->name);
+}
+
+static int hcv_store_forget(struct hcv_api_req *req,
+			    const struct hcv_store_info *info)
+{
+	bool done = false;
+
+	while (!done) {
+		if (hcv_job_expired(req->job))
+			return hcv_error_set(&req->err, HCV_E_TIMEOUT,
+					     info->name, NULL,
+					     "its keys could not be deleted; repeat the command");
+		if (hcv_store_forget_once(req, info, &done))
+			return -1;
+	}
 	hcv_event_emit(req->agent, HCV_SEV_INFO, "store", NULL,
-		       "%s was removed (%s)", st->name, st->path);
+		       "%s was removed (%s)", info->name, info->path);
 	hcv_state_kick(req->agent);
-	hcv_jo_str(req->result, "name", st->name);
-	hcv_jo_str(req->result, "uuid", st->uuid);
+	hcv_jo_str(req->result, "name", info->name);
+	hcv_jo_str(req->result, "uuid", info->uuid);
 	return 0;
 }
 
@@ -529,11 +572,15 @@ static int hcv_store_remove(struct hcv_api_req *req)
 	const struct hcv_snap_store *st;
 	const struct hcv_snap_node *n;
 	struct hcv_store_info info;
+	enum hcv_meta_result res;
 	char object[128];
 	struct hcv_snap *s;
 	bool here, refuse;
 
-	st = hcv_store_read(req, &s);
+	res = hcv_state_read(req->agent, &s, HCV_META_MS);
+	if (res != HCV_META_OK)
+		return hcv_error_meta(&req->err, res, "metadata store");
+	st = hcv_store_arg(req, s);
 	if (!st) {
 		hcv_snap_put(s);
 		return -1;
@@ -548,7 +595,7 @@ static int hcv_store_remove(struct hcv_api_req *req)
 			      "it belongs to node %s: run the command there",
 			      n->i.name);
 	hcv_snap_put(s);
-	if (refuse || hcv_store_reserve(req))
+	if (refuse || hcv_store_reserve(req, &info))
 		return -1;
 	if (here && hcv_store_close(req, &info))
 		return -1;
