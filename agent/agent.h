@@ -66,6 +66,8 @@ int hcv_error_kernel(struct hcv_error *e, int err, struct hcv_klink *k,
  * Return: 0 or -errno
  */
 int hcv_file_write(const char *path, const void *data, size_t len);
+/** hcv_file_remove() - durably; 0 also if there was none, or -errno */
+int hcv_file_remove(const char *path);
 /** hcv_file_read() - whole file, NUL terminated, at most 16 MiB; NULL: errno */
 char *hcv_file_read(const char *path);
 

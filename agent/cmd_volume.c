@@ -26,11 +26,19 @@ int hcv_volcmd_again(struct hcv_volcmd *c)
 	struct hcv_api_req *req = c->req;
 	const char *ref = hcv_api_str(req, "name", "");
 	enum hcv_meta_result res;
+	unsigned int left;
 
 	hcv_snap_put(c->s);
 	c->s = NULL;
 	c->v = NULL;
-	res = hcv_state_read(req->agent, &c->s, HCV_META_MS);
+	do {
+		left = hcv_job_left(req->job);
+		res = hcv_state_read(req->agent, &c->s,
+				     left < HCV_META_MS ? left : HCV_META_MS);
+		if (res != HCV_META_UNREACHABLE || c->hasty)
+			break;
+		hcv_owner_wait(req->agent, hcv_now_ms() + VOLUME_POLL_MS);
+	} while (!hcv_job_expired(req->job));
 	if (res != HCV_META_OK)
 		return hcv_error_meta(&req->err, res, c->object);
 	c->v = hcv_snap_vol_by_name(c->s, ref);
@@ -52,6 +60,7 @@ int hcv_volcmd_begin(struct hcv_volcmd *c, struct hcv_api_req *req)
 {
 	memset(c, 0, sizeof(*c));
 	c->req = req;
+	c->hasty = hcv_api_bool(req, "force", false);
 	snprintf(c->object, sizeof(c->object), "volume %.100s",
 		 hcv_api_str(req, "name", ""));
 	return hcv_volcmd_again(c);

@@ -7,12 +7,16 @@
 
 #include "agent.h"
 
-/** struct hcv_volcmd - a command about one volume, as just read */
+/**
+ * struct hcv_volcmd - a command about one volume, as just read
+ * @hasty: with --force: not to wait for a metadata store that is away
+ */
 struct hcv_volcmd {
 	struct hcv_api_req *req;
 	struct hcv_snap *s;
 	const struct hcv_snap_vol *v;
 	char object[128];	/* "volume db1" */
+	bool hasty;
 };
 
 /**

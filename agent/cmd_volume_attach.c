@@ -163,8 +163,8 @@ static int attach_claim(struct hcv_volcmd *c, uint64_t *epoch)
 	struct hcv_record rec;
 	int i, ret;
 
-	for (i = 0; i < ATTACH_CLAIMS && !hcv_job_expired(c->req->job); i++) {
-		if (i && hcv_volcmd_again(c))
+	for (i = 0; i < ATTACH_CLAIMS; i += res == HCV_META_CONFLICT) {
+		if (res != HCV_META_OK && hcv_volcmd_again(c))
 			return -1;
 		rec = c->v->rec;
 		if (!c->v->rec_rev)
@@ -191,7 +191,8 @@ static int attach_claim(struct hcv_volcmd *c, uint64_t *epoch)
 		*epoch = rec.epoch;
 		if (res == HCV_META_OK)
 			return 0;
-		if (res != HCV_META_CONFLICT && res != HCV_META_UNKNOWN)
+		/* Surely not done: again, as long as the command may take. */
+		if (res == HCV_META_INVALID || hcv_job_expired(c->req->job))
 			return hcv_error_meta(&c->req->err, res, c->object);
 		/* Whoever won has a live claim now: a takeover is not for it. */
 		if (res == HCV_META_CONFLICT) {
@@ -341,6 +342,7 @@ static int detach_force_module(struct hcv_volcmd *c)
 		return 0;
 	if (k.state == HCV_VOL_ZOMBIE || k.state == HCV_VOL_STOPPING)
 		return 0;
+	hcv_owner_stop_forced(req->agent, c->v->uuid, k.epoch);
 	HCV_CRASH_POINT("volume-force-stop");
 	ret = hcv_k_vol_stop(kl, c->v->uuid, true);
 	HCV_CRASH_POINT("volume-force-stop-done");
@@ -430,6 +432,7 @@ static int detach_blind(struct hcv_volcmd *c)
 			continue;
 		if (vol[i].state == HCV_VOL_ZOMBIE)
 			continue;
+		hcv_owner_stop_forced(req->agent, vol[i].uuid, vol[i].epoch);
 		ret = hcv_k_vol_stop(kl, vol[i].uuid, true);
 		hcv_owner_wish(req->agent, vol[i].uuid, false, true);
 	}

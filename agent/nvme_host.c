@@ -421,34 +421,60 @@ static int set_timeout(const char *ctrl, const char *ns, bool slow, char *err)
 	return ret;
 }
 
+/* -EAGAIN: it is not there yet, or any more */
+static int look_ns(const struct hcv_nvme_conn *c, const char *ctrl, char *dev,
+		   char *err)
+{
+	char uuid[HCV_ID_LEN], ns[32], head[32];
+	struct stat st;
+	int ret;
+
+	hcv_nvme_nsuuid(c->store, c->client, uuid);
+	if (!find_ns(ctrl, uuid, ns, sizeof(ns)))
+		return -EAGAIN;
+	head_name(ns, head, sizeof(head));
+	snprintf(dev, HCV_NVME_DEV_LEN, "/dev/%s", head);
+	if (stat(dev, &st) || !S_ISBLK(st.st_mode))
+		return -EAGAIN;
+	ret = set_timeout(ctrl, ns, c->slow, err);
+	return ret == -ENOENT || ret == -ENODEV ? -EAGAIN : ret;
+}
+
 static int wait_ns(const struct hcv_nvme_conn *c, const char *ctrl, char *dev,
 		   int64_t until_ms, char *err)
 {
-	char uuid[HCV_ID_LEN], ns[32], head[32], state[32];
-	struct stat st;
+	char state[32];
+	int ret;
 
-	hcv_nvme_nsuuid(c->store, c->client, uuid);
 	do {
-		int ret;
-
 		if (attr_get(CLASS_DIR, ctrl, "state", state, sizeof(state)))
 			return fail(err, -ENOTCONN,
 				    "the connection to store %s broke at once",
 				    c->store);
-		if (!find_ns(ctrl, uuid, ns, sizeof(ns)))
-			continue;
-		head_name(ns, head, sizeof(head));
-		snprintf(dev, HCV_NVME_DEV_LEN, "/dev/%s", head);
-		if (stat(dev, &st) || !S_ISBLK(st.st_mode))
-			continue;
-		ret = set_timeout(ctrl, ns, c->slow, err);
-		/* it may have been taken away in between */
-		if (ret != -ENOENT && ret != -ENODEV)
+		ret = look_ns(c, ctrl, dev, err);
+		if (ret != -EAGAIN)
 			return ret;
 	} while (pause_until(until_ms));
 	return fail(err, -ETIMEDOUT,
 		    "store %s: controller %s is %s but its namespace did not appear",
 		    c->store, ctrl, state);
+}
+
+int hcv_nvme_lookup(const struct hcv_nvme_conn *c, char *dev, char *err)
+{
+	struct hcv_nvme_ctrl *list;
+	size_t i, nr;
+	int ret = hcv_nvme_list(c->client, &list, &nr, err);
+
+	if (ret)
+		return ret;
+	ret = -EAGAIN;
+	for (i = 0; i < nr && ret == -EAGAIN; i++)
+		if (!strcmp(list[i].store, c->store) &&
+		    list[i].state == HCV_NVME_LIVE && same_address(&list[i], c))
+			ret = look_ns(c, list[i].name, dev, err);
+	free(list);
+	return ret;
 }
 
 int hcv_nvme_connect(const struct hcv_nvme_conn *c, char *dev,

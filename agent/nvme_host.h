@@ -78,6 +78,13 @@ int hcv_nvme_connect(const struct hcv_nvme_conn *c, char *dev,
 		     int64_t until_ms, char *err);
 
 /**
+ * hcv_nvme_lookup() - the block device, if hcv_nvme_connect() need do nothing
+ *
+ * Does not block.  -EAGAIN: there is no LIVE controller with a namespace.
+ */
+int hcv_nvme_lookup(const struct hcv_nvme_conn *c, char *dev, char *err);
+
+/**
  * hcv_nvme_disconnect() - delete the pair's controllers; none is fine
  * @failed: the target is believed dead: wait for the state `connecting`,
  *	in which deletion is quick, before deleting; a LIVE controller whose

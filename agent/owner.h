@@ -3,8 +3,10 @@
  * The owner side: volumes that this node has, or is to have.
  *
  * core/volplan.c decides, owner_step.c acts, owner_view.c reads and changes
- * the keys of one volume, owner_urgent.c confirms failed replicas on a thread
- * of its own, owner_reconcile.c has it all done at the right time.
+ * the keys of one volume, owner_connect.c makes connections in the background,
+ * owner_urgent.c confirms failed replicas on a thread of its own, owner_gap.c
+ * tells what I/O waited for, owner_reconcile.c has it all done at the right
+ * time.
  *
  * Two threads may act on one volume at a time: its job and the urgent thread.
  * Both change the record by transactions that compare its revision, and the
@@ -94,6 +96,7 @@ enum hcv_meta_result hcv_owner_view_add_row(struct hcv_owner_view *w,
 
 enum hcv_owner_result {
 	HCV_OWNER_DONE,		/* look again */
+	HCV_OWNER_STARTED,	/* look again; how it ends is not known yet */
 	HCV_OWNER_REREAD,	/* the view is out of date or unknown */
 	HCV_OWNER_FAILED,	/* @err says why; later again */
 };
@@ -130,6 +133,41 @@ enum hcv_owner_result hcv_owner_remove(struct hcv_owner_step *s);
 enum hcv_owner_result hcv_owner_join(struct hcv_owner_step *s);
 enum hcv_owner_result hcv_owner_confirm(struct hcv_owner_step *s);
 
+/* ----------------------------------------------------------- owner_connect.c */
+
+struct hcv_nvme_conn;
+
+/**
+ * struct hcv_owner_conn - a connection to be made, or dropped
+ * @vol: on whose behalf
+ * @drop: delete it, unless a volume uses it
+ * @failed: its target is believed dead
+ */
+struct hcv_owner_conn {
+	char vol[HCV_ID_LEN];
+	char store[HCV_ID_LEN];
+	char client[HCV_ID_LEN];
+	char transport[8];
+	char addr[64];
+	unsigned int port;
+	bool slow;
+	bool drop;
+	bool failed;
+};
+
+/**
+ * hcv_owner_conn_start() - in the background; volumes are looked at afterwards
+ * Return: 0; -EBUSY: too many are under way, later; -ENOMEM
+ */
+int hcv_owner_conn_start(struct hcv_agent *a, const struct hcv_owner_conn *to);
+/** hcv_owner_conn_busy() - whether one to or from this store is under way */
+bool hcv_owner_conn_busy(const char *store);
+/** hcv_owner_conn_result() - of one that ended just now; true once */
+bool hcv_owner_conn_result(const char *store, int *ret, char *err);
+/** hcv_owner_conn_nvme() - as nvme_host.h wants it; points into @c */
+struct hcv_nvme_conn hcv_owner_conn_nvme(const struct hcv_owner_conn *c);
+void hcv_owner_conns_exit(void);
+
 /* ------------------------------------------------------------- owner_place.c */
 
 struct hcv_place_store;
@@ -147,11 +185,20 @@ enum hcv_owner_result hcv_owner_place(struct hcv_owner_step *s);
 struct hcv_owner_urgent;
 struct hcv_owner_urgent *hcv_owner_urgent_start(struct hcv_agent *a);
 void hcv_owner_urgent_stop(struct hcv_owner_urgent *u);
-/**
- * hcv_owner_urgent_kick() - look at all volumes of the module now
- * @event_ms: when the module sent the event that says so, 0: there was none
- */
-void hcv_owner_urgent_kick(struct hcv_owner_urgent *u, int64_t event_ms);
+/** hcv_owner_urgent_kick() - look at all volumes of the module now */
+void hcv_owner_urgent_kick(struct hcv_owner_urgent *u);
+
+/* --------------------------------------------------------------- owner_gap.c */
+
+/** hcv_owner_gap_event() - the module told that a link failed */
+void hcv_owner_gap_event(const char *vol, const char *store, int64_t event_ms);
+/** hcv_owner_gap_seen() - this is what the module says now */
+void hcv_owner_gap_seen(const struct hcv_k_vol *k);
+/** hcv_owner_gap_removed() - the record was to be changed, was it @done? */
+void hcv_owner_gap_removed(const char *vol, const char *store, bool done);
+/** hcv_owner_gap_left() - the module was told; writes the line to the log */
+void hcv_owner_gap_left(const char *name, const char *vol, const char *store,
+			const char *store_name);
 
 /* --------------------------------------------------------- owner_reconcile.c */
 
@@ -199,6 +246,21 @@ bool hcv_owner_busy(struct hcv_agent *a, const char *uuid, bool begin);
  */
 int hcv_owner_options(struct hcv_agent *a, const char *uuid, uint64_t epoch,
 		      bool readonly, uint32_t queue);
+/**
+ * hcv_owner_stop_begin() - note durably that an orderly stop begins
+ * Return: 0; -ECANCELED: one by force was begun; another -errno: no note
+ */
+int hcv_owner_stop_begin(struct hcv_agent *a, const char *uuid, uint64_t epoch,
+			 uint64_t boot_id);
+/** hcv_owner_stop_forced() - to be called before any stop by force */
+void hcv_owner_stop_forced(struct hcv_agent *a, const char *uuid,
+			   uint64_t epoch);
+/**
+ * hcv_owner_stop_proved() - whether a volume that the module with this boot ID
+ * does not have was stopped in order in this epoch
+ */
+bool hcv_owner_stop_proved(struct hcv_agent *a, const char *uuid,
+			   uint64_t epoch, uint64_t boot_id);
 /** hcv_owner_wrote() - a write or a settled read of the volume's keys */
 void hcv_owner_wrote(struct hcv_agent *a, const char *uuid, int64_t rev,
 		     bool unknown);

@@ -60,6 +60,22 @@ static void run_links(struct owner_run *r)
 			}
 }
 
+/* Whether the volume left the module in order in the record's epoch. */
+static bool run_stopped(struct hcv_job *job, struct owner_run *r)
+{
+	const struct hcv_record *rec = &r->view.v.rec;
+	struct hcv_k_module m;
+
+	if (!rec->epoch || rec->phase != HCV_PH_SERVING ||
+	    strcmp(rec->owner, hcv_agent_id(job->agent)->node))
+		return false;
+	if (r->vol.stopped_epoch == rec->epoch)
+		return true;
+	return !r->present && !hcv_k_module_get(r->step.kl, &m) &&
+	       hcv_owner_stop_proved(job->agent, r->uuid, rec->epoch,
+				     m.boot_id);
+}
+
 static void run_plan(struct hcv_job *job, struct owner_run *r)
 {
 	struct hcv_owner_view *w = &r->view;
@@ -71,8 +87,7 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 		.now_ms = hcv_now_ms(), .known = w->known,
 		.settled = w->settled, .want_detach = r->vol.detach,
 		.want_force = r->vol.force,
-		.stopped = v->rec.epoch &&
-			   r->vol.stopped_epoch == v->rec.epoch,
+		.stopped = run_stopped(job, r),
 		.rec = v->rec_rev ? &v->rec : NULL,
 		.vol = v->rev ? &v->i : NULL, .rows = &v->rows,
 		.k = r->present ? &r->k : NULL, .mem = &r->vol.mem,
@@ -240,6 +255,8 @@ static int run_module(struct hcv_job *job, struct owner_run *r)
 	if (ret == -ENOENT)
 		memset(&r->k, 0, sizeof(r->k));
 	r->present = !ret;
+	if (!ret)
+		hcv_owner_gap_seen(&r->k);
 	return ret == -ENOENT ? 0 : ret;
 }
 
@@ -273,6 +290,8 @@ static bool run_once(struct hcv_job *job, struct owner_run *r)
 	switch (hcv_owner_step_run(&r->step)) {
 	case HCV_OWNER_DONE:
 		run_done(job, r);
+		return true;
+	case HCV_OWNER_STARTED:
 		return true;
 	case HCV_OWNER_REREAD:
 		return run_reread(job, r);
@@ -416,14 +435,16 @@ static void owner_kernel_event(struct hcv_agent *a,
 {
 	if (!ev) {
 		if (owner_urgent)
-			hcv_owner_urgent_kick(owner_urgent, 0);
+			hcv_owner_urgent_kick(owner_urgent);
 		owner_tick(a);
 		return;
 	}
+	if (ev->event == HCV_EVENT_LINK_FAILED && ev->has_vol && ev->has_store)
+		hcv_owner_gap_event(ev->vol, ev->store,
+				    (int64_t)(ev->time_ns / 1000000));
 	if (owner_urgent && (ev->event == HCV_EVENT_LINK_FAILED ||
 			     ev->event == HCV_EVENT_SYNC_DONE))
-		hcv_owner_urgent_kick(owner_urgent,
-				      (int64_t)(ev->time_ns / 1000000));
+		hcv_owner_urgent_kick(owner_urgent);
 	if (ev->has_vol && ev->event != HCV_EVENT_REVOKED)
 		owner_start(a, ev->vol);
 }
@@ -449,4 +470,5 @@ void hcv_owner_exit(struct hcv_agent *a)
 	(void)a;
 	hcv_owner_urgent_stop(owner_urgent);
 	owner_urgent = NULL;
+	hcv_owner_conns_exit();
 }

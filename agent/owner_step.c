@@ -147,6 +147,8 @@ enum hcv_owner_result hcv_owner_remove(struct hcv_owner_step *s)
 	HCV_CRASH_POINT("owner-remove");
 	res = step_commit(s, &rec, true);
 	HCV_CRASH_POINT("owner-remove-done");
+	hcv_owner_gap_removed(s->w->v.uuid, s->out->store,
+			      res == HCV_OWNER_DONE);
 	if (res == HCV_OWNER_DONE && was_insync) {
 		step_object(s, object, sizeof(object));
 		hcv_event_emit(s->a, HCV_SEV_WARN, object, NULL,
@@ -248,36 +250,51 @@ static enum hcv_owner_result step_create(struct hcv_owner_step *s)
 	return step_kernel(s, ret, "creating the volume");
 }
 
+static struct hcv_owner_conn step_conn(struct hcv_owner_step *s)
+{
+	struct hcv_owner_conn c = { .drop = false };
+
+	snprintf(c.vol, sizeof(c.vol), "%s", s->w->v.uuid);
+	snprintf(c.store, sizeof(c.store), "%s", s->out->store);
+	snprintf(c.client, sizeof(c.client), "%s", step_node(s));
+	return c;
+}
+
+/* Use the connection that there is, or have one made in the background. */
 static enum hcv_owner_result step_connect(struct hcv_owner_step *s)
 {
 	const struct hcv_snap_store *st = hcv_snap_store(s->w->snap,
 							 s->out->store);
-	int64_t until = hcv_now_ms() + HCV_OWNER_CONNECT_MS;
-	char dev[HCV_NVME_DEV_LEN], err[HCV_ERR_SIZE];
+	struct hcv_owner_conn to = step_conn(s);
+	char dev[HCV_NVME_DEV_LEN], err[HCV_ERR_SIZE] = "";
 	struct hcv_nvme_conn c;
-	int ret;
+	int ret = 0;
 
 	if (!st)
 		return step_refused(s, "the store is not known");
-	c = (struct hcv_nvme_conn){
-		.client = step_node(s), .store = st->i.uuid,
-		.transport = st->i.transport, .addr = st->i.nqn_addr,
-		.port = st->i.port, .slow = !strcmp(st->i.class, "hdd"),
-	};
-	if (until > s->until_ms)
-		until = s->until_ms;
-	HCV_CRASH_POINT("owner-connect");
-	ret = hcv_nvme_prepare(c.transport, until, err);
-	if (!ret)
-		ret = hcv_nvme_connect(&c, dev, until, err);
-	HCV_CRASH_POINT("owner-connect-done");
-	if (ret) {
-		snprintf(s->err, sizeof(s->err), "connecting to %.60s: %.160s",
-			 step_store_name(s), err);
-		return HCV_OWNER_FAILED;
+	snprintf(to.transport, sizeof(to.transport), "%s", st->i.transport);
+	snprintf(to.addr, sizeof(to.addr), "%s", st->i.nqn_addr);
+	to.port = st->i.port;
+	to.slow = !strcmp(st->i.class, "hdd");
+	c = hcv_owner_conn_nvme(&to);
+	if (hcv_owner_conn_busy(to.store))
+		return HCV_OWNER_STARTED;
+	if (!hcv_nvme_lookup(&c, dev, err)) {
+		hcv_owner_conn_result(to.store, &ret, err);
+		hcv_owner_view_set_path(s->w, to.store, dev);
+		return HCV_OWNER_DONE;
 	}
-	hcv_owner_view_set_path(s->w, st->i.uuid, dev);
-	return HCV_OWNER_DONE;
+	if (!hcv_owner_conn_result(to.store, &ret, err)) {
+		ret = hcv_owner_conn_start(s->a, &to);
+		if (!ret)
+			return HCV_OWNER_STARTED;
+		snprintf(err, sizeof(err), "%s", strerror(-ret));
+	} else if (!ret) {
+		snprintf(err, sizeof(err), "the connection broke at once");
+	}
+	snprintf(s->err, sizeof(s->err), "connecting to %.60s: %.160s",
+		 step_store_name(s), err);
+	return HCV_OWNER_FAILED;
 }
 
 static enum hcv_owner_result step_link_add(struct hcv_owner_step *s)
@@ -309,29 +326,11 @@ static enum hcv_owner_result step_link_add(struct hcv_owner_step *s)
 	return step_kernel(s, ret, "linking a store");
 }
 
-/* Whether a volume of this node still uses the connection to the store. */
-static bool step_connection_used(struct hcv_owner_step *s, const char *store)
-{
-	struct hcv_k_vol *vol = NULL;
-	size_t nr = 0, i, j;
-	bool used = true;
-
-	if (!hcv_k_vol_list(s->kl, &vol, &nr)) {
-		used = false;
-		for (i = 0; i < nr; i++)
-			for (j = 0; j < vol[i].nr_links; j++)
-				used |= !strcmp(vol[i].link[j].store, store);
-	}
-	free(vol);
-	return used;
-}
-
 static enum hcv_owner_result step_link_del(struct hcv_owner_step *s)
 {
 	const struct hcv_vp_store *st = step_store(s);
-	int64_t until = hcv_now_ms() + HCV_OWNER_CONNECT_MS;
+	struct hcv_owner_conn from = step_conn(s);
 	enum hcv_owner_result res;
-	char err[HCV_ERR_SIZE];
 	int ret;
 
 	HCV_CRASH_POINT("owner-link-del");
@@ -340,17 +339,15 @@ static enum hcv_owner_result step_link_del(struct hcv_owner_step *s)
 	HCV_CRASH_POINT("owner-link-del-done");
 	res = step_kernel(s, ret, "dropping a link");
 	hcv_owner_view_set_path(s->w, s->out->store, NULL);
-	if (res != HCV_OWNER_DONE || (st && st->local) ||
-	    step_connection_used(s, s->out->store))
+	if (res != HCV_OWNER_DONE || (st && st->local))
 		return res;
-	if (until > s->until_ms)
-		until = s->until_ms;
-	/* What the failed connection still holds must not arrive later on. */
-	ret = hcv_nvme_disconnect(s->out->store, step_node(s),
-				  !st || !st->live, until, err);
-	if (ret)
+	from.drop = true;
+	from.failed = !st || !st->live;
+	ret = hcv_owner_conn_start(s->a, &from);
+	if (ret)	/* the next one to connect replaces it */
 		hcv_log(HCV_SEV_WARN, "volume %s: dropping the connection to %s: %s",
-			hcv_owner_view_name(s->w), step_store_name(s), err);
+			hcv_owner_view_name(s->w), step_store_name(s),
+			strerror(-ret));
 	return res;
 }
 
@@ -396,6 +393,9 @@ enum hcv_owner_result hcv_owner_confirm(struct hcv_owner_step *s)
 				s->out->v, s->out->store, s->out->incarnation,
 				s->out->state);
 	HCV_CRASH_POINT("owner-confirm-done");
+	if (!ret && s->out->state == HCV_LINK_OUT)
+		hcv_owner_gap_left(hcv_owner_view_name(s->w), s->w->v.uuid,
+				   s->out->store, step_store_name(s));
 	return step_kernel(s, ret, "confirming a replica's state");
 }
 
@@ -439,17 +439,38 @@ static enum hcv_owner_result step_fence(struct hcv_owner_step *s)
 	return step_kernel(s, ret, "fencing the volume");
 }
 
+/* Without a note the stop may still be in order, but a crash makes it unclean. */
+static void step_stop_note(struct hcv_owner_step *s)
+{
+	struct hcv_k_module m;
+	int ret;
+
+	if (s->out->force) {
+		hcv_owner_stop_forced(s->a, s->w->v.uuid, s->k->epoch);
+		return;
+	}
+	ret = hcv_k_module_get(s->kl, &m);
+	if (!ret)
+		ret = hcv_owner_stop_begin(s->a, s->w->v.uuid, s->k->epoch,
+					   m.boot_id);
+	if (ret && ret != -ECANCELED)
+		hcv_log(HCV_SEV_WARN, "volume %s: a note of the stop: %s",
+			hcv_owner_view_name(s->w), strerror(-ret));
+}
+
 static enum hcv_owner_result step_stop(struct hcv_owner_step *s)
 {
 	uint32_t minor = s->k->minor;
 	enum hcv_owner_result res;
 	int ret;
 
+	step_stop_note(s);
 	HCV_CRASH_POINT("owner-stop");
 	ret = hcv_k_vol_stop(s->kl, s->w->v.uuid, s->out->force);
+	s->stopped = !ret && !s->out->force;
+	/* Gone already: the note tells how. */
 	if (ret == -ENOENT)
 		ret = 0;
-	s->stopped = !ret && !s->out->force;
 	HCV_CRASH_POINT("owner-stop-done");
 	res = step_kernel(s, ret, "stopping the volume");
 	if (res == HCV_OWNER_DONE)

@@ -18,24 +18,6 @@
 #define URGENT_RETRY_MS	100
 #define URGENT_STEPS	64		/* of one volume in one look */
 #define URGENT_MS	5000
-#define URGENT_GAPS	16
-#define LEASE_MS	4500	/* as the module gives it, kernel/gate.h */
-
-/*
- * A replica that is leaving: what the I/O that waits for it waits for.
- * @silent_ms: when it was seen, since the last beacon that it answered was sent
- * @noticed_ms: from the module's event until it was seen, -1: without an event
- * @seen_ms, @removed_ms: when; 0: not yet
- */
-struct urgent_gap {
-	char vol[HCV_ID_LEN];
-	char store[HCV_ID_LEN];
-	int64_t silent_ms;
-	int64_t noticed_ms;
-	int64_t seen_ms;
-	int64_t removed_ms;
-	unsigned int tries;
-};
 
 struct hcv_owner_urgent {
 	struct hcv_agent *a;
@@ -44,10 +26,7 @@ struct hcv_owner_urgent {
 	pthread_cond_t cond;
 	bool kicked;
 	bool stop;
-	int64_t event_ms;		/* of the first one not looked at, 0 */
 	struct hcv_klink *kl;		/* the thread's own from here */
-	int64_t noticed_ms;		/* of this look, see struct urgent_gap */
-	struct urgent_gap gap[URGENT_GAPS];
 	struct hcv_k_vol k;
 	struct hcv_vp_mem mem;
 	struct hcv_owner_view view;
@@ -62,96 +41,6 @@ static bool urgent_link(const struct hcv_k_vol *k)
 		    k->link[i].state == HCV_LINK_JOINING)
 			return true;
 	return false;
-}
-
-static struct urgent_gap *urgent_gap(struct hcv_owner_urgent *u,
-				     const char *vol, const char *store)
-{
-	size_t i;
-
-	for (i = 0; i < URGENT_GAPS; i++)
-		if (!strcmp(u->gap[i].vol, vol) &&
-		    !strcmp(u->gap[i].store, store))
-			return &u->gap[i];
-	return NULL;
-}
-
-/* Note what has failed; without room for it a line in the log is missing. */
-static void urgent_gap_see(struct hcv_owner_urgent *u)
-{
-	const struct hcv_k_link *link;
-	struct urgent_gap *g;
-	size_t i;
-
-	for (i = 0; i < u->k.nr_links; i++) {
-		link = &u->k.link[i];
-		if (link->state != HCV_LINK_FAILING ||
-		    urgent_gap(u, u->k.uuid, link->store))
-			continue;
-		g = urgent_gap(u, "", "");
-		if (!g)
-			return;
-		memcpy(g->vol, u->k.uuid, sizeof(g->vol));
-		memcpy(g->store, link->store, sizeof(g->store));
-		g->silent_ms = link->lease_ms < LEASE_MS ?
-			       LEASE_MS - link->lease_ms : 0;
-		g->noticed_ms = u->noticed_ms;
-		g->seen_ms = hcv_now_ms();
-	}
-}
-
-/* A step for a replica that is leaving was taken, or failed. */
-static void urgent_gap_step(struct hcv_owner_urgent *u,
-			    const struct hcv_vp_out *out,
-			    enum hcv_owner_result res)
-{
-	struct urgent_gap *g = urgent_gap(u, u->k.uuid, out->store);
-	int64_t now = hcv_now_ms();
-	char noticed[48] = "found without an event";
-
-	if (!g)
-		return;
-	g->tries += out->act == HCV_VP_REMOVE;
-	if (res != HCV_OWNER_DONE)
-		return;
-	if (out->act == HCV_VP_REMOVE)
-		g->removed_ms = now;
-	if (out->act != HCV_VP_CONFIRM)
-		return;
-	if (!g->removed_ms)	/* by the volume's job */
-		g->removed_ms = g->seen_ms;
-	if (g->noticed_ms >= 0)
-		snprintf(noticed, sizeof(noticed), "noticed in %lld ms",
-			 (long long)g->noticed_ms);
-	hcv_log(HCV_SEV_INFO,
-		"volume %s: replica %s left: silent for up to %lld ms, %s, record changed in %lld ms (%u tries), confirmed in %lld ms",
-		hcv_owner_view_name(&u->view), out->store,
-		(long long)g->silent_ms, noticed,
-		(long long)(g->removed_ms - g->seen_ms), g->tries,
-		(long long)(now - g->removed_ms));
-	memset(g, 0, sizeof(*g));
-}
-
-/* Of volumes and links that are gone, or fine. */
-static void urgent_gaps_forget(struct hcv_owner_urgent *u,
-			       const struct hcv_k_vol *vol, size_t nr)
-{
-	size_t g, i, j;
-
-	for (g = 0; g < URGENT_GAPS; g++) {
-		bool failing = false;
-
-		for (i = 0; i < nr && *u->gap[g].vol; i++)
-			for (j = 0; j < vol[i].nr_links; j++)
-				failing |= !strcmp(u->gap[g].vol,
-						   vol[i].uuid) &&
-					   !strcmp(u->gap[g].store,
-						   vol[i].link[j].store) &&
-					   vol[i].link[j].state ==
-						   HCV_LINK_FAILING;
-		if (!failing)
-			memset(&u->gap[g], 0, sizeof(u->gap[g]));
-	}
 }
 
 static void urgent_plan(struct hcv_owner_urgent *u, struct hcv_vp_out *out)
@@ -199,7 +88,7 @@ static bool urgent_steps(struct hcv_owner_urgent *u, const char *uuid)
 	for (i = 0; i < URGENT_STEPS && !hcv_agent_stopping(u->a); i++) {
 		if (hcv_k_vol_get(u->kl, uuid, &u->k))
 			return true;	/* gone */
-		urgent_gap_see(u);
+		hcv_owner_gap_seen(&u->k);
 		s.k = &u->k;
 		s.out = &out;
 		s.until_ms = hcv_now_ms() + URGENT_MS;
@@ -220,7 +109,6 @@ static bool urgent_steps(struct hcv_owner_urgent *u, const char *uuid)
 		default:
 			return true;	/* the volume's job takes it from here */
 		}
-		urgent_gap_step(u, &out, res);
 		if (res == HCV_OWNER_FAILED) {
 			hcv_log(HCV_SEV_WARN, "volume %s: %s %s: %s",
 				hcv_owner_view_name(&u->view),
@@ -270,7 +158,6 @@ static int urgent_look(struct hcv_owner_urgent *u)
 		u->kl = NULL;
 		return wait;
 	}
-	urgent_gaps_forget(u, vol, nr);
 	for (i = 0; i < nr && !hcv_agent_stopping(u->a); i++)
 		if (urgent_link(&vol[i]) && !urgent_volume(u, vol[i].uuid))
 			wait = URGENT_RETRY_MS;
@@ -287,8 +174,6 @@ static void *urgent_thread(void *arg)
 	pthread_mutex_lock(&u->lock);
 	while (!u->stop) {
 		u->kicked = false;
-		u->noticed_ms = u->event_ms ? hcv_now_ms() - u->event_ms : -1;
-		u->event_ms = 0;
 		pthread_mutex_unlock(&u->lock);
 		wait = urgent_look(u);
 		pthread_mutex_lock(&u->lock);
@@ -341,11 +226,9 @@ void hcv_owner_urgent_stop(struct hcv_owner_urgent *u)
 	free(u);
 }
 
-void hcv_owner_urgent_kick(struct hcv_owner_urgent *u, int64_t event_ms)
+void hcv_owner_urgent_kick(struct hcv_owner_urgent *u)
 {
 	pthread_mutex_lock(&u->lock);
-	if (!u->event_ms)
-		u->event_ms = event_ms;
 	u->kicked = true;
 	pthread_cond_signal(&u->cond);
 	pthread_mutex_unlock(&u->lock);

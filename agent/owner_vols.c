@@ -22,6 +22,9 @@ static struct {
 	struct hcv_owner_vol *vol;
 } vols;
 
+/* Over the notes of orderly stops; taken before the table's lock. */
+static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+
 int hcv_owner_vols_init(void)
 {
 	pthread_condattr_t attr;
@@ -236,6 +239,111 @@ int hcv_owner_options(struct hcv_agent *a, const char *uuid, uint64_t epoch,
 	return ret;
 }
 
+/* ------------------------------------------------------------- orderly stops */
+
+/*
+ * An orderly stop leaves a note before it begins: epoch and boot ID of the
+ * module.  A volume that this very module does not have any more was then
+ * stopped in order, whatever became of the agent meanwhile: the only other way
+ * out of a module is a stop by force, and that takes the note away first.
+ */
+static void stop_path(struct hcv_agent *a, const char *uuid, char *path,
+		      size_t size)
+{
+	snprintf(path, size, "%s/stop-%s.json", a->state_dir, uuid);
+}
+
+static int stop_note_write(struct hcv_agent *a, const char *uuid,
+			   uint64_t epoch, uint64_t boot_id)
+{
+	struct hcv_json j;
+	char path[384];
+	char *text;
+	int ret;
+
+	hcv_json_init(&j, HCV_SCHEMA);
+	hcv_json_put_u64(&j, "epoch", epoch);
+	hcv_json_put_u64(&j, "module", boot_id >> 1);
+	text = hcv_json_finish(&j);
+	if (!text)
+		return -ENOMEM;
+	stop_path(a, uuid, path, sizeof(path));
+	ret = hcv_file_write(path, text, strlen(text));
+	free(text);
+	return ret;
+}
+
+int hcv_owner_stop_begin(struct hcv_agent *a, const char *uuid, uint64_t epoch,
+			 uint64_t boot_id)
+{
+	struct hcv_owner_vol *v;
+	int ret = -ENOMEM;
+
+	pthread_mutex_lock(&stop_lock);
+	v = hcv_owner_vols_lock(uuid, true);
+	if (v)
+		ret = v->forced_epoch == epoch ? -ECANCELED : 0;
+	hcv_owner_vols_unlock(false);
+	if (!ret)
+		ret = stop_note_write(a, uuid, epoch, boot_id);
+	pthread_mutex_unlock(&stop_lock);
+	return ret;
+}
+
+void hcv_owner_stop_forced(struct hcv_agent *a, const char *uuid,
+			   uint64_t epoch)
+{
+	struct hcv_owner_vol *v;
+	char path[384];
+	int ret;
+
+	pthread_mutex_lock(&stop_lock);
+	v = hcv_owner_vols_lock(uuid, true);
+	if (v) {
+		v->forced_epoch = epoch;
+		v->stopped_epoch = 0;
+	}
+	hcv_owner_vols_unlock(false);
+	stop_path(a, uuid, path, sizeof(path));
+	ret = hcv_file_remove(path);
+	if (ret)
+		hcv_log(HCV_SEV_ERR, "%s: %s", path, strerror(-ret));
+	pthread_mutex_unlock(&stop_lock);
+}
+
+bool hcv_owner_stop_proved(struct hcv_agent *a, const char *uuid,
+			   uint64_t epoch, uint64_t boot_id)
+{
+	uint64_t of_epoch = 0, of_module = 0;
+	struct json_object *o = NULL;
+	char err[HCV_ERR_SIZE] = "";
+	struct hcv_owner_vol *v;
+	bool proved = false;
+	char path[384];
+	char *text;
+
+	pthread_mutex_lock(&stop_lock);
+	stop_path(a, uuid, path, sizeof(path));
+	text = hcv_file_read(path);
+	if (text)
+		o = hcv_json_parse(text, HCV_SCHEMA, err);
+	free(text);
+	if (o && !hcv_json_u64(o, "epoch", 0, UINT64_MAX, &of_epoch, err) &&
+	    !hcv_json_u64(o, "module", 0, UINT64_MAX, &of_module, err))
+		proved = of_epoch == epoch && of_module == boot_id >> 1;
+	else if (*err)
+		hcv_log(HCV_SEV_WARN, "%s: %s", path, err);
+	json_object_put(o);
+	v = hcv_owner_vols_lock(uuid, false);
+	if (v && v->forced_epoch == epoch)
+		proved = false;
+	hcv_owner_vols_unlock(false);
+	pthread_mutex_unlock(&stop_lock);
+	return proved;
+}
+
+/* ------------------------------------------------------------------ options */
+
 static int options_read(const char *path, uint64_t *epoch, bool *readonly,
 			uint64_t *queue)
 {
@@ -291,6 +399,8 @@ void hcv_owner_options_drop(struct hcv_agent *a, const char *uuid)
 
 	options_path(a, uuid, path, sizeof(path));
 	unlink(path);	/* a leftover names an epoch that is over */
+	stop_path(a, uuid, path, sizeof(path));
+	unlink(path);	/* the same */
 	v = hcv_owner_vols_lock(uuid, false);
 	if (v)
 		v->opt_loaded = false;

@@ -29,6 +29,7 @@ struct hcv_owner_link {
  * @detach, @force: an operator's wish
  * @attaching: a command attaches it
  * @stopped_epoch: VOL_STOP ended in order in this epoch
+ * @forced_epoch: a stop by force was begun in this epoch
  * @opt_loaded: @opt_* are what the file says; @opt_epoch: they belong to
  * @link_epoch: @link belongs to
  * @devlink: name under which the device links were made, "" none
@@ -43,6 +44,7 @@ struct hcv_owner_vol {
 	bool force;
 	bool attaching;
 	uint64_t stopped_epoch;
+	uint64_t forced_epoch;
 	bool opt_loaded;
 	uint64_t opt_epoch;
 	bool opt_readonly;

@@ -179,6 +179,13 @@ int hcv_file_write(const char *path, const void *data, size_t len)
 	return hcv_fsync_dir(path);
 }
 
+int hcv_file_remove(const char *path)
+{
+	if (unlink(path) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return hcv_fsync_dir(path);
+}
+
 char *hcv_file_read(const char *path)
 {
 	size_t len = 0, size = 4096;

@@ -415,6 +415,15 @@ static bool vp_used_up(const struct vp *p, const struct hcv_vp_store *st,
 	       st->grant->range[0].first <= link->first;
 }
 
+/* The next one to be connected may have its turn meanwhile. */
+static bool vp_connect(struct vp *p, const struct hcv_vp_store *st)
+{
+	if (st->connecting)
+		return vp_wait(p, 0, "waits for the connection to %s",
+			       vp_name(p, st->id));
+	return vp_do(p, HCV_VP_CONNECT, st->id);
+}
+
 /* A link for @st: connection first. @state, @flags as VOL_LINK_ADD has them. */
 static bool vp_link_add(struct vp *p, const struct hcv_vp_store *st,
 			uint32_t state, uint32_t flags)
@@ -422,7 +431,7 @@ static bool vp_link_add(struct vp *p, const struct hcv_vp_store *st,
 	if (vp_used_up(p, st, state))
 		return vp_do(p, HCV_VP_RENEW, st->id);
 	if (!st->local && !st->path)
-		return vp_do(p, HCV_VP_CONNECT, st->id);
+		return vp_connect(p, st);
 	if (!vp_do(p, HCV_VP_LINK_ADD, st->id))
 		return false;
 	p->out->state = state;
@@ -634,7 +643,7 @@ static bool vp_return(struct vp *p, const struct hcv_rec_store *rs)
 		return vp_wait(p, 0, "waits for the grant of %s, which is to be brought up to date",
 			       vp_name(p, rs->store));
 	if (!st->local && !st->path)
-		return vp_do(p, HCV_VP_CONNECT, st->id);
+		return vp_connect(p, st);
 	if (!syncing)
 		return vp_do(p, HCV_VP_BEGIN_SYNC, st->id);
 	return vp_link_add(p, st, HCV_LINK_SYNCING, rs->v ? 0 : HCV_LINK_F_FULL);

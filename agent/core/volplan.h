@@ -105,6 +105,7 @@ enum hcv_vp_act {
  * @incarnation: of the open store; valid while @live
  * @has_grant: @grant is valid
  * @path: the device of its export on this node, NULL: not connected
+ * @connecting: the connection is just being made, or dropped
  * @dropped: VOL_LINK_DEL was done since the last VOL_LINK_ADD: a link that is
  *	OUT is but a place in the rows
  * @linked_count: handles that the module was given for its link by this
@@ -120,6 +121,7 @@ struct hcv_vp_store {
 	uint64_t incarnation;
 	const struct hcv_grant_info *grant;
 	const char *path;
+	bool connecting;
 	bool dropped;
 	uint32_t linked_count;
 };

@@ -332,6 +332,12 @@ static void fresh_granted(struct fix *f)
 	f->k.nr_links = 1;
 }
 
+static void fresh_connecting(struct fix *f)
+{
+	fresh_granted(f);
+	f->st[1].connecting = true;
+}
+
 static void fresh_connected(struct fix *f)
 {
 	fresh(f);
@@ -620,6 +626,14 @@ static void stale_unconnected(struct fix *f)
 {
 	stale_back(f);
 	f->st[1].path = NULL;
+}
+
+/* What else there is to do does not wait for it. */
+static void stale_connecting(struct fix *f)
+{
+	stale_unconnected(f);
+	f->st[1].connecting = true;
+	strcpy(f->vol.name, "db2");
 }
 
 static void stale_backoff(struct fix *f)
