@@ -200,52 +200,73 @@ static char *create_name_value(const char *uuid)
 	return hcv_json_finish(&j);
 }
 
-#define CREATE_CMPS (4 + HCV_REC_STORES)
+/* One put for each compare. */
+struct create_txn {
+	struct hcv_cmp cmp[4 + HCV_REC_STORES];
+	struct hcv_op op[4 + HCV_REC_STORES];
+	char key[4 + HCV_REC_STORES][96];
+	size_t nr;
+};
 
-/* The stores must still be what they were: one could be removed meanwhile. */
-static size_t create_compare_stores(const struct create *c,
-				    struct hcv_cmp *cmp, char (*key)[96])
+/*
+ * The stores must still be what they were: one could be removed meanwhile, or
+ * another volume get the same space.
+ */
+static int create_touch_stores(const struct create *c, struct create_txn *t)
 {
 	const struct hcv_snap_store *st;
+	char *key;
 	size_t i;
 
 	for (i = 0; i < c->rec.nr; i++) {
 		st = hcv_snap_store(c->s, c->rec.st[i].store);
-		snprintf(key[i], sizeof(key[i]), "store/%s",
+		key = t->key[t->nr];
+		snprintf(key, sizeof(t->key[0]), "store/%s",
 			 c->rec.st[i].store);
-		cmp[i] = (struct hcv_cmp){ key[i], st->rev };
+		t->cmp[t->nr] = (struct hcv_cmp){ key, st->rev };
+		if (hcv_place_touch(st, key, &t->op[t->nr]))
+			return -ENOMEM;
+		t->nr++;
 	}
-	return c->rec.nr;
+	return 0;
+}
+
+/* A key that must not exist yet; @value, malloc'd, is the transaction's. */
+static int create_key(struct create_txn *t, const char *prefix,
+		      const char *name, char *value)
+{
+	char *key = t->key[t->nr];
+
+	snprintf(key, sizeof(t->key[0]), "%s/%s", prefix, name);
+	t->cmp[t->nr] = (struct hcv_cmp){ key, 0 };
+	t->op[t->nr++] = (struct hcv_op){ .key = key, .value = value };
+	return value ? 0 : -ENOMEM;
 }
 
 static enum hcv_meta_result create_txn(struct create *c)
 {
-	char key[CREATE_CMPS][96], *value[4];
+	struct create_txn *t = calloc(1, sizeof(*t));
 	enum hcv_meta_result res = HCV_META_INVALID;
-	struct hcv_cmp cmp[CREATE_CMPS];
-	size_t i, nr_cmp = 4;
-	struct hcv_op op[4];
 
-	snprintf(key[0], sizeof(key[0]), "vol/%s", c->i.uuid);
-	snprintf(key[1], sizeof(key[1]), "volname/%s", c->i.name);
-	snprintf(key[2], sizeof(key[2]), "rec/%s", c->i.uuid);
-	snprintf(key[3], sizeof(key[3]), "rows/%s", c->i.uuid);
-	value[0] = hcv_model_vol_encode(&c->i);
-	value[1] = create_name_value(c->i.uuid);
-	value[2] = hcv_model_record_encode(&c->rec);
-	value[3] = hcv_model_rows_encode(&c->rows, 0, c->rows.nr);
-	for (i = 0; i < 4; i++) {
-		cmp[i] = (struct hcv_cmp){ key[i], 0 };
-		op[i] = (struct hcv_op){ .key = key[i], .value = value[i] };
+	if (!t)
+		return res;
+	if (!create_key(t, "vol", c->i.uuid, hcv_model_vol_encode(&c->i)) &&
+	    !create_key(t, "volname", c->i.name,
+			create_name_value(c->i.uuid)) &&
+	    !create_key(t, "rec", c->i.uuid,
+			hcv_model_record_encode(&c->rec)) &&
+	    !create_key(t, "rows", c->i.uuid,
+			hcv_model_rows_encode(&c->rows, 0, c->rows.nr)) &&
+	    !create_touch_stores(c, t)) {
+		HCV_CRASH_POINT("volume-create");
+		res = hcv_meta_txn(hcv_agent_meta(c->req->agent), t->cmp,
+				   t->nr, t->op, t->nr, NULL,
+				   hcv_job_left(c->req->job));
+		HCV_CRASH_POINT("volume-create-done");
 	}
-	nr_cmp += create_compare_stores(c, cmp + 4, key + 4);
-	HCV_CRASH_POINT("volume-create");
-	if (value[0] && value[1] && value[2] && value[3])
-		res = hcv_meta_txn(hcv_agent_meta(c->req->agent), cmp, nr_cmp,
-				   op, 4, NULL, hcv_job_left(c->req->job));
-	HCV_CRASH_POINT("volume-create-done");
-	for (i = 0; i < 4; i++)
-		free(value[i]);
+	while (t->nr)
+		free((char *)t->op[--t->nr].value);
+	free(t);
 	return res;
 }
 
@@ -278,7 +299,8 @@ static void create_result(const struct create *c)
 	hcv_jo_str(o, "domain", domains[c->i.domain]);
 }
 
-static int create_run(struct create *c)
+/* Return: 0; -1 with the error; 1: something changed meanwhile, do it again */
+static int create_once(struct create *c)
 {
 	enum hcv_meta_result res;
 
@@ -300,9 +322,7 @@ static int create_run(struct create *c)
 	if (res == HCV_META_UNKNOWN)
 		res = create_settle(c);
 	if (res == HCV_META_CONFLICT)
-		return hcv_error_set(&c->req->err, HCV_E_BUSY, c->object,
-				     "agentctl volume list",
-				     "a volume of this name was created, or a store of it changed, at the same time; try again");
+		return 1;
 	if (res != HCV_META_OK)
 		return hcv_error_meta(&c->req->err, res, c->object);
 	hcv_state_kick(c->req->agent);
@@ -313,7 +333,7 @@ static int create_run(struct create *c)
 	return 0;
 }
 
-int hcv_cmd_volume_create(struct hcv_api_req *req)
+static int create_try(struct hcv_api_req *req)
 {
 	enum hcv_meta_result res;
 	struct create *c = calloc(1, sizeof(*c));
@@ -327,12 +347,26 @@ int hcv_cmd_volume_create(struct hcv_api_req *req)
 		 hcv_api_str(req, "name", ""));
 	res = hcv_state_read(req->agent, &c->s, HCV_META_MS);
 	if (res == HCV_META_OK)
-		ret = create_run(c);
+		ret = create_once(c);
 	else
 		ret = hcv_error_meta(&req->err, res, c->object);
 	hcv_snap_put(c->s);
 	free(c->place);
 	free(c);
+	return ret;
+}
+
+int hcv_cmd_volume_create(struct hcv_api_req *req)
+{
+	int ret;
+
+	do {
+		ret = create_try(req);
+	} while (ret > 0 && !hcv_job_expired(req->job));
+	if (ret > 0)
+		ret = hcv_error_set(&req->err, HCV_E_BUSY, "volume",
+				    "agentctl volume list",
+				    "its stores keep changing; try again");
 	return ret;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "owner.h"
+#include "place.h"
 #include "snap.h"
 
 static void view_set(struct hcv_owner_view *w, struct hcv_snap *back)
@@ -162,6 +163,7 @@ void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
 		snprintf(st->name, sizeof(st->name), "%s:%s",
 			 n ? n->i.name : "?", s->i.name);
 		st->local = !strcmp(s->i.node, node);
+		st->connecting = !st->local && hcv_owner_conn_busy(id);
 		st->live = s->i.live && n && n->i.live;
 		st->bad = s->i.failed || s->i.state == HCV_ST_REMOVED;
 		st->incarnation = s->i.incarnation;
@@ -179,7 +181,7 @@ void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
 struct view_txn {
 	struct hcv_cmp cmp[3 + HCV_ROW_STORES];
 	size_t nr_cmp;
-	struct hcv_op op[2];
+	struct hcv_op op[2 + HCV_ROW_STORES];
 	size_t nr_op;
 	char key[2 + HCV_ROW_STORES][VIEW_KEY];
 	char rec_key[VIEW_KEY];
@@ -213,10 +215,12 @@ static void txn_compare(struct view_txn *t, const struct hcv_owner_view *w,
 	};
 }
 
-/* Stores that get a row must still be what they were when it was placed. */
-static void txn_compare_stores(struct view_txn *t,
-			       const struct hcv_owner_view *w,
-			       const struct hcv_row *row)
+/*
+ * Stores that get a row must still be what they were when it was placed.
+ * Return: 0 or -ENOMEM; txn_free_stores() in both cases
+ */
+static int txn_touch_stores(struct view_txn *t, const struct hcv_owner_view *w,
+			    const struct hcv_row *row)
 {
 	const struct hcv_snap_store *st;
 	size_t i;
@@ -227,7 +231,17 @@ static void txn_compare_stores(struct view_txn *t,
 			continue;
 		snprintf(t->key[2 + i], VIEW_KEY, "store/%s", row->store[i]);
 		t->cmp[t->nr_cmp++] = (struct hcv_cmp){ t->key[2 + i], st->rev };
+		if (hcv_place_touch(st, t->key[2 + i], &t->op[t->nr_op]))
+			return -ENOMEM;
+		t->nr_op++;
 	}
+	return 0;
+}
+
+static void txn_free_stores(struct view_txn *t)
+{
+	while (t->nr_op)
+		free((char *)t->op[--t->nr_op].value);
 }
 
 static enum hcv_meta_result txn_run(struct view_txn *t,
@@ -313,9 +327,10 @@ enum hcv_meta_result hcv_owner_view_add_row(struct hcv_owner_view *w,
 	char *json;
 
 	json = view_rows_encode(w, row, &chunk);
-	if (json && (rec_json || !rec)) {
-		txn_compare(&t, w, true);
-		txn_compare_stores(&t, w, row);
+	txn_compare(&t, w, true);
+	if (!txn_touch_stores(&t, w, row) && json && (rec_json || !rec)) {
+		size_t touched = t.nr_op;
+
 		txn_rows_key(key, w->v.uuid, chunk);
 		t.op[t.nr_op++] = (struct hcv_op){ .key = key, .value = json };
 		if (rec)
@@ -323,8 +338,10 @@ enum hcv_meta_result hcv_owner_view_add_row(struct hcv_owner_view *w,
 				.key = t.rec_key, .value = rec_json,
 			};
 		res = txn_run(&t, w, NULL, NULL, ms);
+		t.nr_op = touched;
 		w->known = false;	/* its rows are the old ones */
 	}
+	txn_free_stores(&t);
 	free(json);
 	free(rec_json);
 	return res;

@@ -58,3 +58,12 @@ int hcv_place_collect(const struct hcv_snap *s, struct hcv_place_store **out)
 	*out = p;
 	return 0;
 }
+
+int hcv_place_touch(const struct hcv_snap_store *st, const char *key,
+		    struct hcv_op *op)
+{
+	*op = (struct hcv_op){
+		.key = key, .value = hcv_model_store_encode(&st->i),
+	};
+	return op->value ? 0 : -ENOMEM;
+}
