@@ -1,20 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 1500
-# TAGS: soak
+# TIMEOUT: 900
 # DISK: 4G:serial=d0
 # DISK: 4G:serial=d1
 # The agent killed at each step of create, attach, detach, resync and delete
 # on a single node; restarted, it or a repeated command brings each of them to
 # its end, and no data are lost.
+#
+# One command after the other is carried through, and each agent that dies is
+# followed by one that dies at the next step: so a cycle meets many of them.
+# Steps that it passed before their turn came are met by further cycles.
 # shellcheck disable=SC2016 # conditions are evaluated by wait_for
 
 . "$(dirname "$0")/node.sh"
 
-deaths=0
+pending=()		# points that are to be met yet
+armed=			# where the running agent is to die
+met=0
 base=0
-unreached=()
 
 # persist CODES COMMAND...: repeat it until it works; the agent may die on the
 # way and is then started again.  CODES say that an earlier try had worked.
@@ -22,7 +26,7 @@ persist() {
 	local codes=" 0 $1 " rc try first=1
 
 	shift
-	for try in 1 2 3 4 5 6; do
+	for try in {1..40}; do
 		rc=0
 		"$@" > "$TMP/out" 2>&1 || rc=$?
 		if [ "$rc" = 0 ] || { [ "$first" = 0 ] &&
@@ -36,27 +40,28 @@ persist() {
 	fatal "no success of: $*"
 }
 
-revive() {
-	deaths=$((deaths + 1))
-	agent
-	wait_for module_ok 60
-	wait_for stores_open 60
-}
-
-# die_at POINT: an agent that kills itself there.
-die_at() {
-	end_agent
-	deaths=0
-	agent "HCV_CRASH=$1:1"
+# next_agent: one that dies at the next point, if any are left.
+next_agent() {
+	armed=
+	if [ ${#pending[@]} != 0 ]; then
+		armed=${pending[0]}
+		pending=("${pending[@]:1}")
+		agent "HCV_CRASH=$armed:1"
+	else
+		agent
+	fi
 	wait_for '! alive || { module_ok && stores_open; }' 60
 }
 
-# died POINT: whether it was reached; an agent runs afterwards.
-died() {
-	alive || revive
-	[ "$deaths" = 0 ] || return 0
-	note "$1 was not reached"
-	unreached+=("$1")
+# revive: the agent died, which it must have done at its point.
+revive() {
+	while ! alive; do
+		check_eq "where it died" "crash point $armed" \
+			"$(grep -o "crash point [^:]*" "$TMP/log" | tail -n 1)"
+		note "died at $armed"
+		met=$((met + 1))
+		next_agent
+	done
 }
 
 # The data of the cycle before must be there, those of this one are written.
@@ -70,12 +75,15 @@ exchange() {
 
 attached() {
 	persist 4 "$ctl" volume attach db1
-	wait_for '[ -b "$(dev db1)" ]' 60 "device of db1"
+	wait_for 'alive || revive; [ -b "$(dev db1)" ]' 60 "device of db1"
 }
 
+# Whenever the agent died: what was detached in order counts as that.
 detached() {
 	persist 4 "$ctl" volume detach db1
-	wait_for '[ "$(vol db1 .phase)" = none ]' 60 "detached db1"
+	wait_for 'alive || revive; [ "$(vol db1 .phase)" = none ]' 60 \
+		"detached db1"
+	check_eq "clean after an orderly detach" true "$(vol db1 .clean)"
 }
 
 cycle_attach() {
@@ -87,7 +95,7 @@ cycle_attach() {
 # The grants go when their leases have ended.
 cycle_drain() {
 	cycle_attach "$1"
-	wait_for '! alive' 30 "end of the grants"
+	wait_for 'alive || revive; [ -z "$armed" ]' 30 "end of the grants"
 }
 
 # After an unclean end one replica is the source, the other is copied anew.
@@ -95,7 +103,8 @@ cycle_resync() {
 	attached
 	exchange "$1"
 	persist 4 "$ctl" volume detach --force db1
-	wait_for '[ "$(vol db1 .phase)" = none ]' 60 "forced detach"
+	wait_for 'alive || revive; [ "$(vol db1 .phase)" = none ]' 60 \
+		"forced detach"
 	attached
 	exchange "$1"
 	wait_for 'alive || revive; [ "$(insync db1)" = 2 ]' 90 "resync"
@@ -108,43 +117,50 @@ cycle_create() {
 	wait_for 'alive || revive; [ "$(used)" = "$base" ]' 60 "freed space"
 }
 
+# sweep CYCLE POINT...
 sweep() {
-	local cycle=$1 point
+	local cycle=$1 before
 
 	shift
-	for point; do
-		note "$point"
-		die_at "$point"
-		"$cycle" "$point"
-		died "$point"
+	pending=("$@")
+	while [ ${#pending[@]} != 0 ]; do
+		end_agent
+		before=$met
+		next_agent
+		alive || revive
+		"$cycle" "$cycle"
+		alive || revive
+		if [ "$met" = "$before" ]; then
+			check "$armed was reached" false
+		elif [ -n "$armed" ]; then
+			pending=("$armed" "${pending[@]}")
+		fi
 	done
-}
-
-# points REGEX: names of crash points.
-points() {
-	"$daemon" --list-crash-points | grep -E "^($1)(-done)?$"
 }
 
 test_killed_at_each_step() {
 	node
-	unreached=()
 	run_expect 0 "$ctl" volume create db1 512M
 	wait_for '[ "$(used)" = 4 ]' 30 "formatted extents"
 	# shellcheck disable=SC2034 # for the condition in cycle_create
 	base=$(used)
-	# shellcheck disable=SC2046 # one word each
-	sweep cycle_create $(points 'volume-(create|delete)') \
-		target.extents-added target.extents-freed target.tomb-deleted
-	# shellcheck disable=SC2046
-	sweep cycle_attach $(points 'volume-claim') \
-		$(points 'owner-(create|serve|link-add|extent-add|start|devlink)') \
-		$(points 'owner-(stop|detach)') \
-		target.granted target.grant-written target.revoked
+	sweep cycle_create volume-create volume-create-done \
+		target.extents-added volume-delete volume-delete-done \
+		target.extents-freed target.tomb-deleted
+	sweep cycle_attach volume-claim volume-claim-done target.granted \
+		target.grant-written owner-create owner-create-done \
+		owner-serve owner-serve-done owner-link-add \
+		owner-link-add-done owner-extent-add owner-extent-add-done \
+		owner-start owner-start-done owner-devlink \
+		owner-stop owner-stop-done owner-detach owner-detach-done \
+		target.revoked
 	sweep cycle_drain target.grant-deleted
-	# shellcheck disable=SC2046
-	sweep cycle_resync $(points 'volume-force-stop') \
-		$(points 'owner-(begin-sync|join|confirm)')
-	check_eq "points that nothing reached" "" "${unreached[*]}"
+	sweep cycle_resync volume-force-stop volume-force-stop-done \
+		owner-begin-sync owner-begin-sync-done owner-join \
+		owner-join-done owner-confirm owner-confirm-done
+	note "died at $met steps"
+	end_agent
+	next_agent
 	gone db1
 	passed
 }

@@ -116,10 +116,12 @@ def return_node(c, node):
     start_node(node)
 
 
-def form(c, urls, say=lambda text: None):
+def form(c, urls, say=lambda text: None, disk_class="ssd"):
     """Make a cluster of all nodes, each with its first data disk as store.
 
-    A rack is a node, a store's name is n1-s1.
+    A rack is a node, a store's name is n1-s1. What a virtual disk says of
+    itself means nothing: its class, and with it how long a store may be silent
+    before it counts as lost, is the caller's choice.
     """
     for number, node in enumerate(c.nodes, 1):
         verb = "init" if number == 1 else "join"
@@ -127,7 +129,8 @@ def form(c, urls, say=lambda text: None):
                   f"--addr {node.address} --rack r{number}")
         say(f"{node}: cluster {verb}")
     for node in c.nodes:
-        ctl(node, f"store add {node.disk(0)} --name {node}-s1")
+        ctl(node, f"store add {node.disk(0)} --name {node}-s1 "
+                  f"--class {disk_class}")
 
 
 def explain(node):
@@ -172,11 +175,16 @@ def wait_insync(node, name, limit=120):
 # --- the metadata store, without the agent
 
 def range_command(key, url="http://127.0.0.1:2379"):
-    """Shell text that prints etcd's answer to a linearizable read of a key."""
+    """Shell text that prints etcd's answer to a linearizable read of a key.
+
+    A member that has just lost the leader answers with an error: ask again.
+    """
     body = json.dumps({"key": base64.b64encode(
         f"/hcivol/default/{key}".encode()).decode()})
-    return (f"curl -s -m 10 {url}/v3/kv/range -d {shlex.quote(body)} | "
-            "tr -d '\\n'")
+    return (f"for try in 1 2 3 4 5 6; do answer=$(curl -s -m 10 "
+            f"{url}/v3/kv/range -d {shlex.quote(body)}); "
+            "case $answer in *header*) break;; esac; sleep 0.5; done; "
+            "echo \"$answer\" | tr -d '\\n'")
 
 
 def range_value(answer):
