@@ -108,12 +108,22 @@ def test_headers():
     names = [test.name for test in runner.find_tests()]
     ktap.check_in("finds itself", "testbed/test_runner.py", names)
     ktap.check("no fixtures", not any("fixtures" in name for name in names))
-    for kver, wanted in (("6.1", False), ("debug", True)):
-        chosen = [t.name for t in runner.select(runner.find_tests(), kver)]
-        ktap.check_eq(f"soak test on {kver}", wanted,
-                      "block/volume_io.py" in chosen)
     ktap.check("no libraries",
                not any(re.match("lib/", name) for name in names))
+
+
+def test_select():
+    """Soak tests run when asked for, on the debug kernel if they say so."""
+    def chosen(kver, *tags, **wishes):
+        test = runner.Test(FIXTURES / "good.sh", "guest",
+                           tags=frozenset(tags))
+        return bool(runner.select([test], kver, **wishes))
+    for kver, tags, wanted in (("6.1", (), True), ("6.1", ("soak",), False),
+                               ("6.1", ("soak", "debug"), False),
+                               ("debug", ("soak",), False),
+                               ("debug", ("soak", "debug"), True)):
+        ktap.check_eq(f"{kver} {tags}", wanted, chosen(kver, *tags))
+    ktap.check("when asked for", chosen("6.1", "soak", tags=["soak"]))
 
 
 ktap.main(globals())
