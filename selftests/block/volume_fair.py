@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# HCV-TEST: guest
+# TIMEOUT: 300
+# MEM: 2048
+"""Who waits for blocks that others write gets them in turn: what needs many
+blocks is not passed for ever by what needs few."""
+
+import contextlib
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+import hcvbreak
+import hcvtest
+import hcvvol
+import ktap
+from hcvvol import MIB
+
+node = hcvtest.Node()
+LANES = 10
+DELAY_MS = 40
+LIMIT = 2.0		# many times what the queue takes
+
+
+@contextlib.contextmanager
+def small_writes(path):
+    """Many at a time, to all of the first mib, without a pause."""
+    stop, errors, counts = threading.Event(), [], [0] * LANES
+
+    def lane(i):
+        with hcvvol.Disk(path) as disk:
+            while not stop.is_set():
+                counts[i] += 1
+                try:
+                    disk.write((counts[i] * LANES + i) % 256 * 4096,
+                               bytes([i]) * 4096)
+                except OSError as e:
+                    errors.append(e)
+                    return
+    lanes = [threading.Thread(target=lane, args=(i,)) for i in range(LANES)]
+    for one in lanes:
+        one.start()
+    try:
+        yield counts
+    finally:
+        stop.set()
+        for one in lanes:
+            one.join()
+    ktap.check_eq("no error", [], errors)
+
+
+def check_large(queue):
+    """Each lane holds a block for DELAY_MS: some bit of the mib is always set."""
+    with hcvbreak.setting(node, 1, extents=1, queue=queue) as (vol, devs, _):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(0, bytes(MIB))
+            devs[0].delay(write=DELAY_MS)
+            with small_writes(vol.path) as counts:
+                hcvtest.wait_for(lambda: min(counts) > 2, 20, "steady load")
+                for name, action in (
+                        ("write", lambda: disk.write(0, b"L" * MIB)),
+                        ("zeroes", lambda: disk.zeroout(0, MIB)),
+                        ("discard", lambda: disk.discard(0, MIB)),
+                        ("partial", lambda: disk.write(512, b"p" * 65536))):
+                    begin, before = time.monotonic(), sum(counts)
+                    action()
+                    spent = time.monotonic() - begin
+                    ktap.check(f"{name} in turn", spent < LIMIT *
+                               hcvtest.SCALE, f"{spent:.2f} s")
+                    hcvtest.wait_for(lambda n=before: sum(counts) >
+                                     n + 3 * LANES, 20, "the small ones")
+        hcvbreak.finish(vol)
+
+
+def test_large_mq():
+    check_large("MQ")
+
+
+def test_large_bio():
+    check_large("BIO")
+
+
+ktap.main(globals())
