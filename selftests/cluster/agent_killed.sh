@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 900
+# TAGS: soak
 # DISK: 4G:serial=d0
 # DISK: 4G:serial=d1
 # The agent killed at each step of create, attach, detach, resync and delete
