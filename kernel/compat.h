@@ -99,6 +99,8 @@ static inline void hcv_compat_bdev_close(struct hcv_compat_bdev *dev)
  * @discard_bytes: discard granularity
  * @zeroes_sectors: largest write zeroes, 0: none
  * @dma_mask: alignment mask of buffers, 0: the kernel's default
+ * @virt_mask: segments but the first begin, and but the last end, at a multiple
+ *	of this + 1 in memory; 0: anywhere
  * @flags: HCV_DISK_*
  */
 struct hcv_disk_limits {
@@ -112,6 +114,7 @@ struct hcv_disk_limits {
 	u32 discard_bytes;
 	u32 zeroes_sectors;
 	u32 dma_mask;
+	u32 virt_mask;
 	u32 flags;
 };
 
@@ -135,6 +138,8 @@ static inline void hcv_compat_set_limits(struct request_queue *q,
 	blk_queue_max_write_zeroes_sectors(q, l->zeroes_sectors);
 	if (l->dma_mask)
 		blk_queue_dma_alignment(q, l->dma_mask);
+	if (l->virt_mask)
+		blk_queue_virt_boundary(q, l->virt_mask);
 	blk_queue_write_cache(q, l->flags & HCV_DISK_WRITE_CACHE,
 			      l->flags & HCV_DISK_FUA);
 	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
@@ -182,6 +187,7 @@ static inline void hcv_compat_limits(const struct hcv_disk_limits *l,
 	lim->discard_granularity = l->discard_bytes;
 	lim->max_write_zeroes_sectors = l->zeroes_sectors;
 	lim->dma_alignment = l->dma_mask;
+	lim->virt_boundary_mask = l->virt_mask;
 	if (l->flags & HCV_DISK_WRITE_CACHE)
 		lim->features |= BLK_FEAT_WRITE_CACHE;
 	if (l->flags & HCV_DISK_FUA)

@@ -27,6 +27,12 @@ void hcv_front_limits(struct hcv_vol *vol, struct hcv_disk_limits *l)
 		.discard_bytes = HCV_BLOCK_SIZE,
 		.zeroes_sectors = HCV_EXTENT_SIZE >> SECTOR_SHIFT,
 		.dma_mask = SECTOR_SIZE - 1,
+		/*
+		 * A gap within a block would have a replica whose device takes
+		 * no gaps (NVMe) split a bio within its logical block, which
+		 * bio_split() answers with BUG.
+		 */
+		.virt_mask = HCV_BLOCK_SIZE - 1,
 		.flags = HCV_DISK_WRITE_CACHE | HCV_DISK_FUA |
 			 HCV_DISK_STABLE_WRITES | HCV_DISK_NOWAIT,
 	};
