@@ -131,7 +131,7 @@ def check(kept, vol):
     plan, (flushed, acked, begun) = kept.plan(), kept.progress()
     with hcvvol.Disk(vol.path) as disk:
         seen = hcvcut.check(disk, plan, plan.durable(flushed, acked),
-                            plan.versions(begun), kept.before())
+                            plan.versions(begun), kept.before(), 512)
     print(f"checked {sum(begun)} steps, {sum(flushed)} flushed", flush=True)
     return seen
 

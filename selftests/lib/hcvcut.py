@@ -91,14 +91,21 @@ class Plan:
         return self.versions(acked, lambda group, index, fua:
                              fua or index < flushed[group])
 
-    def allowed(self, blk, seq, got, before):
-        """Whether this is what version seq looks like."""
+    def image(self, blk, seq, before):
+        """What version seq looks like."""
         kind = self.kinds[blk][seq]
-        if kind == "before":
-            return got == (before[blk] if before else bytes(BLOCK))
+        if kind == "before" and before:
+            return before[blk]
         if kind == "write":
-            return got == content(self.seed, blk, seq)
-        return not any(got)
+            return content(self.seed, blk, seq)
+        return bytes(BLOCK)
+
+    def allowed(self, blk, seqs, got, before, unit):
+        """Whether each unit of the block is of one of these versions."""
+        images = [self.image(blk, seq, before) for seq in seqs]
+        return all(any(got[off:off + unit] == image[off:off + unit]
+                       for image in images)
+                   for off in range(0, BLOCK, unit))
 
 
 class Load:
@@ -195,8 +202,12 @@ class Load:
             raise self.errors[0]
 
 
-def check(disk, plan, low, high, before=None):
-    """Versions low..high are allowed; returns the content seen."""
+def check(disk, plan, low, high, before=None, unit=BLOCK):
+    """Versions low..high are allowed; returns the content seen.
+
+    unit: what the devices write as a whole. A write that was not flushed may
+    have got there in part.
+    """
     out = []
     for run in range(plan.runs):
         data = disk.read(Load.off(run * RUN), RUN * BLOCK)
@@ -204,7 +215,7 @@ def check(disk, plan, low, high, before=None):
             blk, got = run * RUN + i, data[i * BLOCK:(i + 1) * BLOCK]
             out.append(got)
             want = range(low[blk], high[blk] + 1)
-            if not any(plan.allowed(blk, seq, got, before) for seq in want):
+            if not plan.allowed(blk, want, got, before, unit):
                 raise AssertionError(
                     f"block {blk} holds {describe(got)}, not one of the "
                     f"versions {low[blk]}..{high[blk]} of run {plan.seed}, "
