@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 300
-# TAGS: fast
+# TAGS: fast smoke
 # MEM: 2048
 """Twenty power cuts; see selftests/lib/hcvcut.py. HCV_CUT_SEED starts from
 another seed, HCV_CUT_ROUNDS asks for more rounds."""

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 200
-# TAGS: fast
+# TAGS: fast smoke
 # MEM: 2048
 """Attaches at the same time: of one volume, and of several on the same
 stores."""

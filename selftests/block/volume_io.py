@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 300
-# TAGS: fast
+# TAGS: fast smoke
 # MEM: 2048
 """Volumes that work: what is written is read, on both fronts; space that comes
 back, growth, read-only, suspend, a new module."""

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 600
-# TAGS: fast
+# TAGS: fast smoke
 # MEM: 2048
 # APPEND: hardened_usercopy=off
 """What volume_devices.py and volume_fs.py do, with a replica over NVMe/TCP.
