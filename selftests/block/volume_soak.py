@@ -36,7 +36,7 @@ def test_content():
     with hcvdevs.DEVICES[DEVICE]() as (make, devs):
         for first in range(0, len(jobs), AT_ONCE):
             vol = make(node, devs, queue=QUEUE,
-                       stripe=first // AT_ONCE % 4 + 1).format()
+                       stripe=1 << first // AT_ONCE % 3).format()
             hcvdevs.check_content(vol, jobs[first:first + AT_ONCE])
 
 
