@@ -206,10 +206,9 @@ def test_freed_slot():
             disk.flush()
             # A read is held before it goes down, until the device is healed.
             devs[0].delay(read=30000)
-            reads = vol.link("@s1")["READ_IOS"]
             reader = Writer(vol.path, lambda d: os._exit(
                 d.read(4096)[0]))
-            hcvtest.wait_for(lambda: vol.link("@s1")["READ_IOS"] > reads, 10,
+            hcvtest.wait_for(lambda: vol.link("@s1")["INFLIGHT"], 10,
                              "a read under way")
             before = vol.get()["READY"]
             disk.discard(MIB, MIB)
