@@ -219,8 +219,9 @@ def test_forced_stop_in_each_state():
         suspended(vol)
         writer.append(Writer(vol.path, lambda d: fill(d, (1,), 2)))
         writer.append(Writer(vol.path, lambda d: d.discard(0, MIB)))
-        hcvtest.wait_for(lambda: vol.get()["WAIT"] == "SUSPEND", 10,
-                         "a write that waits")
+        # Both: who opens the disk only after the stop gets ENXIO.
+        hcvtest.wait_for(lambda: vol.get()["WAIT"] == "SUSPEND" and
+                         vol.get()["WAIT_COUNT"] >= 2, 10, "two that wait")
 
     def fenced(vol):
         vol.attach()
