@@ -193,6 +193,11 @@ static void sync_throttle(struct hcv_sync *s)
 				   nsecs_to_jiffies(min_t(s64, ahead,
 							  NSEC_PER_SEC)) + 1);
 		kibps = READ_ONCE(vol->sync_kibps);
+		if (kibps != s->kibps) {
+			s->kibps = kibps;
+			s->since_ns = ktime_get_boottime_ns();
+			s->since_copied = copied;
+		}
 	}
 }
 
