@@ -104,6 +104,13 @@ extern struct hcv_crash_point __stop_hcv_crash[] __attribute__((weak));
 void hcv_crash_pass(struct hcv_crash_point *p);
 /** hcv_crash_arm() - "NAME:N"; -ENOENT: no such point, -EINVAL */
 int hcv_crash_arm(const char *spec);
+/**
+ * hcv_crash_hold_set() - "NAME:MS[,NAME:MS...]": each pass of NAME waits MS
+ *
+ * Up to four, 60000 ms at most each; before any thread starts.  -ENOENT: no
+ * such point, -EINVAL.
+ */
+int hcv_crash_hold_set(const char *spec);
 /** hcv_crash_list() - print every name once, sorted */
 void hcv_crash_list(void);
 

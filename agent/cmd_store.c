@@ -464,44 +464,55 @@ static int hcv_store_reserve(struct hcv_api_req *req,
 }
 
 /*
- * The last user in the kernel lets go of the device a moment after the close:
- * a dump that looks at the store, or an open that a restart had begun.
+ * Close the store in the module, and wait for those who use it.  Reconcilers
+ * drop exports and grants as they see the new state.
  */
-static int hcv_store_wipe(struct hcv_api_req *req,
-			  const struct hcv_store_info *st, char *why)
-{
-	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
-	int ret, tries = 50;
-
-	for (;;) {
-		ret = hcv_lowerdev_wipe(st->path, st->uuid, why);
-		if (ret != -EBUSY || !--tries || hcv_job_expired(req->job))
-			return ret;
-		nanosleep(&pause, NULL);
-	}
-}
-
-static int hcv_store_close(struct hcv_api_req *req,
+static int hcv_store_close(struct hcv_api_req *req, struct hcv_klink *k,
 			   const struct hcv_store_info *st)
 {
-	struct hcv_klink *k = hcv_job_klink(req->job);
-	char object[128], why[HCV_ERR_SIZE];
+	char object[128];
 	int ret;
 
-	snprintf(object, sizeof(object), "store %s", st->name);
-	if (!k)
-		return hcv_error_kernel(&req->err, -ENODEV, NULL, object);
-	/* Reconcilers drop exports and grants as they see the new state. */
 	do {
 		ret = hcv_k_store_close(k, st->uuid);
 		if (ret == -EBUSY)
 			hcv_snap_put(hcv_snap_wait(req->agent, 0,
 						   req->job->deadline_ms));
 	} while (ret == -EBUSY && !hcv_job_expired(req->job));
-	HCV_CRASH_POINT("store-remove-closed");
-	if (ret && ret != -ENOENT && ret != -ENODEV)
-		return hcv_error_kernel(&req->err, ret, k, object);
-	ret = hcv_store_wipe(req, st, why);
+	if (!ret || ret == -ENOENT || ret == -ENODEV)
+		return 0;
+	snprintf(object, sizeof(object), "store %s", st->name);
+	return hcv_error_kernel(&req->err, ret, k, object);
+}
+
+/*
+ * Close it, and wipe its superblock.  Membership may have looked at the store
+ * before it was marked and open it after the close: so every wipe that finds
+ * the disk in use closes once more.  There is an end to that, because who
+ * looks after the mark opens nothing, and a wiped disk cannot be opened.  The
+ * last user in the kernel, a dump say, lets go a moment after the close.
+ */
+static int hcv_store_wipe(struct hcv_api_req *req,
+			  const struct hcv_store_info *st)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+	struct hcv_klink *k = hcv_job_klink(req->job);
+	char object[128], why[HCV_ERR_SIZE];
+	int ret, tries = 50;
+
+	snprintf(object, sizeof(object), "store %s", st->name);
+	if (!k)
+		return hcv_error_kernel(&req->err, -ENODEV, NULL, object);
+	for (;;) {
+		ret = hcv_store_close(req, k, st);
+		HCV_CRASH_POINT("store-remove-closed");
+		if (ret)
+			return ret;
+		ret = hcv_lowerdev_wipe(st->path, st->uuid, why);
+		if (ret != -EBUSY || !--tries || hcv_job_expired(req->job))
+			break;
+		nanosleep(&pause, NULL);
+	}
 	HCV_CRASH_POINT("store-remove-wiped");
 	/* A disk that is gone, or was wiped before, need not be wiped. */
 	if (ret && ret != -ESTALE && ret != -ENOENT && ret != -ENXIO)
@@ -597,7 +608,7 @@ static int hcv_store_remove(struct hcv_api_req *req)
 	hcv_snap_put(s);
 	if (refuse || hcv_store_reserve(req, &info))
 		return -1;
-	if (here && hcv_store_close(req, &info))
+	if (here && hcv_store_wipe(req, &info))
 		return -1;
 	return hcv_store_forget(req, &info);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Crash points: die at a chosen step, so that tests can sweep over all steps.
+ * Crash points: die, or wait, at a chosen step, so that tests can sweep over
+ * all steps and put them into an order.
  *
  * Each HCV_CRASH_POINT() puts one object into the section hcv_crash; the
  * linker gives the section's bounds, so the table cannot miss an entry.
@@ -12,12 +13,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static pthread_mutex_t hcv_crash_lock = PTHREAD_MUTEX_INITIALIZER;
 static char hcv_crash_name[64];		/* under the lock */
 static unsigned int hcv_crash_left;	/* under the lock */
 static bool hcv_crash_armed;		/* atomic */
+
+/* set before there are threads */
+static struct {
+	char name[64];
+	unsigned int ms;
+} hcv_crash_hold[4];
+static unsigned int hcv_crash_nr_hold;
 
 static bool hcv_crash_known(const char *name)
 {
@@ -57,11 +66,54 @@ int hcv_crash_arm(const char *spec)
 	return 0;
 }
 
+int hcv_crash_hold_set(const char *spec)
+{
+	unsigned int ms, nr = hcv_crash_nr_hold;
+	char name[64];
+	int n;
+
+	for (;;) {
+		if (sscanf(spec, "%63[^:]:%u%n", name, &ms, &n) != 2 ||
+		    ms > 60000 || nr == 4)
+			return -EINVAL;
+		if (!hcv_crash_known(name))
+			return -ENOENT;
+		strcpy(hcv_crash_hold[nr].name, name);
+		hcv_crash_hold[nr++].ms = ms;
+		spec += n;
+		if (!*spec)
+			break;
+		if (*spec++ != ',')
+			return -EINVAL;
+	}
+	hcv_crash_nr_hold = nr;
+	return 0;
+}
+
+static void hcv_crash_wait(const char *name)
+{
+	struct timespec t;
+	unsigned int i;
+
+	for (i = 0; i < hcv_crash_nr_hold; i++) {
+		if (strcmp(name, hcv_crash_hold[i].name))
+			continue;
+		t.tv_sec = hcv_crash_hold[i].ms / 1000;
+		t.tv_nsec = hcv_crash_hold[i].ms % 1000 * 1000000L;
+		hcv_log(HCV_SEV_WARN, "crash point %s: waiting %u ms", name,
+			hcv_crash_hold[i].ms);
+		while (nanosleep(&t, &t) && errno == EINTR)
+			;
+	}
+}
+
 void hcv_crash_pass(struct hcv_crash_point *p)
 {
 	bool die = false;
 
 	__atomic_add_fetch(&p->passes, 1, __ATOMIC_RELAXED);
+	if (hcv_crash_nr_hold)
+		hcv_crash_wait(p->name);
 	if (!__atomic_load_n(&hcv_crash_armed, __ATOMIC_ACQUIRE))
 		return;
 	pthread_mutex_lock(&hcv_crash_lock);

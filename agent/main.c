@@ -50,7 +50,7 @@ static const char hcv_usage[] =
 "  --help                 print this\n"
 "\n"
 "HCV_CRASH=NAME:N in the environment kills the agent at the N-th pass of crash\n"
-"point NAME.\n";
+"point NAME; HCV_HOLD=NAME:MS[,NAME:MS...] makes it wait at each pass.\n";
 
 static int hcv_main_options(struct hcv_agent *a, int argc, char **argv)
 {
@@ -272,7 +272,7 @@ int main(int argc, char **argv)
 {
 	static struct hcv_agent a;
 	char threads[16];
-	const char *crash;
+	const char *crash, *hold;
 	int ret;
 
 	ret = hcv_main_options(&a, argc, argv);
@@ -284,6 +284,11 @@ int main(int argc, char **argv)
 	crash = getenv("HCV_CRASH");
 	if (crash && *crash && hcv_crash_arm(crash)) {
 		hcv_log(HCV_SEV_ERR, "HCV_CRASH=%s: no such crash point", crash);
+		return 2;
+	}
+	hold = getenv("HCV_HOLD");
+	if (hold && *hold && hcv_crash_hold_set(hold)) {
+		hcv_log(HCV_SEV_ERR, "HCV_HOLD=%s: no such crash point", hold);
 		return 2;
 	}
 	snprintf(threads, sizeof(threads), "%d", HCV_POOL_THREADS);

@@ -434,6 +434,7 @@ static int hcv_member_open(struct hcv_klink *kl,
 	ret = hcv_k_store_get(kl, st->uuid, k);
 	if (ret != -ENOENT)
 		goto out;
+	HCV_CRASH_POINT("member-store-absent");
 	snprintf(path, sizeof(path), "%s", st->path);
 	hcv_lowerdev_tune(path, st->class);
 	ret = hcv_k_store_open(kl, path, st->uuid, k);

@@ -171,6 +171,24 @@ test_restart_and_reload() {
 	run_expect 0 "$ctl" store remove a
 }
 
+# Membership looked at the store before the removal and opens it after the
+# close: the removal closes it again.
+test_opened_while_removed() {
+	node
+	run_expect 0 "$ctl" store add "$d0" --name a
+	end_agent "$AGENT_PID"
+	rmmod hcivol
+	load_hcivol
+	agent "HCV_HOLD=member-store-absent:4000,store-remove-closed:6000"
+	wait_for answers 20
+	wait_for "grep -q 'member-store-absent: waiting' '$TMP/log'" 20
+	run_expect 0 "$ctl" store remove a
+	check_match "waited" "store-remove-closed: waiting" "$(cat "$TMP/log")"
+	check_eq "none left open" "" "$(open_stores)"
+	check_eq "no signature" "" "$(blkid -p -o value -s TYPE "$d0" || :)"
+	end_agent "$AGENT_PID"
+}
+
 test_killed_at_each_step() {
 	local point
 
