@@ -1,12 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 900
-# TAGS: soak
+# TIMEOUT: 400
 # DISK: 4G:serial=d0
 # DISK: 4G:serial=d1
-# The agent killed at each step of create, attach, detach, resync and delete
-# on a single node; restarted, it or a repeated command brings each of them to
+# The agent killed at each step of create, attach, change, detach, resync and
+# delete on a single node; restarted, it or a repeated command brings each of them to
 # its end, and no data are lost.
 #
 # One command after the other is carried through, and each agent that dies is
@@ -18,8 +17,16 @@
 
 pending=()		# points that are to be met yet
 armed=			# where the running agent is to die
+swept=()		# all that sweep was called with
 met=0
 base=0
+rate=1000
+# Points of other commands, of stores and exports that come and go, and of
+# failures.  Whatever is new among the agent's points has to be swept here or
+# named here.
+elsewhere='cluster-|store-|host\.|nvmet\.|target\.export-|'
+elsewhere+='member-(node-set|store-)|'
+elsewhere+='owner-(connect|disconnect|link-del|remove|renew|fence|nospace|place)'
 
 # persist CODES COMMAND...: repeat it until it works; the agent may die on the
 # way and is then started again.  CODES say that an earlier try had worked.
@@ -99,6 +106,21 @@ cycle_drain() {
 	wait_for 'alive || revive; [ -z "$armed" ]' 30 "end of the grants"
 }
 
+# The agent is gone and comes while the volume is in use.
+cycle_restart() {
+	exchange "$1"
+}
+
+# What the record says and what the module has are made the same again.
+cycle_change() {
+	rate=$((rate + 1))
+	persist 4 "$ctl" volume set db1 "sync-kibps=$rate"
+	wait_for 'alive || revive; [ "$(vol db1 .sync_kibps)" = "$rate" ]' 30 \
+		"the new rate"
+	wait_for 'alive || revive; [ "$(vol db1 .module.sync_kibps)" = "$rate" ]' 30 \
+		"the new rate in the module"
+}
+
 # After an unclean end one replica is the source, the other is copied anew.
 cycle_resync() {
 	attached
@@ -124,6 +146,7 @@ sweep() {
 
 	shift
 	pending=("$@")
+	swept+=("$@")
 	while [ ${#pending[@]} != 0 ]; do
 		end_agent
 		before=$met
@@ -152,14 +175,23 @@ test_killed_at_each_step() {
 		target.grant-written owner-create owner-create-done \
 		owner-serve owner-serve-done owner-link-add \
 		owner-link-add-done owner-extent-add owner-extent-add-done \
-		owner-start owner-start-done owner-devlink \
+		owner-start owner-start-done devlink-made owner-devlink \
 		owner-stop owner-stop-done owner-detach owner-detach-done \
 		target.revoked
 	sweep cycle_drain target.grant-deleted
+	attached
+	sweep cycle_restart member-lease-granted member-storelive-written
+	sweep cycle_change volume-write volume-write-done owner-set \
+		owner-set-done
+	detached
 	sweep cycle_resync volume-force-stop volume-force-stop-done \
 		owner-begin-sync owner-begin-sync-done owner-join \
 		owner-join-done owner-confirm owner-confirm-done
 	note "died at $met steps"
+	check_eq "points that nobody sweeps" "" "$(comm -23 \
+		<("$daemon" --list-crash-points | grep -Ev "^($elsewhere)" |
+			sort) \
+		<(printf '%s\n' "${swept[@]}" | sort))"
 	end_agent
 	next_agent
 	gone db1

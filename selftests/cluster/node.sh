@@ -54,7 +54,7 @@ module_ok() {
 
 stores_open() {
 	[ "$("$ctl" --json store list |
-		jq '[.stores[] | select(.live)] | length')" = 2 ]
+		jq '[.stores[]? | select(.live)] | length')" = 2 ]
 }
 
 # used: extents in use on both stores.
