@@ -103,7 +103,9 @@ def test_zeroes():
             # A part of a block at either end, over three megabytes.
             writer = Writer(vol.path, lambda d: d.zeroout(512, 2 * MIB))
             failed(vol, events, "@s2")
-            waits(vol, 1)
+            # One I/O on 6.1; 6.12 splits it at each megabyte.
+            hcvtest.wait_for(lambda: vol.get()["WAIT"] == "CONFIRM", 10,
+                             "waiter")
             ktap.check("waits", not writer.ended())
             vol.confirm("@s2", "OUT")
             ktap.check_eq("goes on", 0, writer.wait())
