@@ -416,31 +416,103 @@ def test_done():
                       all_windows(dev)[1])
 
 
+class Writers:
+    """Threads that write a growing number to their own blocks."""
+
+    def __init__(self, path, base, count):
+        self.path, self.base, self.errors = path, base, []
+        self.stop = False
+        self.threads = [threading.Thread(target=self.work, args=(i,))
+                        for i in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, i):
+        num = 0
+        with hcvtest.Device(self.path) as dev:
+            while not self.stop:
+                num += 1
+                try:
+                    dev.write(self.base + i * BLOCK,
+                              num.to_bytes(8, "little") * (BLOCK // 8))
+                except OSError as e:
+                    self.errors.append(e.errno)
+                    return
+
+    def refused(self):
+        """Until all have ended by an error."""
+        hcvtest.wait_for(
+            lambda: not any(t.is_alive() for t in self.threads), 20,
+            "end of the writers")
+        ktap.check_eq("writers refused", [errno.EIO] * len(self.threads),
+                      self.errors)
+
+    def join(self):
+        self.stop = True
+        for thread in self.threads:
+            thread.join()
+
+
+class HeldWrites:
+    """Writes to extent 0 of v1 that a disk holds until it is told to let go.
+
+    dev: the export's device; first: the volume's first handle.
+    """
+
+    def __init__(self, count=4):
+        self.count, self.gone = count, False
+        self.table = f"0 {(2 << 30) // 512} delay {A} 0 0 {A} 0 "
+
+    def __enter__(self):
+        hcvtest.run("modprobe", "dm-delay")
+        with contextlib.ExitStack() as stack:
+            self.disk = hcvtest.dm_create("held", self.table + "0")
+            stack.callback(hcvtest.dm_remove, "held")
+            self.dev = stack.enter_context(exported(self.disk))
+            self.first = grant()["FIRST"]
+            hcvtest.dm_reload("held", self.table + "3600000")
+            self.writers = Writers(self.dev.path, addr(self.first + 1),
+                                   self.count)
+            stack.callback(self.writers.join)
+            stack.callback(self.let_go)
+            # START LENGTH delay READS WRITES FLUSHES that it holds
+            hcvtest.wait_for(
+                lambda: hcvtest.run("dmsetup", "status", "held").split()[3:5]
+                == ["0", str(self.count)], 10, "writes under way")
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *args):
+        self.stack.close()
+
+    def let_go(self):
+        if not self.gone:
+            self.gone = True
+            hcvtest.dm_reload("held", self.table + "0")
+
+    def check_fenced(self):
+        """All writes have ended, and the writers are let in no more."""
+        ktap.check_eq("under way after the fence", (0, 0),
+                      hcvtest.in_flight(self.disk))
+        data = objects(A)[1][0]
+        before = hcvtest.device_read(A, data, self.count * BLOCK)
+        self.writers.refused()
+        ktap.check("nothing landed", before ==
+                   hcvtest.device_read(A, data, self.count * BLOCK))
+        ktap.check("something had", any(before))
+
+
 def test_done_does_not_drain():
     """What is in flight is waited for, whatever the client says."""
-    hcvtest.run("modprobe", "dm-delay")
-    sectors = (2 << 30) // 512
-    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
-    try:
-        with exported(slow) as dev:
-            first = grant()["FIRST"]
-            hcvtest.dm_reload(
-                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 900")
-            writers = Writers(dev.path, addr(first + 1), 1)
-            time.sleep(0.3)
-            dev.write(CONTROL, done_message("@v1", 1))
+    with HeldWrites(1) as held:
+        held.dev.write(CONTROL, done_message("@v1", 1))
+        for _ in range(2):
             got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
-            ktap.check("in flight", got["INFLIGHT"] > 0 and
-                       not got["LEASE_MS"], str(got))
-            node.fence("@s1", "@v1", 1)
-            data = objects(A)[1][0]
-            before = hcvtest.device_read(A, data)
-            writers.join()
-            time.sleep(1.2)
-            ktap.check("nothing landed",
-                       before == hcvtest.device_read(A, data))
-    finally:
-        hcvtest.dm_remove("slow")
+            ktap.check_eq("in flight, no lease", (1, 0),
+                          (got["INFLIGHT"], got["LEASE_MS"]))
+        held.let_go()
+        node.fence("@s1", "@v1", 1)
+        held.check_fenced()
 
 
 def test_lease_ends():
@@ -450,7 +522,8 @@ def test_lease_ends():
         dev.read(CONTROL)
         got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
         ktap.check("lease is out", got["LEASE_MS"] <= LEASE_MS, str(got))
-        time.sleep(2.5)
+        hcvtest.wait_for(lambda: lease_of()[0] <= LEASE_MS // 2, 6,
+                         "half of the lease")
         again = time.monotonic()
         dev.read(CONTROL)
         node.fence("@s1", "@v1", 1)
@@ -500,63 +573,19 @@ def test_silence_after_crash():
     node.shut()
 
 
-class Writers:
-    """Threads that write a growing number to their own blocks."""
-
-    def __init__(self, path, base, count=4):
-        self.path, self.base, self.errors = path, base, 0
-        self.stop = False
-        self.threads = [threading.Thread(target=self.work, args=(i,))
-                        for i in range(count)]
-        for thread in self.threads:
-            thread.start()
-
-    def work(self, i):
-        num = 0
-        with hcvtest.Device(self.path) as dev:
-            while not self.stop:
-                num += 1
-                try:
-                    dev.write(self.base + i * BLOCK,
-                              num.to_bytes(8, "little") * (BLOCK // 8))
-                except OSError:
-                    self.errors += 1
-                    return
-
-    def join(self):
-        self.stop = True
-        for thread in self.threads:
-            thread.join()
-
-
 def test_revoke_under_load():
     """Nothing lands on the media once a revocation reports zero."""
-    hcvtest.run("modprobe", "dm-delay")
-    sectors = (2 << 30) // 512
-    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
-    try:
-        with exported(slow) as dev:
-            first = grant()["FIRST"]
-            hcvtest.dm_reload(
-                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 700")
-            writers = Writers(dev.path, addr(first + 1))
-            time.sleep(0.3)
-            got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
-            ktap.check("in flight", got["INFLIGHT"] > 0, str(got))
-            fails_io("no entry", lambda: dev.read(addr(first + 1)))
-            node.fails(errno.EBUSY, "in flight", "STORE_EXTENT_DEL",
-                       STORE="@s1", VOL="@v1")
-            node.fence("@s1", "@v1", 1)
-            data = objects(A)[1][0]
-            before = hcvtest.device_read(A, data, 4 * BLOCK)
-            writers.join()
-            ktap.check_eq("writers refused", 4, writers.errors)
-            time.sleep(1.5)
-            ktap.check("nothing landed", before ==
-                       hcvtest.device_read(A, data, 4 * BLOCK))
-            ktap.check("something had", any(before))
-    finally:
-        hcvtest.dm_remove("slow")
+    with HeldWrites() as held:
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        ktap.check("in flight", got["INFLIGHT"] > 0, str(got))
+        fails_io("no entry", lambda: held.dev.read(addr(held.first + 1)))
+        node.fails(errno.EBUSY, "in flight", "STORE_EXTENT_DEL",
+                   STORE="@s1", VOL="@v1")
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        ktap.check("still in flight", got["INFLIGHT"] > 0, str(got))
+        held.let_go()
+        node.fence("@s1", "@v1", 1)
+        held.check_fenced()
 
 
 def renewed(renew, count=3):
@@ -613,66 +642,36 @@ def test_renewal():
 
 def test_renewal_waits():
     """Nothing old lands once a renewal has given handles."""
-    hcvtest.run("modprobe", "dm-delay")
-    sectors = (2 << 30) // 512
-    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
-    try:
-        with exported(slow) as dev:
-            old = grant()["FIRST"]
-            hcvtest.dm_reload(
-                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 900")
-            writers = Writers(dev.path, addr(old + 1))
-            time.sleep(0.3)
-            begin = time.monotonic()
-            for _ in range(2):
-                node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
-                           STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2",
-                           COUNT=1, RENEW=1)
-            # A plain request, or a restarted agent's, gets no way around it.
+    with HeldWrites() as held:
+        for _ in range(2):
             node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
-                       STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1)
-            fails_io("no entry", lambda: dev.read(addr(old + 1)))
-            got = renewed(1)
-            ktap.check("waited", time.monotonic() - begin > 0.3)
-            data = objects(A)[1][0]
-            before = hcvtest.device_read(A, data, 4 * BLOCK)
-            writers.join()
-            ktap.check_eq("writers refused", 4, writers.errors)
-            time.sleep(1.5)
-            ktap.check("nothing landed", before ==
-                       hcvtest.device_read(A, data, 4 * BLOCK))
-            ktap.check("something had", any(before))
-            dev.read(addr(got["FIRST"] + 1))
-    finally:
-        hcvtest.dm_remove("slow")
+                       STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2",
+                       COUNT=1, RENEW=1)
+        # A plain request, or a restarted agent's, gets no way around it.
+        node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
+                   STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1)
+        fails_io("no entry", lambda: held.dev.read(addr(held.first + 1)))
+        held.let_go()
+        got = renewed(1)
+        held.check_fenced()
+        held.dev.read(addr(got["FIRST"] + 1))
 
 
 def test_renewal_and_revocation():
     """A revocation between retiring and granting wins."""
-    hcvtest.run("modprobe", "dm-delay")
-    sectors = (2 << 30) // 512
-    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
-    try:
-        with exported(slow) as dev:
-            old = grant()["FIRST"]
-            hcvtest.dm_reload(
-                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 900")
-            writers = Writers(dev.path, addr(old + 1), 1)
-            time.sleep(0.3)
-            node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
-                       STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1,
-                       RENEW=1)
-            got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
-            ktap.check("counts what was retired", got["INFLIGHT"] > 0,
-                       str(got))
-            _, revoked = hcvtest.control(dev.read(CONTROL))
-            ktap.check_eq("told", {hcvnl.parse_uuid("@v1"): 1}, revoked)
-            node.fails(errno.ESTALE, "is revoked", "GRANT", STORE="@s1",
-                       VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1, RENEW=1)
-            node.fence("@s1", "@v1", 1)
-            writers.join()
-    finally:
-        hcvtest.dm_remove("slow")
+    with HeldWrites(1) as held:
+        node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
+                   STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1,
+                   RENEW=1)
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        ktap.check_eq("counts what was retired", 1, got["INFLIGHT"])
+        _, revoked = hcvtest.control(held.dev.read(CONTROL))
+        ktap.check_eq("told", {hcvnl.parse_uuid("@v1"): 1}, revoked)
+        node.fails(errno.ESTALE, "is revoked", "GRANT", STORE="@s1",
+                   VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1, RENEW=1)
+        held.let_go()
+        node.fence("@s1", "@v1", 1)
+        held.check_fenced()
 
 
 @contextlib.contextmanager

@@ -18,26 +18,13 @@ import hcvbreak
 import hcvtest
 import hcvvol
 import ktap
-from hcvbreak import (Command, RemoteVolume, Writer, failed, fill, take_out,
+from hcvbreak import (Command, Writer, ended, failed, fill, lost, take_out,
                       verify, waits)
-from hcvtest import uuid_text
 from hcvvol import MIB
 
 node = hcvtest.Node()
 pool = hcvbreak.Pool(node, 3)
-
-
-def setting(count, remote, **kwargs):
-    return pool.setting(count, kind=RemoteVolume, remote=remote,
-                        **kwargs)
-
-
-def lost(vol, events, store):
-    events.wait("LINK_STATE", STORE=uuid_text(store), LINK_STATE="LOST")
-
-
-def ended(what, *writers):
-    ktap.check_eq(what, [0] * len(writers), [w.wait() for w in writers])
+setting = pool.remote_setting
 
 
 def test_return():

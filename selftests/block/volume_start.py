@@ -29,14 +29,6 @@ ENDED = (errno.ENODEV, errno.EIO, errno.ENOENT)
 setting = pool.setting
 
 
-def unload():
-    count = Path("/sys/module/hcivol/refcnt")
-    hcvtest.wait_for(lambda: count.read_text().strip() == "0", 10,
-                     "module without users")
-    hcvtest.unload_module()
-    node.__init__()
-
-
 def start(vol):
     return Command("VOL_START", VOL=vol.vol, EPOCH=vol.epoch, V=vol.v)
 
@@ -182,7 +174,7 @@ def test_stop_in_a_start():
         vol.close_stores()
         with vol.attached() as disk:
             verify(disk, range(10), 1)
-    unload()
+    node.reload()
 
 
 def test_resize_meets_a_failure():

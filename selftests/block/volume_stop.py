@@ -27,15 +27,6 @@ pool = hcvbreak.Pool(node, 2)
 setting = pool.setting
 
 
-def unload():
-    """Nothing holds the module."""
-    count = Path("/sys/module/hcivol/refcnt")
-    hcvtest.wait_for(lambda: count.read_text().strip() == "0", 10,
-                     "module without users")
-    hcvtest.unload_module()
-    node.__init__()
-
-
 def in_time(what, action, limit=5):
     begin = time.monotonic()
     action()
@@ -175,7 +166,7 @@ def forced(queue, stuck):
         with hcvvol.Disk(vol.path) as again:
             verify(again, (3,), 1)
         vol.detach()
-    unload()
+    node.reload()
 
 
 def hang(dev):
@@ -236,7 +227,7 @@ def test_forced_stop_in_each_state():
             ktap.check_eq("waiting I/O", [errno.EIO] * len(writer),
                           [w.wait() for w in writer])
             vol.close_stores()
-    unload()
+    node.reload()
 
 
 def test_clean_stop_in_each_state():
@@ -260,7 +251,7 @@ def test_clean_stop_in_each_state():
         node.fails(errno.EIO, "force", "VOL_STOP", VOL=vol.vol)
         force(vol)
         vol.close_stores()
-    unload()
+    node.reload()
 
 
 def test_fence():
@@ -314,7 +305,7 @@ def test_stop_with_a_lagging_device():
         vol.close_stores()
         with vol.attached() as disk:
             verify(disk, (1, 2), 2)
-    unload()
+    node.reload()
 
 
 with pool:

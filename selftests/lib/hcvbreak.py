@@ -245,6 +245,10 @@ class Pool:
                 stack.callback(dev.heal)
             yield vol, devs, events
 
+    def remote_setting(self, count, remote, **attrs):
+        """The same, some stores being another node's."""
+        return self.setting(count, kind=RemoteVolume, remote=remote, **attrs)
+
 
 @contextlib.contextmanager
 def setting(node, count=2, kind=Volume, **attrs):
@@ -309,6 +313,16 @@ def failed(vol, events, store):
     told = events.wait("LINK_FAILED", STORE=uuid_text(store))
     ktap.check_eq(f"{store} state", "FAILING", vol.link(store)["LINK_STATE"])
     return told
+
+
+def lost(vol, events, store):
+    """The module says that a last replica cannot be reached."""
+    events.wait("LINK_STATE", STORE=uuid_text(store), LINK_STATE="LOST")
+
+
+def ended(what, *writers):
+    """All of them end well."""
+    ktap.check_eq(what, [0] * len(writers), [w.wait() for w in writers])
 
 
 def take_out(vol, events, store, dev):

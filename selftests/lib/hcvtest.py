@@ -87,6 +87,14 @@ def dm_reload(name, table):
     run("dmsetup", "resume", "--nolockfs", "--noflush", "--noudevsync", name)
 
 
+def in_flight(path):
+    """(reads, writes) that a block device has not ended yet."""
+    dev = os.stat(path).st_rdev
+    text = Path(f"/sys/dev/block/{os.major(dev)}:{os.minor(dev)}/inflight") \
+        .read_text()
+    return tuple(int(n) for n in text.split())
+
+
 def dm_remove(name):
     run("dmsetup", "remove", "--noudevsync", "--retry", name)
 
@@ -167,9 +175,21 @@ class Node:
     """The module under a name, and what this test opened in it."""
 
     def __init__(self, node=NODE, cluster=CLUSTER):
+        self.names = {"NODE": node, "CLUSTER": cluster}
+        self._begin()
+
+    def _begin(self):
         load_module()
         self.client = hcvnl.Client()
-        self.do("NODE_SET", NODE=node, CLUSTER=cluster)
+        self.do("NODE_SET", **self.names)
+
+    def reload(self):
+        """Nothing holds the module: it is unloaded and loaded again."""
+        count = Path("/sys/module/hcivol/refcnt")
+        wait_for(lambda: count.read_text().strip() == "0", 10,
+                 "module without users")
+        unload_module()
+        self._begin()
 
     def do(self, cmd, **attrs):
         """A command; its only answer, or None."""
