@@ -4,12 +4,10 @@
  */
 #include "compat.h"
 
-#ifndef NL_SET_ERR_MSG_FMT
-
 #include <linux/atomic.h>
 
 /*
- * A 6.1 extack points to text that must stay until the ack has been built,
+ * An extack points to text that must stay until the ack has been built,
  * which the caller's task does right after the command has returned.  A text
  * is overwritten only when this many further errors come in between.
  */
@@ -32,5 +30,3 @@ void hcv_compat_err(struct netlink_ext_ack *extack, const char *fmt, ...)
 	va_end(args);
 	extack->_msg = hcv_compat_text[i];
 }
-
-#endif

@@ -241,17 +241,14 @@ static inline struct nlattr **hcv_compat_dump_attrs(struct netlink_callback *cb)
 #endif
 }
 
-/* v6.2 51c352bdbcd2: NL_SET_ERR_MSG_FMT */
-#ifdef NL_SET_ERR_MSG_FMT
-#define hcv_compat_err(extack, fmt, ...)				\
-	NL_SET_ERR_MSG_FMT(extack, fmt, ##__VA_ARGS__)
-#else
 /**
  * hcv_compat_err() - formatted text for the extended ack, which may be NULL
+ *
+ * v6.2 51c352bdbcd2 NL_SET_ERR_MSG_FMT is of no use: it cuts after 79 bytes,
+ * half of which are the UUID of what the sentence is about.
  */
 __printf(2, 3)
 void hcv_compat_err(struct netlink_ext_ack *extack, const char *fmt, ...);
-#endif
 
 /*
  * v6.9 06b23f92af87 block: update cached timestamp post schedule/preemption.
