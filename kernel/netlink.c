@@ -374,14 +374,23 @@ static struct workqueue_struct *hcv_nl_wq;
 static struct sk_buff_head hcv_nl_queue;
 static u64 hcv_nl_seq;			/* hcv_nl_queue.lock */
 static bool hcv_nl_up;			/* hcv_nl_queue.lock */
+static bool hcv_nl_lost;		/* hcv_nl_queue.lock; still to be told */
 
 static void hcv_nl_event_work(struct work_struct *work)
 {
 	struct sk_buff *skb;
+	bool lost;
 
 	while ((skb = skb_dequeue(&hcv_nl_queue)) != NULL)
 		/* -ESRCH: nobody listens; the agent reads the state later. */
 		genlmsg_multicast(&hcv_nl_family, skb, 0, 0, GFP_NOIO);
+	spin_lock_irq(&hcv_nl_queue.lock);
+	lost = hcv_nl_lost;
+	hcv_nl_lost = false;
+	spin_unlock_irq(&hcv_nl_queue.lock);
+	/* As if their buffers had run over: they look at everything. */
+	if (lost)
+		genl_set_err(&hcv_nl_family, &init_net, 0, 0, -ENOBUFS);
 }
 
 static DECLARE_WORK(hcv_nl_event_job, hcv_nl_event_work);
@@ -460,6 +469,10 @@ void hcv_nl_send_event(const struct hcv_nl_event *ev)
 	up = hcv_nl_up;
 	if (up)
 		sent = hcv_nl_queue_event(skb, ev);
+	if (up && !sent) {
+		hcv_nl_lost = true;
+		queue_work(hcv_nl_wq, &hcv_nl_event_job);
+	}
 	spin_unlock_irqrestore(&hcv_nl_queue.lock, flags);
 	if (sent)
 		return;

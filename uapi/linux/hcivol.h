@@ -117,7 +117,7 @@
  *	-> STORE, HIST_READ, HIST_WRITE, HIST_FLUSH of all I/O to its device.
  *
  * HCV_CMD_EVENT (multicast group "events"), also found by VOL_GET as state,
- * so that a lost event loses nothing:
+ * so that a lost event loses nothing; after a loss a receive gives ENOBUFS:
  *	EVENT, EVENT_SEQ, TIME_NS and what the event is about.
  */
 #ifndef _UAPI_LINUX_HCIVOL_H
