@@ -21,6 +21,7 @@
 #define SYNC_CHUNK_BLOCKS	32U
 #define SYNC_CHUNK_BYTES	(SYNC_CHUNK_BLOCKS << HCV_BLOCK_SHIFT)
 #define SYNC_WINDOW_NS		(4LL * NSEC_PER_SEC)
+#define SYNC_MEMORY_WAIT	(HZ / 10 + 1)
 
 struct hcv_sync {
 	struct hcv_link *link;
@@ -132,6 +133,15 @@ static int sync_copy_run(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 	return ret;
 }
 
+/* Short of memory is no reason to give a replica up: a little later again. */
+static bool sync_again(struct hcv_sync *s, int ret)
+{
+	if (ret != -ENOMEM)
+		return false;
+	wait_event_timeout(s->link->vol->wait, sync_over(s), SYNC_MEMORY_WAIT);
+	return !sync_over(s);
+}
+
 static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 		      const struct hcv_rec *want, u32 blk)
 {
@@ -144,8 +154,10 @@ static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 	ret = hcv_vol_enter(vol, &s->stop, &ref);
 	if (ret)
 		return ret;
-	ret = hcv_hot_lock_sync(vol, want->mib, blk, SYNC_CHUNK_BLOCKS,
-				&s->stop, &hot);
+	do {
+		ret = hcv_hot_lock_sync(vol, want->mib, blk, SYNC_CHUNK_BLOCKS,
+					&s->stop, &hot);
+	} while (sync_again(s, ret));
 	if (ret)
 		goto out;
 	if (sync_bits(ext, rec, want, blk, &bits)) {
@@ -307,7 +319,9 @@ static int sync_run(struct hcv_sync *s)
 	int ret;
 
 	/* Writes that began before the link was SYNCING had no leg to it. */
-	ret = hcv_vol_drain(vol, NULL);
+	do {
+		ret = hcv_vol_drain(vol, NULL);
+	} while (sync_again(s, ret));
 	if (ret)
 		return ret;
 	wait_event(vol->wait, hcv_vol_drained(vol) || sync_over(s));
@@ -316,7 +330,9 @@ static int sync_run(struct hcv_sync *s)
 		if (IS_ERR(ext))
 			return PTR_ERR(ext);
 		if (!ext) {
-			ret = hcv_commit_sync(vol, &s->stop);
+			do {
+				ret = hcv_commit_sync(vol, &s->stop);
+			} while (sync_again(s, ret));
 			if (!ret)
 				hcv_link_joined(s->link);
 			return ret;

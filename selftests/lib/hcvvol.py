@@ -48,7 +48,7 @@ class Events:
     """The module's events from now on, read when they are asked for."""
 
     def __init__(self):
-        self.client, self.seen = hcvnl.Client(), []
+        self.client, self.seen, self.lost = hcvnl.Client(), [], 0
         self.client.genl.sock.setsockopt(
             hcvnl.SOL_NETLINK, hcvnl.NETLINK_ADD_MEMBERSHIP,
             self.client.groups["events"])
@@ -63,20 +63,26 @@ class Events:
         genl = self.client.genl
         while select.select([genl.sock], [], [], seconds)[0]:
             seconds = 0
-            for kind, _, _, data in genl.receive():
-                if kind == self.client.family:
-                    self.seen.append(self.client.codec.decode(data[4:]))
+            try:
+                for kind, _, _, data in genl.receive():
+                    if kind == self.client.family:
+                        self.seen.append(self.client.codec.decode(data[4:]))
+            except OSError as e:
+                if e.errno != errno.ENOBUFS:
+                    raise
+                self.lost += 1
 
     def wait(self, event, limit=10, **match):
         """The first event of a kind that was not waited for before."""
-        end = time.monotonic() + limit * hcvtest.SCALE
+        end = time.monotonic() + hcvtest.scaled(limit)
         while True:
             self.poll(0.05)
             for i, one in enumerate(self.seen):
                 if one["EVENT"] == event and match.items() <= one.items():
                     return self.seen.pop(i)
             if time.monotonic() > end:
-                raise TimeoutError(f"no {event} {match}, but {self.seen}")
+                raise TimeoutError(f"no {event} {match}, but {self.lost} lost "
+                                   f"and {self.seen[-20:]}")
 
 
 class Disk(hcvtest.Device):
