@@ -129,12 +129,13 @@ run_expect() {
 }
 
 # wait_for CONDITION LIMIT [WHAT]: until the shell text CONDITION is true; the
-# case fails after LIMIT seconds (times HCV_TIMEOUT_SCALE).
+# case fails after LIMIT seconds (times HCV_TIMEOUT_SCALE, if it is short).
 wait_for() {
 	local end limit
 
 	limit=$(awk -v l="$2" -v s="${HCV_TIMEOUT_SCALE:-1}" \
-		'BEGIN { printf "%d", l * s * 1000 }')
+		'BEGIN { m = l > 15 * s ? l : 15 * s
+			 printf "%d", (l * s < m ? l * s : m) * 1000 }')
 	end=$(($(_ktap_now_ms) + limit))
 	until eval "$1"; do
 		[ "$(_ktap_now_ms)" -lt $end ] ||

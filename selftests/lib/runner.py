@@ -22,6 +22,7 @@ HEADER = re.compile(r"^# ([A-Z-]+):\s*(.*?)\s*$")
 HEADER_LINES = 40
 KINDS = ("guest", "cluster", "host")
 NOT_BY_DEFAULT = {"soak", "bench"}
+LONG = 225			# limits above it grow no further when scaled
 
 
 @dataclasses.dataclass
@@ -46,6 +47,11 @@ class Test:
         """Path below selftests/, and which part of it."""
         name = str(self.path.relative_to(boot.TREE / "selftests"))
         return name if self.part is None else f"{name}:{self.part}"
+
+    @property
+    def limit(self):
+        """Seconds it may take on a kernel for which all is scaled."""
+        return min(self.timeout * vm.SCALE, max(self.timeout, LONG * vm.SCALE))
 
     @property
     def env(self):
@@ -303,7 +309,7 @@ class GuestLane:
         command = guest.spawn(interp + str(test.path), env=test.env,
                               sink=sink)
         try:
-            rc = command.wait(test.timeout).rc
+            rc = command.wait(test.limit / vm.SCALE).rc
             outcome = judge(rc, b"".join(output).decode("utf-8", "replace"))
         except vm.TestbedError as error:
             outcome = Outcome("FAIL", str(error),
@@ -378,7 +384,7 @@ def run_on_host(test, kver, sink=None):
     reader.start()
     late = False
     try:
-        process.wait(test.timeout * vm.SCALE)
+        process.wait(test.limit)
     except subprocess.TimeoutExpired:
         late = True
         # SystemExit in the test ends its guests in order.
@@ -393,7 +399,7 @@ def run_on_host(test, kver, sink=None):
     text = b"".join(output).decode("utf-8", "replace")
     if late:
         outcome = Outcome("FAIL", "no end after "
-                          f"{test.timeout * vm.SCALE:g} s", text)
+                          f"{test.limit:g} s", text)
     else:
         outcome = judge(process.returncode, text)
     outcome.seconds = time.monotonic() - start
