@@ -97,18 +97,15 @@ static void commit_endio(struct bio *bio)
 	struct commit_bio *cb = commit_bio_of(bio);
 	struct hcv_commit *c = cb->commit;
 	struct hcv_link *link = cb->leg.link;
+	int err = hcv_link_flushed(link, blk_status_to_errno(bio->bi_status));
 
 	hcv_stats_end(link->stats, cb->page ? HCV_IO_WRITE : HCV_IO_FLUSH,
 		      cb->page ? HCV_BLOCK_SIZE : 0,
 		      ktime_get_boottime_ns() - cb->start_ns, bio->bi_status);
-	if (bio->bi_status) {
+	if (err) {
 		WRITE_ONCE(c->fail, true);
-		/* The device tells of a loss once, to whoever asks first. */
-		if (link->local)
-			hcv_store_fail(link->local, -blk_status_to_errno(bio->bi_status),
-				       "flush");
 		/* The last replica stays: its disk's word is final. */
-		if (!hcv_link_fail(link, -blk_status_to_errno(bio->bi_status),
+		if (!hcv_link_fail(link, -err,
 				   cb->page ? "metadata write" : "flush"))
 			WRITE_ONCE(c->last_failed, true);
 	} else if (cb->page && cb->leg.strong) {

@@ -114,6 +114,9 @@ static void hcv_export_end_io(struct bio *clone)
 
 	if (unlikely(status))
 		hcv_export_error(exp, io, status);
+	else if (unlikely(!io->bytes && READ_ONCE(exp->store->failed)))
+		/* The loss was told to somebody else while this was under way. */
+		status = BLK_STS_IOERR;
 	hcv_stats_end(exp->stats, !io->bytes ? HCV_IO_FLUSH :
 		      bio_op(clone) == REQ_OP_READ ? HCV_IO_READ : HCV_IO_WRITE,
 		      io->bytes, ktime_get_boottime_ns() - io->start_ns, status);

@@ -712,6 +712,15 @@ void hcv_links_destroy(struct hcv_vol *vol)
 	mutex_unlock(&vol->mutex);
 }
 
+int hcv_link_flushed(struct hcv_link *link, int err)
+{
+	if (!link->local)
+		return err;
+	if (err)
+		hcv_store_fail(link->local, -err, "flush");
+	return err || !READ_ONCE(link->local->failed) ? err : -EIO;
+}
+
 static void link_rw_end(struct bio *bio)
 {
 	struct completion *done = bio->bi_private;
@@ -753,6 +762,8 @@ int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 	hcv_submit_bio(bio);
 	wait_for_completion_io(&done);
 	ret = blk_status_to_errno(bio->bi_status);
+	if (opf & (REQ_PREFLUSH | REQ_FUA))
+		ret = hcv_link_flushed(link, ret);
 	hcv_stats_end(link->stats, !len ? HCV_IO_FLUSH :
 		      op_is_write(opf) ? HCV_IO_WRITE : HCV_IO_READ, len,
 		      ktime_get_boottime_ns() - start, ret);

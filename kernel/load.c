@@ -326,9 +326,13 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 		if (!hcv_link_writable(READ_ONCE(link->state)))
 			continue;
 		err = hcv_link_volarea(link, &sector);
+		/* By itself: dm drops the error of a PREFLUSH before data. */
 		if (!err)
-			err = hcv_link_rw(link, REQ_OP_WRITE | REQ_PREFLUSH |
-					  REQ_FUA | REQ_META,
+			err = hcv_link_rw(link, REQ_OP_WRITE | REQ_PREFLUSH, 0,
+					  NULL, 0);
+		if (!err)
+			err = hcv_link_rw(link, REQ_OP_WRITE | REQ_FUA |
+					  REQ_META,
 					  sector + place * (HCV_VOLPAGE_SIZE >>
 							    SECTOR_SHIFT),
 					  buf, bytes);

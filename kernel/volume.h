@@ -518,6 +518,15 @@ bool hcv_sync_takes_pages(struct hcv_link *link, struct hcv_ext *ext);
 int hcv_sync_init(void);
 void hcv_sync_exit(void);
 
+/**
+ * hcv_link_flushed() - what the end of a FLUSH or metadata write says; any context
+ * @err: negative, of a leg that is still counted in
+ *
+ * A disk tells of a loss once, to whoever asks first: a store of this node
+ * has failed with that for all volumes, and no other FLUSH that ends from then on
+ * says anything. Return: @err, or -EIO.
+ */
+int hcv_link_flushed(struct hcv_link *link, int err);
 /* Synchronous I/O on a link, process context: returns 0 or -errno. */
 int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 		void *buf, u32 len);

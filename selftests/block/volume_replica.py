@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import hcvbreak
+import hcvnl
 import hcvtest
 import hcvvol
 import ktap
@@ -109,6 +110,38 @@ def test_shared_store():
                 ktap.check_eq("the other's flush", 0, flusher.wait())
             vol.stop()
             other.stop()
+
+
+def check_told_of_a_loss(start, action):
+    """A FLUSH that fails in another volume's command says as much."""
+    with setting(1, extents=2) as (vol, devs, _):
+        vol.attach()
+        with hcvbreak.neighbour(vol, start, extents=2) as other:
+            with hcvvol.Disk(vol.path) as disk:
+                fill(disk, (1,), 1)
+                # The next round of the volume itself is seconds away.
+                disk.flush()
+                fill(disk, (1,), 2)
+                devs[0].fail_flush()
+                try:
+                    action(other)
+                except hcvnl.Fail as e:
+                    ktap.check_eq("the command", errno.EIO, e.code)
+                else:
+                    ktap.check("the command fails", False)
+                devs[0].heal()
+                ktap.check_eq("latched", "FAILED", node.do(
+                    "STORE_GET", STORE="@s1").get("STORE_FLAGS"))
+                for _ in range(2):
+                    ktap.check_eq("flush", errno.EIO, io_errno(disk.flush))
+
+
+def test_flush_of_a_start():
+    check_told_of_a_loss(False, lambda v: v.edo("VOL_START", V=v.v))
+
+
+def test_flush_of_the_volume_page():
+    check_told_of_a_loss(True, lambda v: v.edo("VOL_SET", NAME="new"))
 
 
 def two_of_three(order):

@@ -178,7 +178,8 @@ def test_stop_in_a_start():
 
 
 def test_resize_meets_a_failure():
-    """It is repeated after the failed replica was removed."""
+    """It is repeated after the failed replica was removed; where none is left
+    nothing changes before the next attach."""
     with setting(size=256 * MIB) as (vol, devs, events):
         vol.attach()
         with hcvvol.Disk(vol.path) as disk:
@@ -194,6 +195,7 @@ def test_resize_meets_a_failure():
             ktap.check_eq("told", 512 * MIB, vol.get()["SIZE"])
             ktap.check_eq("size", 512 * MIB, disk.size())
             fill(disk, (400,), 4)
+            disk.flush()
             # All of them fail: nothing is changed by that.
             devs[0].fail_writes()
             ktap.check_eq("no replica", errno.EIO, Command(
@@ -202,9 +204,19 @@ def test_resize_meets_a_failure():
             devs[0].heal()
             ktap.check_eq("size", 512 * MIB, disk.size())
             ktap.check_eq("told", 512 * MIB, vol.get()["SIZE"])
+            # A flush has failed: the store has to be opened anew.
+            ktap.check_eq("not repeated", errno.EIO, Command(
+                "VOL_SET", VOL=vol.vol, EPOCH=vol.epoch,
+                SIZE=900 * MIB).wait())
+        vol.end()
+        vol.size = 512 * MIB
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
             vol.edo("VOL_SET", SIZE=900 * MIB)
             ktap.check_eq("size", 900 * MIB, disk.size())
             vol.size = 900 * MIB
+        devs[1].heal()
+        vol.open_store("@s2")
         bring_back(vol, events, "@s2", devs[1])
         vol.detach()
         vol.check_stores()

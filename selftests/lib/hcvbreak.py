@@ -259,11 +259,15 @@ def setting(node, count=2, kind=Volume, **attrs):
 
 
 @contextlib.contextmanager
-def neighbour(vol, **attrs):
-    """Another volume on the same stores, attached."""
+def neighbour(vol, start=True, **attrs):
+    """Another volume on the same stores, attached, or all but started."""
     other = Volume(vol.node, vol.devs, vol="@v2", **attrs)
     try:
-        yield other.attach()
+        if start:
+            other.attach()
+        else:
+            other.prepare()
+        yield other
     finally:
         for one in (vol, other):
             one.stop_if_there()
