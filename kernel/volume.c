@@ -906,50 +906,8 @@ int hcv_vol_resume(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	return ret;
 }
 
-/* The volume page has the new size before anybody sees it. mutex held. */
-static int vol_resize(struct hcv_vol *vol, u64 bytes,
-		      struct netlink_ext_ack *extack)
-{
-	u64 old = vol->size_bytes;
-	int ret;
-
-	if (bytes < old) {
-		NL_SET_ERR_MSG(extack, "an attached volume cannot shrink");
-		return -EINVAL;
-	}
-	ret = hcv_map_grow(&vol->map, DIV_ROUND_UP_ULL(bytes, HCV_SLOT_SIZE));
-	if (ret || bytes == old)
-		return ret;
-	vol->size_bytes = bytes;
-	if (vol->state == HCV_VOL_ACTIVE || vol->state == HCV_VOL_SUSPENDED)
-		ret = hcv_load_write_volpage(vol);
-	if (ret) {
-		NL_SET_ERR_MSG(extack, "the volume page could not be written");
-		vol->size_bytes = old;
-	}
-	return ret;
-}
-
-int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
-		   struct netlink_ext_ack *extack)
-{
-	int ret;
-
-	mutex_lock(&vol->life_mutex);
-	mutex_lock(&vol->mutex);
-	ret = hcv_vol_alive(vol, extack);
-	if (!ret)
-		ret = vol_resize(vol, bytes, extack);
-	mutex_unlock(&vol->mutex);
-	/* Only the life cycle makes and removes the disk. */
-	if (!ret && vol->disk_added)
-		set_capacity_and_notify(vol->disk, bytes >> SECTOR_SHIFT);
-	mutex_unlock(&vol->life_mutex);
-	return ret;
-}
-
-static int vol_set_name(struct hcv_vol *vol, const char *name,
-			struct netlink_ext_ack *extack)
+int hcv_vol_set_name(struct hcv_vol *vol, const char *name,
+		     struct netlink_ext_ack *extack)
 {
 	struct hcv_vol *other;
 	int ret = 0;
@@ -963,26 +921,6 @@ static int vol_set_name(struct hcv_vol *vol, const char *name,
 	else
 		NL_SET_ERR_MSG(extack, "a volume with this name is attached here already");
 	mutex_unlock(&hcv_vol_lock);
-	return ret;
-}
-
-int hcv_vol_rename(struct hcv_vol *vol, const char *name,
-		   struct netlink_ext_ack *extack)
-{
-	int ret;
-
-	mutex_lock(&vol->life_mutex);
-	mutex_lock(&vol->mutex);
-	ret = hcv_vol_alive(vol, extack);
-	if (!ret)
-		ret = vol_set_name(vol, name, extack);
-	if (!ret && vol->disk_added)
-		ret = hcv_load_write_volpage(vol);
-	mutex_unlock(&vol->mutex);
-	/* udev makes the link by name anew. */
-	if (!ret && vol->disk_added)
-		kobject_uevent(&disk_to_dev(vol->disk)->kobj, KOBJ_CHANGE);
-	mutex_unlock(&vol->life_mutex);
 	return ret;
 }
 

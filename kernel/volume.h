@@ -269,10 +269,9 @@ int hcv_vol_stop(struct hcv_vol *vol, bool force,
 		 struct netlink_ext_ack *extack);
 int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack);
 int hcv_vol_resume(struct hcv_vol *vol, struct netlink_ext_ack *extack);
-int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
-		   struct netlink_ext_ack *extack);
-int hcv_vol_rename(struct hcv_vol *vol, const char *name,
-		   struct netlink_ext_ack *extack);
+/** hcv_vol_set_name() - take a name that no other volume here has; vol->mutex */
+int hcv_vol_set_name(struct hcv_vol *vol, const char *name,
+		     struct netlink_ext_ack *extack);
 void hcv_vol_fence(struct hcv_vol *vol);
 /** hcv_vol_kick() - something changed: submit again those who wait for @wait
  *
@@ -309,6 +308,12 @@ u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count);
 u32 hcv_vol_shown_state(struct hcv_vol *vol);
 /** hcv_vol_event_state() - tell the agent of the state */
 void hcv_vol_event_state(struct hcv_vol *vol);
+/* volume_set.c: what may be changed while attached */
+int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
+		   struct netlink_ext_ack *extack);
+int hcv_vol_rename(struct hcv_vol *vol, const char *name,
+		   struct netlink_ext_ack *extack);
+
 /* waits.c */
 /**
  * struct hcv_waits - I/Os that wait, by enum hcv_wait
