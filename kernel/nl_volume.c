@@ -92,12 +92,48 @@ static int nl_check_config(const struct hcv_vol_config *cfg,
 	return -EINVAL;
 }
 
+/* Who is not told of the minor has no volume. */
+static int nl_vol_create(const struct hcv_vol_config *cfg,
+			 struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	struct nlattr *minor;
+	struct sk_buff *msg;
+	void *hdr;
+	int ret;
+
+	msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!msg)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(msg, info, &hcv_nl_family, 0,
+				HCV_CMD_VOL_CREATE);
+	if (!hdr || nla_put(msg, HCV_A_VOL, UUID_SIZE, &cfg->uuid)) {
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	minor = nla_reserve(msg, HCV_A_MINOR, sizeof(u32));
+	if (!minor) {
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	vol = hcv_vol_create(cfg, info->extack);
+	if (IS_ERR(vol)) {
+		nlmsg_free(msg);
+		return PTR_ERR(vol);
+	}
+	*(u32 *)nla_data(minor) = vol->minor;
+	genlmsg_end(msg, hdr);
+	ret = genlmsg_reply(msg, info);
+	/* Nothing is tied to it yet that could keep it, or be lost. */
+	if (ret)
+		hcv_vol_stop(vol, true, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
 int hcv_nl_vol_create(struct sk_buff *skb, struct genl_info *info)
 {
 	struct hcv_vol_config cfg;
-	struct hcv_vol *vol;
-	struct sk_buff *msg;
-	void *hdr;
 	int ret;
 
 	ret = NL_NEED(info, HCV_A_VOL, HCV_A_NAME, HCV_A_SIZE, HCV_A_STRIPE,
@@ -123,25 +159,7 @@ int hcv_nl_vol_create(struct sk_buff *skb, struct genl_info *info)
 	ret = nl_check_config(&cfg, info);
 	if (ret)
 		return ret;
-	msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	if (!msg)
-		return -ENOMEM;
-	vol = hcv_vol_create(&cfg, info->extack);
-	if (IS_ERR(vol)) {
-		nlmsg_free(msg);
-		return PTR_ERR(vol);
-	}
-	hdr = genlmsg_put_reply(msg, info, &hcv_nl_family, 0,
-				HCV_CMD_VOL_CREATE);
-	if (!hdr || nla_put(msg, HCV_A_VOL, UUID_SIZE, &vol->uuid) ||
-	    nla_put_u32(msg, HCV_A_MINOR, vol->minor)) {
-		hcv_vol_put(vol);
-		nlmsg_free(msg);
-		return -EMSGSIZE;
-	}
-	hcv_vol_put(vol);
-	genlmsg_end(msg, hdr);
-	return genlmsg_reply(msg, info);
+	return nl_vol_create(&cfg, info);
 }
 
 int hcv_nl_vol_link_add(struct sk_buff *skb, struct genl_info *info)

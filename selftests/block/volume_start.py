@@ -8,12 +8,14 @@ changes of a volume that fail and are repeated."""
 
 import errno
 import os
+import socket
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import hcvbreak
+import hcvnl
 import hcvtest
 import hcvvol
 import ktap
@@ -175,6 +177,22 @@ def test_stop_in_a_start():
         with vol.attached() as disk:
             verify(disk, range(10), 1)
     node.reload()
+
+
+def test_unheard_reply():
+    """Whoever asked cannot be told of the disk's number, its socket is full:
+    then there is no volume, nor its name."""
+    client = hcvnl.Client()
+    client.genl.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    with setting() as (vol, _, _):
+        for _ in range(64):
+            client.post("VOL_GET", VOL=vol.vol)
+        client.post("VOL_CREATE", VOL=vol.vol, NAME="v1", SIZE=vol.size,
+                    STRIPE=1, REPLICAS=2, EPOCH=1, V=1, LINEAGE=7, QUEUE="MQ")
+        ktap.check_eq("no volume", [], node.dump("VOL_GET"))
+        client.genl.sock.close()
+        with vol.attached() as disk:
+            fill(disk, (0,), 1)
 
 
 def test_resize_meets_a_failure():

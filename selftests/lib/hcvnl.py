@@ -244,11 +244,14 @@ class Genl:
         self.sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self.seq = int(time.time()) & 0xffff
 
-    def call(self, family, cmd, version, payload, flags):
+    def send(self, family, cmd, version, payload, flags):
         self.seq += 1
         body = struct.pack("=BBH", cmd, version, 0) + payload
         self.sock.send(struct.pack("=IHHII", 16 + len(body), family,
                                    NLM_F_REQUEST | flags, self.seq, 0) + body)
+
+    def call(self, family, cmd, version, payload, flags):
+        self.send(family, cmd, version, payload, flags)
         while True:
             for kind, mflags, seq, data in self.receive():
                 if seq != self.seq:
@@ -462,14 +465,21 @@ class Client:
         return [self.codec.decode(data) for data in
                 self.genl.call(self.family, num, 1, payload, flags)]
 
+    def encode(self, attrs):
+        return b"".join(self.codec.encode(k, str(v))
+                        for k, v in attrs.items())
+
+    def post(self, cmd, **attrs):
+        """Send a command, and leave what it answers where it is."""
+        self.genl.send(self.family, self.codec.uapi.cmd[cmd], 1,
+                       self.encode(attrs), NLM_F_ACK)
+
     def call(self, cmd, dump=None, **attrs):
         """Send a command with attributes given as text or numbers."""
         if dump is None:
             dump = cmd in ALWAYS_DUMP or (cmd in DUMP_WITHOUT and
                                           DUMP_WITHOUT[cmd] not in attrs)
-        payload = b"".join(self.codec.encode(k, str(v))
-                           for k, v in attrs.items())
-        return self.raw(cmd, payload, dump)
+        return self.raw(cmd, self.encode(attrs), dump)
 
 
 def command(args):
