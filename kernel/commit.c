@@ -306,7 +306,7 @@ static int commit_round(struct hcv_commit *c)
 	c->last_ns = ktime_get_boottime_ns();
 	/* Without memory for that the slots are freed by a later round. */
 	if (freed)
-		hcv_vol_drain(vol, freed);
+		hcv_vol_drain(vol, freed, NULL);
 	return 0;
 }
 

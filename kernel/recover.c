@@ -316,15 +316,19 @@ static int sync_run(struct hcv_sync *s)
 {
 	struct hcv_vol *vol = s->link->vol;
 	struct hcv_ext *ext;
+	u32 period;
 	int ret;
 
-	/* Writes that began before the link was SYNCING had no leg to it. */
+	/*
+	 * Writes that began before the link was SYNCING had no leg to it.  These
+	 * alone are waited for: periods end all the time under load.
+	 */
 	do {
-		ret = hcv_vol_drain(vol, NULL);
+		ret = hcv_vol_drain(vol, NULL, &period);
 	} while (sync_again(s, ret));
 	if (ret)
 		return ret;
-	wait_event(vol->wait, hcv_vol_drained(vol) || sync_over(s));
+	wait_event(vol->wait, hcv_vol_period_over(vol, period) || sync_over(s));
 	while (!sync_over(s)) {
 		ext = sync_next(s);
 		if (IS_ERR(ext))

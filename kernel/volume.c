@@ -270,6 +270,7 @@ static void ioref_fn(struct work_struct *work)
 		if (!ref->ended)
 			break;
 		list_move_tail(&ref->node, &over);
+		WRITE_ONCE(vol->period_over, ref->nr);
 	}
 	spin_unlock_irq(&vol->lock);
 	list_for_each_entry_safe(ref, tmp, &over, node)
@@ -309,10 +310,11 @@ static void vol_retire(struct hcv_vol *vol, struct hcv_ioref *ref)
 {
 	lockdep_assert_held(&vol->lock);
 	atomic_inc(&vol->nr_draining);
+	ref->nr = ++vol->period;
 	list_add_tail(&ref->node, &vol->draining);
 }
 
-int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed)
+int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed, u32 *period)
 {
 	struct hcv_ioref *ref, *old;
 
@@ -330,11 +332,18 @@ int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed)
 		old = ref;
 	old->freed = freed;
 	vol_retire(vol, old);
+	if (period)
+		*period = old->nr;
 	spin_unlock_irq(&vol->lock);
 	percpu_ref_kill(&old->ref);
 	/* Who found it killed and parked is let in by this. */
 	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
 	return 0;
+}
+
+bool hcv_vol_period_over(struct hcv_vol *vol, u32 period)
+{
+	return (s32)(READ_ONCE(vol->period_over) - period) >= 0;
 }
 
 bool hcv_vol_drained(struct hcv_vol *vol)

@@ -39,6 +39,7 @@ struct hcv_target;
  * @vol: the volume
  * @work: runs when the count is zero
  * @node: on vol->draining, once killed
+ * @nr: number of the period, once killed
  * @ended: the count is zero
  * @freed: slots that may be taken again then
  */
@@ -48,6 +49,7 @@ struct hcv_ioref {
 	struct hcv_vol *vol;
 	struct work_struct work;
 	struct list_head node;
+	u32 nr;
 	bool ended;
 	struct hcv_slot *freed;
 };
@@ -200,6 +202,8 @@ struct hcv_vol {
 	u32 kick_seq;
 	u32 ack_gate;		/* HCV_ACK_*; written under lock, see io.c */
 	atomic_t nr_draining;
+	u32 period;		/* the newest that was killed; under lock */
+	u32 period_over;	/* it and all before it; written under lock */
 	u32 nr_failing;		/* links FAILING or LOST; under lock */
 	u32 want_extent;	/* columns for which the agent was asked */
 	u32 no_space;		/* columns for which it said no */
@@ -287,10 +291,17 @@ void hcv_vol_want_extent(struct hcv_vol *vol, u32 column);
 /**
  * hcv_vol_drain() - let a period end: what runs now is told from what follows
  * @freed: slots that may be taken again when it has ended, or NULL
+ * @period: where to put its number for hcv_vol_period_over(), or NULL
  *
  * Context: process; does not wait.
  */
-int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed);
+int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed, u32 *period);
+/**
+ * hcv_vol_period_over() - whether all has ended that ran in a period or before
+ *
+ * See vol->wait.  Whatever begins, and periods that end, later do not count.
+ */
+bool hcv_vol_period_over(struct hcv_vol *vol, u32 period);
 /** hcv_vol_drained() - whether all ended periods are over; see vol->wait */
 bool hcv_vol_drained(struct hcv_vol *vol);
 /**

@@ -6,8 +6,10 @@
 """Resync of a returned replica: interrupted, under writes and discards, while
 the volume grows, stops, or loses the source."""
 
+import contextlib
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -152,6 +154,68 @@ def test_writes_during_resync():
         bring_back(vol, events, "@s2", devs[1], LINK_FLAGS="FULL")
         for writer in writers:
             ktap.check_eq("writer", 0, writer.wait(30))
+        finish(vol)
+
+
+@contextlib.contextmanager
+def load_without_a_gap(path, mibs):
+    """Slow writes that overlap, and slots that are freed all the time: some
+    period is always on its way to its end."""
+    stop, errors = threading.Event(), []
+
+    def writes(lane):
+        with hcvvol.Disk(path) as disk:
+            while not stop.is_set():
+                disk.write(lane * 4096, bytes([lane]) * 4096)
+
+    def frees():
+        with hcvvol.Disk(path) as disk:
+            for mib in mibs:
+                if stop.wait(0.1):
+                    return
+                disk.discard(mib * MIB, MIB)
+                disk.flush()
+        errors.append("nothing is left to be freed")
+
+    def run(action, *args):
+        try:
+            action(*args)
+        except OSError as e:
+            errors.append(e)
+    threads = [threading.Thread(target=run, args=(writes, i))
+               for i in range(6)] + [threading.Thread(target=run,
+                                                      args=(frees,))]
+    for one in threads:
+        one.start()
+        time.sleep(0.1)		# out of step
+    try:
+        yield
+    finally:
+        stop.set()
+        for one in threads:
+            one.join()
+    ktap.check_eq("load", [], errors)
+
+
+def test_start_under_load():
+    """It begins when what was under way has ended, whatever came after."""
+    with setting(extents=1) as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(150), 4096)
+        devs[1].heal()
+        vol.reopen_store("@s2")
+        data = hcvtest.read_super(vol.devs[0])["data_off"] // 512
+        slow = f"{devs[0].disk} {data}"
+        devs[0].load(f"0 {data} linear {devs[0].disk} 0\n"
+                     f"{data} {devs[0].sectors - data} "
+                     f"delay {slow} 0 {slow} 600 {slow} 0")
+        with load_without_a_gap(vol.path, range(1, 150)):
+            vol.link_add("@s2", "SYNCING")
+            hcvtest.wait_for(lambda: vol.link("@s2")["SYNC_DONE"], 5,
+                             "a resync under way")
+        devs[0].heal()
+        end_resync(vol, events, "@s2")
         finish(vol)
 
 
