@@ -6,14 +6,15 @@
  * A link that gives an error is FAILING at once: no I/O begins on it, and no
  * write is acknowledged, until the agent has taken its store out of the in-
  * sync set and said so (I3).  If some extent has no other in-sync replica it is
- * LOST instead: there is nothing to confirm, I/O waits for its return.  Only a
- * store of this node as the very last one keeps its state: what its disk says
- * is what the user gets.
+ * LOST instead: there is nothing to confirm, I/O waits for its return, or until
+ * another link is in-sync and has all it has.  A store of this node
+ * is in-sync again at once then: what its disk says is what the user gets.
  *
  * Moves:	(add) -> INSYNC before the start, SYNCING after it
  *		SYNCING -> JOINING (equal) -> INSYNC (confirmed)
  *		INSYNC, JOINING -> FAILING -> OUT (confirmed)
  *		FAILING -> LOST -> INSYNC (tied anew, same incarnation)
+ *		FAILING -> INSYNC (its disk's word is final); LOST -> FAILING
  *		SYNCING -> FAILING; SYNCING, JOINING -> OUT (confirmed)
  *
  * Confirmations take vol->confirm_mutex alone: they must not queue behind
@@ -22,6 +23,7 @@
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
+#include "core/repl.h"
 #include "netlink.h"
 #include "rw.h"
 #include "trace.h"
@@ -69,6 +71,21 @@ static bool link_counts_failing(u8 state)
 	return state == HCV_LINK_FAILING || state == HCV_LINK_LOST;
 }
 
+/* A link is in-sync now: others may no longer be the last ones of anything. */
+static void link_look_again(struct hcv_vol *vol)
+{
+	u32 i;
+
+	vol->insync_seq++;
+	for (i = 0; i < vol->nr_links; i++) {
+		struct hcv_link *link = vol->link[i];
+
+		link->final = false;
+		if (link_counts_failing(link->state))
+			queue_work(hcv_wq, &link->fail_work);
+	}
+}
+
 /*
  * vol->lock held.  The gate is closed before a state that closes it shows, and
  * opened after one that opens it: see io_verdict().
@@ -95,12 +112,14 @@ static void link_set_state(struct hcv_link *link, u8 state)
 	/* Pairs with the barriers of an I/O between its legs and io_verdict() */
 	smp_store_release(&link->state, state);
 	hcv_lease_update(vol);
-	if (old == HCV_LINK_LOST && hcv_link_writable(state))
+	if (link_counts_failing(old) && hcv_link_writable(state))
 		gate += HCV_ACK_RETURN;
 	if (!vol->nr_failing)
 		gate &= ~HCV_ACK_CLOSED;
 	/* Pairs with hcv_io_submit() and io_verdict(). */
 	smp_store_release(&vol->ack_gate, gate);
+	if (state == HCV_LINK_INSYNC)
+		link_look_again(vol);
 }
 
 static u32 link_count_insync(struct hcv_vol *vol)
@@ -122,7 +141,7 @@ bool hcv_link_fail(struct hcv_link *link, int err, const char *what)
 	switch (link->state) {
 	case HCV_LINK_INSYNC:
 		if (link->local && err != ESTALE &&
-		    link_count_insync(vol) == 1) {
+		    (link->final || link_count_insync(vol) == 1)) {
 			failed = false;
 			out = false;
 			break;
@@ -135,6 +154,7 @@ bool hcv_link_fail(struct hcv_link *link, int err, const char *what)
 		 * stamps, and only a grown v tells what it misses from now on.
 		 */
 		link->spare = link->state;
+		link->undecided = true;
 		link->err = err;
 		link_set_state(link, HCV_LINK_FAILING);
 		break;
@@ -160,36 +180,32 @@ bool hcv_link_read_error(struct hcv_link *link, int err)
 	return READ_ONCE(link->state) == HCV_LINK_INSYNC;
 }
 
-/* Whether every extent on @link has another in-sync replica. */
-static bool link_expendable(struct hcv_link *link)
+/* Whether some extent has no in-sync replica but the one on @link. */
+static bool link_is_sole(struct hcv_link *link)
 {
 	struct hcv_vol *vol = link->vol;
+	bool sole = false;
 	struct hcv_ext *ext;
-	bool ok = true;
-	u32 i;
+	u32 i, insync = 0;
 
+	for (i = 0; i < READ_ONCE(vol->nr_links); i++)
+		if (READ_ONCE(vol->link[i]->state) == HCV_LINK_INSYNC)
+			insync |= BIT(i);
 	rcu_read_lock();
 	spin_lock_irq(&vol->map.lock);
 	list_for_each_entry(ext, &vol->map.exts, node) {
 		struct hcv_reps *reps = hcv_reps(ext);
-		bool here = false, other = false;
+		u32 holders = 0;
 
-		for (i = 0; i < reps->nr; i++) {
-			struct hcv_link *l = vol->link[reps->rep[i].link];
-
-			if (l == link)
-				here = true;
-			else if (READ_ONCE(l->state) == HCV_LINK_INSYNC)
-				other = true;
-		}
-		if (here && !other) {
-			ok = false;
+		for (i = 0; i < reps->nr; i++)
+			holders |= BIT(reps->rep[i].link);
+		sole = hcv_repl_sole(holders, insync, link->nr);
+		if (sole)
 			break;
-		}
 	}
 	spin_unlock_irq(&vol->map.lock);
 	rcu_read_unlock();
-	return ok;
+	return sole;
 }
 
 /* Stop counting legs in, so that the device can be let go. */
@@ -212,22 +228,69 @@ static bool link_ref_end(struct hcv_link *link)
 	return true;
 }
 
+/*
+ * Decide on a link that has failed, or look again at one that was LOST.
+ * vol->lock held.  Return: whether there is something to tell.
+ */
+static bool link_decide(struct hcv_link *link, bool sole)
+{
+	bool fresh = link->state == HCV_LINK_FAILING && link->undecided;
+	struct hcv_repl_case c = {
+		.counts = link->spare == HCV_LINK_INSYNC,
+		.sole = sole,
+		.final = fresh && link->local && link->err != ESTALE,
+	};
+
+	link->undecided = false;
+	if (!fresh && link->state != HCV_LINK_LOST)
+		return false;
+	switch (hcv_repl_fate(&c)) {
+	case HCV_FATE_REMOVE:
+		link_set_state(link, HCV_LINK_FAILING);
+		break;
+	case HCV_FATE_STAY:
+		link->err = 0;
+		link_set_state(link, HCV_LINK_INSYNC);
+		link->final = true;
+		return true;
+	case HCV_FATE_WAIT:
+		if (!fresh)
+			return false;
+		link_set_state(link, HCV_LINK_LOST);
+	}
+	/* A lost one may be about to be tied anew: that is not ours. */
+	if (fresh)
+		link_kill_ref(link);
+	return true;
+}
+
 static void link_fail_fn(struct work_struct *work)
 {
 	struct hcv_link *link = container_of(work, struct hcv_link, fail_work);
 	struct hcv_vol *vol = link->vol;
-	bool expendable = link->spare != HCV_LINK_INSYNC ||
-			  link_expendable(link);
+	bool tell = false, sole;
+	u32 seq;
+	u8 state;
 
 	spin_lock_irq(&vol->lock);
-	if (link->state == HCV_LINK_FAILING && !expendable)
-		link_set_state(link, HCV_LINK_LOST);
+	seq = vol->insync_seq;
 	spin_unlock_irq(&vol->lock);
-	link_kill_ref(link);
-	if (READ_ONCE(link->state) == HCV_LINK_FAILING)
-		link_event(link, HCV_EVENT_LINK_FAILED);
-	else
-		link_event(link, HCV_EVENT_LINK_STATE);
+	sole = link_is_sole(link);
+	spin_lock_irq(&vol->lock);
+	/* If another one is in-sync since then, this was queued again. */
+	if (seq == vol->insync_seq)
+		tell = link_decide(link, sole);
+	state = link->state;
+	spin_unlock_irq(&vol->lock);
+	if (!tell)
+		return;
+	link_event(link, state == HCV_LINK_FAILING ? HCV_EVENT_LINK_FAILED :
+						     HCV_EVENT_LINK_STATE);
+	if (state == HCV_LINK_INSYNC) {
+		hcv_vol_warn(vol, "store %pUb has the last in-sync copy of some extent and stays: what its disk refuses is an error\n",
+			     &link->store);
+		hcv_vol_kick(vol, HCV_WAIT_NONE);
+	}
 	wake_up_all(&vol->wait);
 }
 
@@ -491,14 +554,16 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		 struct netlink_ext_ack *extack)
 {
 	struct hcv_link *link;
-	bool known;
+	bool known, moved;
 	int ret;
+	u8 old;
 
 	mutex_lock(&vol->mutex);
 	ret = hcv_vol_alive(vol, extack);
 	if (ret)
 		goto out;
 	link = hcv_link_find(vol, store);
+	old = link ? READ_ONCE(link->state) : HCV_LINK_OUT;
 	ret = link_check_add(vol, link, state, incarnation, extack);
 	if (ret && ret != -EALREADY)
 		goto out;
@@ -522,7 +587,6 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		goto out;
 	link->incarnation = incarnation;
 	link->full = flags & HCV_LINK_F_FULL;
-	link->err = 0;
 	ret = link_tie(link, path, range, nr, extack);
 	if (ret)
 		goto out;
@@ -535,8 +599,20 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 	}
 	link_note_ranges(link);
 	spin_lock_irq(&vol->lock);
-	link_set_state(link, state);
+	/* A lost one may be on its way out, since others have all it has. */
+	moved = link->state != old;
+	if (!moved) {
+		link->err = 0;
+		link->undecided = false;
+		link_set_state(link, state);
+	}
 	spin_unlock_irq(&vol->lock);
+	if (moved) {
+		NL_SET_ERR_MSG(extack, "the link is to be removed by now");
+		link_untie(link);
+		ret = -EBUSY;
+		goto out;
+	}
 	/* What completed without a lost one runs again: hcv_io_ack(). */
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	/* A copy may be equal, and its lease count, before the next tick. */
@@ -703,6 +779,8 @@ void hcv_links_destroy(struct hcv_vol *vol)
 		while (link->bdev && link_drain(link) == -EBUSY)
 			hcv_vol_warn(vol, "waits for I/O in flight on %pUb\n",
 				     &link->store);
+		/* One that is not tied may be looked at again as well. */
+		flush_work(&link->fail_work);
 	}
 	/* Now nothing of the volume is under way anywhere on this node. */
 	for (i = 0; i < vol->nr_links; i++) {

@@ -79,6 +79,9 @@ struct hcv_ioref {
  * @lease_end_ns: CLOCK_BOOTTIME (WRITE_ONCE under vol->lock)
  * @fail_work: tells the agent of the failure
  * @spare: the state in which it failed
+ * @undecided: it failed, and what becomes of it is not known yet (vol->lock)
+ * @final: it has the last in-sync copy of some extent, on this node: its disk's
+ *	errors are the user's, not its end (vol->lock)
  * @full: resync without trusting stamps
  * @sync: resync under way
  * @stats: all I/O to it, that of the volume and its own
@@ -115,6 +118,8 @@ struct hcv_link {
 	s64 lease_end_ns;
 	struct work_struct fail_work;
 	u8 spare;
+	bool undecided;
+	bool final;
 	bool full;
 	struct hcv_sync *sync;
 	struct hcv_stats __percpu *stats;
@@ -205,6 +210,7 @@ struct hcv_vol {
 	u32 period;		/* the newest that was killed; under lock */
 	u32 period_over;	/* it and all before it; written under lock */
 	u32 nr_failing;		/* links FAILING or LOST; under lock */
+	u32 insync_seq;		/* how often some link became INSYNC; lock */
 	u32 want_extent;	/* columns for which the agent was asked */
 	u32 no_space;		/* columns for which it said no */
 	s64 lease_end_ns;
@@ -371,7 +377,8 @@ struct hcv_link *hcv_link_find(struct hcv_vol *vol, const uuid_t *store);
 /**
  * hcv_link_fail() - a link gave an error; any context
  *
- * Return: false: it is the last replica, on this node, and stays in-sync.
+ * Return: false: it has the last replica of something, on this node, and stays
+ * in-sync.  Where that has to be found out first it is failing meanwhile.
  */
 bool hcv_link_fail(struct hcv_link *link, int err, const char *what);
 /**

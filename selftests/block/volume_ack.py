@@ -17,11 +17,19 @@ import hcvbreak
 import hcvtest
 import hcvvol
 import ktap
-from hcvbreak import Writer, failed, waits
+from hcvbreak import RemoteVolume, Writer, failed, waits
 from hcvvol import MIB
 
 node = hcvtest.Node()
 ROUNDS = 12
+
+
+def setting():
+    """Store 2 is another node's: its own disk's errors would be the user's.
+    Store 3 as well, so that reads ask store 2 first."""
+    return hcvbreak.setting(node, 3, kind=RemoteVolume,
+                            remote=("@s2", "@s3"), extents=2, stripe=2,
+                            replicas=2)
 
 
 def lose_last_of_column(vol, devs, events):
@@ -38,11 +46,6 @@ def lose_last_of_column(vol, devs, events):
     ktap.check_eq("goes on", 0, writer.wait())
 
 
-def fail_but_flush(dev):
-    """A FLUSH that fails latches the store: this target gets none."""
-    dev.load(f"0 {dev.sectors} error")
-
-
 def finish(vol):
     vol.detach()
     vol.check_stores(["@s2", "@s3"])
@@ -50,11 +53,10 @@ def finish(vol):
 
 def test_written_again():
     """Writes and forced ones that one replica took while the other was lost."""
-    with hcvbreak.setting(node, 3, extents=2, stripe=2, replicas=2) as \
-            (vol, devs, events):
+    with setting() as (vol, devs, events):
         vol.attach()
         lose_last_of_column(vol, devs, events)
-        fail_but_flush(devs[1])
+        vol.paths["@s2"].fail()
         writers = [
             Writer(vol.path, lambda d: d.write(MIB, b"b" * 8192)),
             Writer(vol.path, lambda d: d.write(3 * MIB + 512, b"c" * 512)),
@@ -65,8 +67,7 @@ def test_written_again():
         waits(vol, 4)
         ktap.check("none is acknowledged", not any(w.ended()
                                                    for w in writers))
-        devs[1].heal()
-        vol.link_add("@s2", "INSYNC")
+        vol.come_back("@s2")
         ktap.check_eq("all end well", [0] * 4, [w.wait() for w in writers])
         with hcvvol.Disk(vol.path) as disk:
             # Reads ask store 2 first.
@@ -79,8 +80,7 @@ def test_written_again():
 
 def test_come_and_go():
     """A replica that is lost and comes back, again and again, under load."""
-    with hcvbreak.setting(node, 3, extents=2, stripe=2, replicas=2) as \
-            (vol, devs, events):
+    with setting() as (vol, devs, events):
         vol.attach()
         lose_last_of_column(vol, devs, events)
         stop, errors = threading.Event(), []
@@ -102,10 +102,9 @@ def test_come_and_go():
             lane.start()
         try:
             for _ in range(ROUNDS):
-                fail_but_flush(devs[1])
+                vol.paths["@s2"].fail()
                 vol.wait_link("@s2", "LOST")
-                devs[1].heal()
-                vol.link_add("@s2", "INSYNC")
+                vol.come_back("@s2")
         except Exception:
             vol.stop(VOL_FLAGS="FORCE")	# or they would not end
             raise

@@ -104,6 +104,38 @@ def test_both_lost():
         hcvbreak.finish(vol)
 
 
+def test_joined_meanwhile():
+    """A copy that was about to join is in-sync after all: the lost one is the
+    last of nothing any more, and is removed."""
+    with setting(2, ("@s1",)) as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, range(4), 1)
+            disk.flush()
+            take_out(vol, events, "@s2", devs[1])
+            devs[1].heal()
+            vol.reopen_store("@s2")
+            vol.place("@s2", range(len(vol.rows)))
+            vol.link_add("@s2", "SYNCING")
+            events.wait("SYNC_DONE", 60, STORE=hcvtest.uuid_text("@s2"))
+            vol.paths["@s1"].fail()
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
+            lost(vol, events, "@s1")
+            ktap.check("waits", not writer.ended())
+            vol.confirm("@s2", "INSYNC")
+            failed(vol, events, "@s1")
+            ktap.check("waits for the word", not writer.ended())
+            vol.confirm("@s1", "OUT")
+            ended("ends", writer)
+            verify(disk, (1,), 2)
+            verify(disk, (2, 3), 1)
+            vol.paths["@s1"].heal()
+            vol.reopen_store("@s1")
+            vol.resync(events, "@s1")
+            verify(disk, (1,), 2)
+        hcvbreak.finish(vol)
+
+
 def test_flush_is_sent():
     """A FLUSH that waited for a lost replica is one on that replica's disk."""
     with setting(1, ("@s1",)) as (vol, devs, events):
