@@ -63,6 +63,23 @@ int hcv_link_volarea(struct hcv_link *link, sector_t *sector)
 	return ret;
 }
 
+bool hcv_ext_place(struct hcv_ext *ext, struct hcv_link *link, sector_t *data)
+{
+	struct hcv_reps *reps;
+	bool found = false;
+	u32 i;
+
+	rcu_read_lock();
+	reps = hcv_reps(ext);
+	for (i = 0; i < reps->nr; i++)
+		if (reps->rep[i].link == link->nr && reps->rep[i].mapped) {
+			*data = reps->rep[i].data;
+			found = true;
+		}
+	rcu_read_unlock();
+	return found;
+}
+
 /* An in-sync replica of @ext that is not in @tried. */
 static struct hcv_link *ext_source(struct hcv_vol *vol, struct hcv_ext *ext,
 				   unsigned long tried, sector_t *data)

@@ -81,6 +81,7 @@ struct hcv_leg {
  * @blk: first block in it
  * @nblk: blocks touched
  * @pending: legs in flight, plus one while they are being submitted
+ * @legs: legs of a write
  * @kick_seq: the volume's kick sequence when it was submitted
  * @start_ns: CLOCK_BOOTTIME of the first submission
  * @run_ns: CLOCK_BOOTTIME of the latest one
@@ -105,6 +106,7 @@ struct hcv_io {
 	u8 op;
 	u8 flags;
 	u8 wait;
+	u8 legs;
 	blk_status_t status;
 	atomic_t strong_ok;
 	unsigned long tried;
@@ -191,6 +193,17 @@ blk_status_t hcv_io_errno_status(int err);
 void hcv_rmw_submit(struct hcv_io *io);
 int hcv_rmw_init(void);
 void hcv_rmw_exit(void);
+
+/* settle.c */
+/**
+ * hcv_settle() - end a write that the last replica's disk has refused
+ *
+ * Its legs have ended, its blocks are busy. What other replicas took of it is
+ * made equal to what that disk has; then it ends with @io->status. Any context.
+ */
+void hcv_settle(struct hcv_io *io);
+int hcv_settle_init(void);
+void hcv_settle_exit(void);
 
 /* zero.c: DISCARD and WRITE ZEROES, in process context. */
 void hcv_zero_submit(struct hcv_io *io);

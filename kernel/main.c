@@ -25,6 +25,7 @@ static const struct {
 	{ hcv_link_init,	hcv_link_exit },
 	{ hcv_rw_init,		hcv_rw_exit },
 	{ hcv_rmw_init,		hcv_rmw_exit },
+	{ hcv_settle_init,	hcv_settle_exit },
 	{ hcv_zero_init,	hcv_zero_exit },
 	{ hcv_commit_init,	hcv_commit_exit },
 	{ hcv_sync_init,	hcv_sync_exit },

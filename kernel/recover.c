@@ -59,23 +59,6 @@ bool hcv_sync_takes_pages(struct hcv_link *link, struct hcv_ext *ext)
 	return takes;
 }
 
-static bool sync_dest(struct hcv_sync *s, struct hcv_ext *ext, sector_t *data)
-{
-	struct hcv_reps *reps;
-	bool found = false;
-	u32 i;
-
-	rcu_read_lock();
-	reps = hcv_reps(ext);
-	for (i = 0; i < reps->nr; i++)
-		if (reps->rep[i].link == s->link->nr && reps->rep[i].mapped) {
-			*data = reps->rep[i].data;
-			found = true;
-		}
-	rcu_read_unlock();
-	return found;
-}
-
 /* Data blocks of a slot in [blk, blk + 32) as bits; false: slot changed. */
 static bool sync_bits(struct hcv_ext *ext, u32 rec, const struct hcv_rec *want,
 		      u32 blk, u32 *bits)
@@ -121,7 +104,7 @@ static int sync_copy_run(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 	sector_t to;
 	int ret;
 
-	if (!sync_dest(s, ext, &to))
+	if (!hcv_ext_place(ext, s->link, &to))
 		return -ENOLINK;
 	ret = sync_read(s, ext, rec, blk, nr);
 	if (ret)

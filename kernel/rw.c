@@ -333,8 +333,8 @@ static void rw_write_done(struct hcv_io *io, s64 now)
 	if (likely(!io->status && atomic_read(&io->strong_ok)))
 		hcv_io_ack(io, now);
 	else if (io->status && !READ_ONCE(vol->nr_failing))
-		/* The last replica said no, whatever a joining one did. */
-		hcv_io_end(io, io->status);
+		/* The last replica said no, whatever others did. */
+		hcv_settle(io);
 	else
 		hcv_io_park(io, HCV_WAIT_REPLICA);
 }
@@ -409,6 +409,7 @@ void hcv_rw_submit_write(struct hcv_io *io)
 		hcv_io_park(io, HCV_WAIT_REPLICA);
 		return;
 	}
+	io->legs = n;
 	atomic_set(&io->pending, n);
 	for (i = 0; i < n; i++)
 		hcv_submit_bio(&io->leg[i].bio);

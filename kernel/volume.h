@@ -447,6 +447,8 @@ void hcv_link_free(struct hcv_link *link);
 void hcv_link_joined(struct hcv_link *link);
 int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		    u32 nr, struct netlink_ext_ack *extack);
+/** hcv_ext_place() - first sector of @ext's data on @link; false: nowhere */
+bool hcv_ext_place(struct hcv_ext *ext, struct hcv_link *link, sector_t *data);
 /** hcv_link_resolve() - recompute all extents' positions on @link */
 int hcv_link_resolve(struct hcv_link *link);
 

@@ -144,6 +144,35 @@ def test_flush_of_the_volume_page():
     check_told_of_a_loss(True, lambda v: v.edo("VOL_SET", NAME="new"))
 
 
+def test_last_of_some_extents():
+    """A disk with the last copy of some extents refuses blocks: that is EIO,
+    for what others have as well; nothing waits, and copies stay equal."""
+    with setting(3, replicas=2, stripe=2, extents=2) as (vol, devs, events):
+        vol.rows = [["@s1", "@s2"], ["@s2", "@s3"]]
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            # Even mibs in the first extent, odd ones in the second.
+            fill(disk, range(8), 1)
+            disk.flush()
+            take_out(vol, events, "@s1", devs[0])
+            disk.flush()
+            for mib in (2, 3):
+                for bad in (devs[1].fail_range, devs[1].refuse_writes):
+                    bad(*devs[1].slot(mib // 2, mib % 2))
+                    ktap.check_eq(f"mib {mib}", errno.EIO, Writer(
+                        vol.path, lambda d, m=mib: fill(d, (m,), 2)).wait())
+                    ktap.check_eq("others", 0, Writer(
+                        vol.path, lambda d: fill(d, (4, 5), 3)).wait())
+                    devs[1].heal()
+            ktap.check_eq("they stay", ["INSYNC"] * 2, [
+                vol.link(s)["LINK_STATE"] for s in ("@s2", "@s3")])
+            ktap.check_eq("flush", 0, io_errno(disk.flush))
+            verify(disk, (2, 6, 7), 1)
+            verify(disk, (4, 5), 3)
+            bring_back(vol, events, "@s1", devs[0])
+        finish(vol)
+
+
 def two_of_three(order):
     with setting(3) as (vol, devs, events):
         vol.attach()

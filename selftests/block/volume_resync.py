@@ -7,6 +7,7 @@
 the volume grows, stops, or loses the source."""
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -19,8 +20,8 @@ import hcvbreak
 import hcvtest
 import hcvvol
 import ktap
-from hcvbreak import (Writer, bring_back, failed, fill, finish, take_out,
-                      verify)
+from hcvbreak import (Writer, bring_back, failed, fill, finish, io_errno,
+                      take_out, verify)
 from hcvtest import uuid_text
 from hcvvol import MIB
 
@@ -296,6 +297,60 @@ def test_stop_during_resync():
         bring_back(vol, events, "@s2", devs[1])
         with hcvvol.Disk(vol.path) as disk:
             verify(disk, (3, 7), 77)
+        finish(vol)
+
+
+@contextlib.contextmanager
+def on_its_way(vol, devs, events, equal):
+    """@s2 is being copied from @s1; mib i is in slot i. Ends in-sync."""
+    vol.attach()
+    take_out(vol, events, "@s2", devs[1])
+    big_data(vol, range(20))
+    begin_resync(vol, "@s2", devs[1], 0 if equal else 1024)
+    if equal:
+        events.wait("SYNC_DONE", 60, STORE=uuid_text("@s2"))
+    with hcvvol.Disk(vol.path) as disk:
+        disk.flush()
+        yield disk
+
+
+def refused(disk, mibs):
+    for mib in mibs:
+        ktap.check_eq(f"mib {mib}", errno.EIO, io_errno(
+            lambda m=mib: disk.write(m * MIB + 4096, b"n" * 16384)))
+
+
+def test_refused_by_the_source():
+    """What the only source's disk refused must not stay in a copy."""
+    for equal in (False, True):
+        with setting(extents=1) as (vol, devs, events):
+            with on_its_way(vol, devs, events, equal) as disk:
+                first, count = devs[0].slot(0)
+                devs[0].refuse_writes(first, 20 * count)
+                refused(disk, (0, 19))
+                devs[0].heal()
+                ktap.check_eq("goes on", "JOINING" if equal else "SYNCING",
+                              vol.link("@s2")["LINK_STATE"])
+                if not equal:
+                    vol.edo("VOL_SET", SYNC_KIBPS=0)
+                    events.wait("SYNC_DONE", 60, STORE=uuid_text("@s2"))
+                vol.confirm("@s2", "INSYNC")
+                ktap.check("content", disk.read(19 * MIB, 256 << 10) ==
+                           bytes([20]) * (256 << 10))
+            finish(vol)
+
+
+def test_refused_and_unreadable():
+    """Nobody knows what the source has there: the copy is made anew."""
+    with setting(extents=1) as (vol, devs, events):
+        with on_its_way(vol, devs, events, True) as disk:
+            devs[0].fail_range(*devs[0].slot(3))
+            refused(disk, (3,))
+            failed(vol, events, "@s2")
+            devs[0].heal()
+            vol.confirm("@s2", "OUT")
+            disk.flush()
+            ktap.check("copied", bring_back(vol, events, "@s2", devs[1]) > 0)
         finish(vol)
 
 

@@ -16,6 +16,7 @@ from hcvtest import uuid_text
 from hcvvol import MIB, Volume
 
 CONFIGFS = Path("/sys/kernel/config")
+EXTENT, SLOT = 256 * MIB // 512, MIB // 512
 
 
 @contextlib.contextmanager
@@ -82,12 +83,25 @@ class Breakable:
         self.load(f"0 {end} linear {self.disk} 0\n{end} 8 flakey {self.disk} "
                   f"{end} 0 3600 1 error_writes")
 
-    def fail_range(self, first, count):
-        """Reads and writes of some sectors; FLUSH goes through."""
+    def _range(self, first, count, target):
         end = first + count
         self.load(f"0 {first} linear {self.disk} 0\n"
-                  f"{first} {count} error\n"
+                  f"{first} {count} {target}\n"
                   f"{end} {self.sectors - end} linear {self.disk} {end}")
+
+    def fail_range(self, first, count):
+        """Reads and writes of some sectors; FLUSH goes through."""
+        self._range(first, count, "error")
+
+    def refuse_writes(self, first, count):
+        """Of some sectors, and FLUSH with them; reads go through."""
+        self._range(first, count,
+                    f"flakey {self.disk} {first} 0 3600 1 error_writes")
+
+    def slot(self, index, extent=0):
+        """(first, count): sectors of a slot; extents as they were placed."""
+        first = hcvtest.read_super(self.disk)["data_off"] // 512
+        return first + extent * EXTENT + index * SLOT, SLOT
 
     def delay(self, read=0, write=0, flush=0):
         """Each I/O sleeps so many ms before it goes down."""
