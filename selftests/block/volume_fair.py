@@ -7,6 +7,7 @@
 blocks is not passed for ever by what needs few."""
 
 import contextlib
+import errno
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ import hcvbreak
 import hcvtest
 import hcvvol
 import ktap
+from hcvbreak import Writer, failed, waits
 from hcvvol import MIB
 
 node = hcvtest.Node()
@@ -83,6 +85,57 @@ def test_large_mq():
 
 def test_large_bio():
     check_large("BIO")
+
+
+def test_readers():
+    """A read behind a write that waits gets the block when that has ended."""
+    with hcvbreak.setting(node, 2, extents=1) as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(0, b"a" * 65536)
+            disk.flush()
+            devs[1].fail()
+            first = Writer(vol.path, lambda d: d.write(4096, b"b" * 4096))
+            failed(vol, events, "@s2")
+            waits(vol, 1)
+            chain = [Writer(vol.path, lambda d: d.write(0, b"c" * 65536)),
+                     Writer(vol.path, lambda d: d.read(4096)),
+                     Writer(vol.path, lambda d: d.write(8192, b"d" * 4096)),
+                     Writer(vol.path, lambda d: d.discard(0, MIB))]
+            hcvtest.wait_for(lambda: vol.get()["WAIT_COUNT"] == 5, 10,
+                             "five waiters")
+            # Another mib, and other blocks, are not in their way.
+            ktap.check_eq("elsewhere", b"a" * 4096, disk.read(32768))
+            ktap.check("they wait", not any(w.ended()
+                                            for w in [first] + chain))
+            vol.confirm("@s2", "OUT")
+            ktap.check_eq("all end", [0] * 5,
+                          [w.wait() for w in [first] + chain])
+        vol.end()
+
+
+def test_policy_in_the_queue():
+    """The limit of the policy is one for those in the queue as well."""
+    with hcvbreak.setting(node, 2, extents=1, POLICY="ERROR",
+                          POLICY_MS=1500) as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(0, b"a" * 65536)
+            disk.flush()
+            devs[1].fail()
+            writers = [Writer(vol.path, lambda d: d.write(0, b"b" * 8192))]
+            failed(vol, events, "@s2")
+            writers += [
+                Writer(vol.path, lambda d: d.write(4096, b"c" * 4096)),
+                Writer(vol.path, lambda d: d.discard(0, MIB)),
+                Writer(vol.path, lambda d: d.flush())]
+            ktap.check_eq("errors", [errno.EIO] * 4,
+                          [w.wait(10) for w in writers])
+            vol.confirm("@s2", "OUT")
+            disk.write(0, b"d" * 8192)
+            ktap.check_eq("goes on", b"d" * 8192, disk.read(0, 8192))
+            disk.flush()
+        vol.end()
 
 
 ktap.main(globals())
