@@ -119,7 +119,7 @@ void hcv_io_park(struct hcv_io *io, u8 wait)
  * The right to acknowledge.
  *
  * A write is on all replicas that count (I3) if, at one moment after its legs
- * have ended, no link is FAILING or LOST, and no lost link came back since its
+ * have ended, no link is FAILING or LOST, and no such link came back since its
  * legs were chosen; one load of vol->ack_gate tells both.  Why that is enough:
  *
  *  - A link that a leg failed on closed the gate, in hcv_link_fail(), before the

@@ -247,7 +247,7 @@ struct hcv_vol {
 
 /*
  * vol->ack_gate: one word, so that one load tells both.  Bit 0: a link is FAILING
- * or LOST, nothing is acknowledged; above it: how often a lost link came back.
+ * or LOST, nothing is acknowledged; above it: how often such a link came back.
  */
 #define HCV_ACK_CLOSED	1U
 #define HCV_ACK_RETURN	2U
