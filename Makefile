@@ -67,6 +67,16 @@ soak: ## 1,000 power cuts, 30 kills, all combinations (KVER=, ROUNDS=N)
 	$(Q)$(MAKE) --no-print-directory modules agent tools
 	$(Q)tools/dev/run-tests --kver $(KVER) --tag soak --resume --rounds $(ROUNDS)
 
+.PHONY: model
+model: ## the protocol's model: what must hold, and the mutations it must catch
+	$(Q)tools/dev/deps build
+	$(Q)selftests/model/run
+
+.PHONY: model-full
+model-full: ## the same with the long configurations (an hour and more)
+	$(Q)tools/dev/deps build
+	$(Q)selftests/model/run --full
+
 .PHONY: debug-kernel
 debug-kernel: ## build the kernel with KASAN, lockdep, kmemleak, ... (15 min)
 	$(Q)tools/dev/debug-kernel

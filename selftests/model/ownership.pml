@@ -86,6 +86,7 @@ byte m_owner[REPLICAS * MSGS];	/* who waits for the answer; NOBODY: gave up */
 #define DOWN 0
 #define TAKING 1
 #define SERVING 2
+#define STARTING 3
 byte ow_st[OWNERS];
 byte ow_epoch[OWNERS];
 byte ow_v[OWNERS];
@@ -96,6 +97,7 @@ bool ow_inround[OWNERS];	/* unflushed mark that the round has taken */
 byte ow_round[OWNERS];		/* 0 none, 1 data FLUSH, 2 pages */
 bool ow_void[OWNERS];		/* the round must not end well */
 byte ow_image[OWNERS];		/* stamp in the page's copy */
+byte ow_names[OWNERS];		/* newest write whose data the copy names */
 byte ow_sees[OWNERS];		/* newest acknowledged write at the round's start */
 
 /* The links: owner d's path to store r. */
@@ -146,6 +148,7 @@ byte g_faults = FAULTS;
 #endif
 
 #define is_insync(d, r) (rec_st[r] == INSYNC)
+#define is_source(d, r) (ln[L(d, r)] == IN && live(d, r))
 #define is_failing(d, r) (ln[L(d, r)] == FAILING)
 #define is_in(d, r) (ln[L(d, r)] == IN)
 #define is_join(d, r) (ln[L(d, r)] == JOIN)
@@ -191,6 +194,7 @@ inline forget_owner(d)
 	ow_round[d] = 0;
 	ow_void[d] = false;
 	ow_image[d] = 0;
+	ow_names[d] = 0;
 	ow_sees[d] = 0;
 	for (i : 0 .. REPLICAS - 1) {
 		ln[L(d, i)] = OUT;
@@ -310,6 +314,7 @@ proctype Owner(byte d)
 		ow_inround[d] = true;
 		ow_unflushed[d] = (ow_write[d] != 0);
 		ow_image[d] = ow_stamp[d];
+		ow_names[d] = g_acked;
 		ow_sees[d] = g_acked;
 		for (i : 0 .. REPLICAS - 1) {
 			ln_done[L(d, i)] = false
@@ -317,11 +322,23 @@ proctype Owner(byte d)
 		i = 0
 	   }
 	:: d_step {
-		ow_round[d] == 1 && all(round_ended, d) ->
+		ow_round[d] == 1 && ow_void[d] ->
+		printf("owner %d: flush: void\n", d);
+		ow_unflushed[d] = true;
+		ow_round[d] = 0;
+		ow_image[d] = 0;
+		ow_names[d] = 0;
+		ow_sees[d] = 0;
+		ow_void[d] = false;
+		ow_inround[d] = false
+	   }
+	:: d_step {
+		ow_round[d] == 1 && !ow_void[d] && all(round_ended, d) ->
 		printf("owner %d: flush: data are flushed\n", d);
 		ow_round[d] = 2;
 #ifdef MUT_IMAGE_AFTER_FLUSH
 		ow_image[d] = ow_stamp[d];
+		ow_names[d] = g_acked;
 #endif
 		for (i : 0 .. REPLICAS - 1) {
 			ln_done[L(d, i)] = false
@@ -342,6 +359,7 @@ proctype Owner(byte d)
 		fi;
 		ow_round[d] = 0;
 		ow_image[d] = 0;
+		ow_names[d] = 0;
 		ow_sees[d] = 0;
 		ow_void[d] = false;
 		ow_inround[d] = false
@@ -364,7 +382,7 @@ proctype Link(byte d; byte r)
 #else
 		rec_st[r] == INSYNC ->
 #endif
-		printf("owner %d, store %d: elected, serving\n", d, r);
+		printf("owner %d, store %d: elected\n", d, r);
 		rec_serving = true;
 		rec_v++;
 		for (i : 0 .. REPLICAS - 1) {
@@ -384,16 +402,32 @@ proctype Link(byte d; byte r)
 			fi
 		}
 		i = 0;
-		ow_st[d] = SERVING;
+		ow_st[d] = STARTING;
 		ow_v[d] = rec_v;
-		ow_stamp[d] = st_page[r];
 		ln[L(d, r)] = IN;
 		ln_handle[L(d, r)] = key_handle[r];
 		ln_inc[L(d, r)] = key_inc[r];
-		g_floor = g_flushed;
-		g_value = UNKNOWN;
 		assert(st_inc[r] != key_inc[r] || st_cache[r] >= g_flushed);
 		assert(st_disk[r] >= g_flushed)
+	   }
+	/* I4, 5: what the owner before has not flushed is flushed before it is
+	 * read: it counts as clean from here on. Then the pages are loaded.
+	 */
+	:: d_step {
+		ow_st[d] == STARTING && is_source(d, r) ->
+		printf("owner %d, store %d: flushed, loaded\n", d, r);
+#ifndef MUT_NO_FLUSH_AT_START
+		st_disk[r] = st_cache[r];
+#endif
+		ow_st[d] = SERVING;
+		ow_stamp[d] = st_page[r];
+		g_floor = g_flushed;
+		g_value = UNKNOWN
+	   }
+	:: d_step {
+		ow_st[d] == STARTING && ln[L(d, r)] == IN && !live(d, r) ->
+		printf("owner %d, store %d: start fails\n", d, r);
+		forget_owner(d)
 	   }
 	/* A beacon: the lease of a store whose gate knows us. */
 	:: d_step {
@@ -558,12 +592,20 @@ proctype Link(byte d; byte r)
 		ow_round[d] == 2 && strong(ln[L(d, r)]) && !ln_done[L(d, r)] &&
 		live(d, r) ->
 		printf("owner %d, store %d: page written\n", d, r);
+		/* I1: a page that is durable names no data that are not */
+		assert(!mine(d) || st_disk[r] >= ow_names[d]);
 		st_page[r] = ow_image[d];
 		ln_done[L(d, r)] = true
 	   }
 	:: d_step {
 		ow_round[d] == 2 && ln[L(d, r)] == SYNC && !ln_done[L(d, r)] ->
-		printf("owner %d, store %d: page left out\n", d, r);
+		printf("owner %d, store %d: page of a copy\n", d, r);
+		/* What is copied and flushed gets pages, nothing else does. */
+		if
+		:: ln_flushed[L(d, r)] && live(d, r) ->
+			st_page[r] = ow_image[d]
+		:: else
+		fi;
 		ln_done[L(d, r)] = true
 	   }
 	/* The return: new handles, in the record first. */
@@ -595,7 +637,7 @@ proctype Link(byte d; byte r)
 	:: d_step {
 		ow_st[d] == SERVING && ln[L(d, r)] == SYNC &&
 		!ln_copied[L(d, r)] && live(d, r) && ow_write[d] == 0 &&
-		any(is_in, d) ->
+		any(is_source, d) ->
 		printf("owner %d, store %d: copied or compared\n", d, r);
 		if
 		:: rec_sv[r] != 0 && st_page[r] == ow_stamp[d] && st_page[r] <= rec_sv[r]
@@ -692,7 +734,6 @@ proctype Store(byte r)
 #else
 		:: m_handle[M(r, 1)] == st_handle[r] ->
 #endif
-		printf("store %d: flush: copies the page\n", r);
 			m_state[M(r, 1)] = PASSED
 		:: else ->
 			m_state[M(r, 1)] = FREE;
