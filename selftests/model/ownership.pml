@@ -47,7 +47,7 @@
 #define UNKNOWN 255
 
 /* The record. */
-#define STALE 0		/* rec_sv: what it had up to that v; 0: trust nothing */
+#define STALE 0		/* rec_sv: the v at which it left; 0: trust nothing */
 #define SYNCING 1
 #define INSYNC 2
 byte rec_owner = NOBODY;
@@ -640,7 +640,7 @@ proctype Link(byte d; byte r)
 		any(is_source, d) ->
 		printf("owner %d, store %d: copied or compared\n", d, r);
 		if
-		:: rec_sv[r] != 0 && st_page[r] == ow_stamp[d] && st_page[r] <= rec_sv[r]
+		:: rec_sv[r] != 0 && st_page[r] == ow_stamp[d]
 		:: else ->
 			for (i : 0 .. REPLICAS - 1) {
 				if
