@@ -2,7 +2,8 @@
 /*
  * The extent map of an attached volume: table, extents, lookups.  See map.h
  * for the rules; map_slot.c takes and frees slots, map_round.c knows what is
- * not flushed, map_page.c turns metadata pages into the map and back.
+ * not flushed, map_page.c turns metadata pages into the map and back,
+ * map_retire.c gives extents back.
  */
 #include "map.h"
 #include "map_priv.h"
@@ -35,6 +36,7 @@ int hcv_map_init(struct hcv_map *map, const u8 *volume, u64 lineage, u32 stripe,
 	INIT_LIST_HEAD(&map->exts);
 	for (i = 0; i < HCV_MAX_COLUMNS; i++)
 		INIT_LIST_HEAD(&map->avail[i]);
+	INIT_LIST_HEAD(&map->retired);
 	init_llist_head(&map->dirty);
 	init_llist_head(&map->unflushed);
 	memcpy(map->volume, volume, HCV_UUID_SIZE);
@@ -180,6 +182,7 @@ int hcv_map_ext_add(struct hcv_map *map, struct hcv_ext *ext)
 	} else {
 		map->by_index[ext->index] = ext;
 		map->nr_exts++;
+		map->next_index = max(map->next_index, ext->index + 1);
 		list_add_tail(&ext->node, &map->exts);
 		if (ext->free_data)
 			list_add_tail(&ext->fnode, &map->avail[ext->column]);

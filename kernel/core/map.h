@@ -99,13 +99,21 @@ struct hcv_pagepos {
 	u8 place;
 };
 
-#define HCV_EXT_LISTED		0	/* bit of ext->flags: on map->dirty */
+/* Bits of ext->flags. */
+#define HCV_EXT_LISTED		0	/* on map->dirty */
+#define HCV_EXT_RETIRED		1	/* no record is taken (map->lock) */
+#define HCV_EXT_SETTLING	2	/* was, when the round began (map->lock) */
+#define HCV_EXT_SETTLED		3	/* nothing is written to it (map->lock) */
+
+/* So many are retired at a time. */
+#define HCV_MAP_RETIRED_MAX	64
 
 /**
  * struct hcv_ext - one extent of the volume
  * @lock: see above
  * @node: list of all extents (map->lock)
- * @fnode: on map->avail[@column] while @free_data is not 0 (map->lock)
+ * @fnode: on map->avail[@column] while @free_data is not 0, on map->retired
+ *	instead while it is retired (map->lock)
  * @dnode: on map->dirty
  * @index: in the volume
  * @column: stripe column
@@ -172,9 +180,13 @@ struct hcv_dir {
  * @dir: the table (RCU, map->lock)
  * @exts: all extents (map->lock)
  * @avail: extents with free data slots, per column (map->lock)
+ * @retired: extents of which nothing is taken any more (map->lock)
+ * @nr_retired: how many
+ * @nr_unsettled: of them not settled yet
  * @by_index: extents by index (RCU readers, map->lock)
  * @nr_index: size of @by_index
- * @nr_exts: number of extents
+ * @nr_exts: number of extents, retired ones too
+ * @next_index: above all indexes that it ever had
  * @stripe: columns
  * @cur_gen: generation that writes go to
  * @gens: generations of this lineage, newest first; [0] == @cur_gen
@@ -194,9 +206,13 @@ struct hcv_map {
 	struct hcv_dir __rcu *dir;
 	struct list_head exts;
 	struct list_head avail[HCV_MAX_COLUMNS];
+	struct list_head retired;
+	u32 nr_retired;
+	u32 nr_unsettled;
 	struct hcv_ext **by_index;
 	u32 nr_index;
 	u32 nr_exts;
+	u32 next_index;
 	u32 stripe;
 	u32 cur_gen;
 	u32 *gens;
@@ -382,9 +398,52 @@ void hcv_map_encode(struct hcv_map *map, struct hcv_ext *ext, u32 page,
 		    u64 epoch, u64 seq, u32 place, void *buf);
 /** hcv_map_record() - one record as the page copier would write it */
 void hcv_map_record(struct hcv_ext *ext, u32 rec, struct hcv_rec *out);
-/** hcv_map_ready() - fully free extents of a column */
+/** hcv_map_ready() - extents of a column without data, not retired */
 u32 hcv_map_ready(struct hcv_map *map, u32 column);
+/** hcv_map_idle() - those of them without any record: may be retired */
+u32 hcv_map_idle(struct hcv_map *map, u32 column);
 /** hcv_map_free_slots() - free data slots of a column */
 u32 hcv_map_free_slots(struct hcv_map *map, u32 column);
+
+/*
+ * Giving extents back (map_retire.c).  An extent is idle when none of its
+ * records is in use or being freed.  Retired, none is taken any more.  It is
+ * settled when a round that began after that has ended well: then no page of
+ * it is dirty, or on its way to a replica, and nothing makes one dirty.
+ * Whoever retires extents sees to it that no resync touches them meanwhile.
+ */
+
+/**
+ * hcv_map_retire() - retire idle extents of a column
+ * @nr: at most so many
+ * @keep: indexes of extents that are not to be taken, @nr_keep of them
+ *
+ * Return: how many were retired.
+ */
+u32 hcv_map_retire(struct hcv_map *map, u32 column, u32 nr, const u32 *keep,
+		   u32 nr_keep);
+/** hcv_map_unretire() - it is usable again, if it was retired */
+void hcv_map_unretire(struct hcv_map *map, struct hcv_ext *ext);
+/**
+ * hcv_map_forget() - take a settled extent out of the map
+ *
+ * The caller frees it after a grace period.
+ * Return: 0, -EBUSY it is not settled.
+ */
+int hcv_map_forget(struct hcv_map *map, struct hcv_ext *ext);
+/** hcv_map_retired() - indexes of extents that are retired, and settled or not
+ * @index: room for HCV_MAP_RETIRED_MAX
+ *
+ * Return: how many.
+ */
+u32 hcv_map_retired(struct hcv_map *map, bool settled, u32 *index);
+/**
+ * hcv_map_settle_begin() - a round begins; before it looks at map->dirty
+ * hcv_map_settle_end() - it ended; @ok: well
+ *
+ * Context: the commit worker alone.
+ */
+void hcv_map_settle_begin(struct hcv_map *map);
+void hcv_map_settle_end(struct hcv_map *map, bool ok);
 
 #endif /* HCV_CORE_MAP_H */

@@ -12,7 +12,8 @@
 #define HCV_T_GENS	4
 #define HCV_T_MIBS	24	/* that are written, 12 in each column */
 #define HCV_T_ALL	2048	/* of the volume; the others fill the extents */
-#define HCV_T_EXTS	3	/* two in column 0, one in column 1 */
+#define HCV_T_BASE	3	/* two in column 0, one in column 1 */
+#define HCV_T_EXTS	5	/* and one in each that comes and goes */
 #define HCV_T_FREE	48	/* data slots left to each column, at most */
 #define HCV_T_FLIGHT	6
 #define HCV_T_IMAGES	(HCV_T_EXTS * HCV_EXTENT_PAGES)
@@ -95,7 +96,8 @@ struct hcv_t_sim {
 	u64 epoch;
 	u64 v;
 	struct hcv_map map;
-	struct hcv_ext *ext[HCV_T_EXTS];
+	struct hcv_ext *ext[HCV_T_EXTS];	/* NULL: not in the map */
+	bool row[HCV_T_EXTS];	/* the volume has it, as its owner's agent knows */
 	struct hcv_t_media *media[HCV_T_EXTS];
 	struct hcv_t_mib blk[HCV_T_GENS + 1][HCV_T_MIBS];	/* as of a generation */
 	struct hcv_t_flight flight[HCV_T_FLIGHT];
@@ -114,6 +116,7 @@ struct hcv_t_sim {
 	struct hcv_t_image image[HCV_T_IMAGES];
 	u32 nr_images;
 	u32 crashes, races, compared, full, dups, reaped, upgraded;
+	u32 retired, given_back;
 };
 
 static inline u32 hcv_t_rnd(struct hcv_t_sim *s, u32 below)

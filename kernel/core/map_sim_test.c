@@ -13,6 +13,9 @@
  *   - what was loaded is what the records on the media say, of two with one
  *     (mib, generation) the one with the higher sequence;
  *   - on a replica that left, a record that equals the map's has the same data.
+ * Extents come, are retired when they are idle, and go: their row first, then
+ * the extent itself, with power cuts in between; once the row is gone nothing is
+ * written to them.
  */
 #include "map_sim.h"
 
@@ -88,6 +91,7 @@ static void hcv_t_issue(struct hcv_t_sim *s)
 		return;
 	}
 	KUNIT_ASSERT_LT(s->test, slot->rec, (u16)HCV_EXTENT_SLOTS);
+	KUNIT_ASSERT_TRUE(s->test, s->row[hcv_map_slot_ext(slot)->index]);
 	*f = (struct hcv_t_flight) {
 		.slot = slot, .op = ++s->op, .idx = idx, .blk = blk, .nr = nr,
 	};
@@ -263,6 +267,7 @@ static void hcv_t_round_begin(struct hcv_t_sim *s)
 
 	s->leaves = hcv_map_round_begin(&s->map);
 	s->freed = hcv_map_freed(&s->map);
+	hcv_map_settle_begin(&s->map);
 	s->nr_todo = 0;
 	s->nr_images = 0;
 	s->next = 0;
@@ -327,6 +332,8 @@ static void hcv_t_round_pages(struct hcv_t_sim *s)
 		im = &s->image[i];
 		pos = &im->ext->page[im->page];
 		p = &s->media[im->ext->index]->page[im->page][im->place];
+		/* Its place may be another volume's by now. */
+		KUNIT_ASSERT_TRUE(s->test, s->row[im->ext->index]);
 		if (!fail || hcv_t_rnd(s, 2)) {
 			memcpy(p->now, im->buf, HCV_BLOCK_SIZE);
 			p->cached = true;
@@ -345,6 +352,7 @@ static void hcv_t_round_pages(struct hcv_t_sim *s)
 	if (!fail)
 		return;
 	hcv_map_round_end(&s->map, s->leaves, false);
+	hcv_map_settle_end(&s->map, false);
 	hcv_map_unfreed(&s->map, s->freed);
 	s->freed = NULL;
 	s->stage = HCV_T_IDLE;
@@ -356,6 +364,7 @@ static void hcv_t_round_end(struct hcv_t_sim *s)
 
 	hcv_t_flush(s);
 	hcv_map_round_end(&s->map, s->leaves, true);
+	hcv_map_settle_end(&s->map, true);
 	hcv_t_each_block(s, hcv_t_promise);
 	/* Slots wait for the end of what runs: given back some steps later. */
 	while (last && last->next)
@@ -515,15 +524,20 @@ static void hcv_t_check_loaded(struct hcv_t_sim *s, u32 idx)
 
 static void hcv_t_check_space(struct hcv_t_sim *s)
 {
-	u32 col, e, i, used = 0, mib;
+	u32 col, e, i, used = 0, mib, all = 0;
 
-	for (e = 0; e < HCV_T_EXTS; e++)
+	for (e = 0; e < HCV_T_EXTS; e++) {
+		if (!s->ext[e])
+			continue;
 		for (i = 0; i < HCV_EXTENT_SLOTS; i++)
 			used += !!s->ext[e]->slot[i].flags;
+		if (!test_bit(HCV_EXT_RETIRED, &s->ext[e]->flags))
+			all += HCV_EXTENT_SLOTS;
+	}
 	KUNIT_ASSERT_EQ(s->test, s->map.used_slots, (u64)used);
 	for (col = 0; col < 2; col++)
 		used += hcv_map_free_slots(&s->map, col);
-	KUNIT_ASSERT_EQ(s->test, used, HCV_T_EXTS * HCV_EXTENT_SLOTS);
+	KUNIT_ASSERT_EQ(s->test, used, all);
 	for (mib = 0; mib < HCV_T_ALL; mib++)
 		if (s->filler[mib])
 			KUNIT_ASSERT_NOT_NULL(s->test, hcv_t_at(&s->map, mib,
@@ -552,8 +566,12 @@ static void hcv_t_crash(struct hcv_t_sim *s)
 	/* Each attach is a take-over: v grows with it. */
 	s->v++;
 	hcv_t_init(s);
-	for (i = 0; i < HCV_T_EXTS; i++)
-		hcv_t_load_ext(s, i);
+	memset(s->loaded, 0, HCV_T_EXTS * sizeof(*s->loaded));
+	for (i = 0; i < HCV_T_EXTS; i++) {
+		s->ext[i] = NULL;
+		if (s->row[i])
+			hcv_t_load_ext(s, i);
+	}
 	s->op++;
 	for (i = 0; i < HCV_T_MIBS; i++)
 		hcv_t_check_loaded(s, i);
@@ -611,7 +629,7 @@ static void hcv_t_check_left(struct hcv_t_sim *s)
 	u32 e, i, k;
 
 	for (e = 0; s->left->valid && e < HCV_T_EXTS; e++)
-		for (i = 0; i < HCV_EXTENT_SLOTS; i++) {
+		for (i = 0; s->ext[e] && i < HCV_EXTENT_SLOTS; i++) {
 			old = &s->left->rec[e][i];
 			hcv_map_record(s->ext[e], i, &now);
 			if (old->state != HCV_REC_USED ||
@@ -634,6 +652,53 @@ static void hcv_t_check_left(struct hcv_t_sim *s)
 			}
 			s->compared++;
 		}
+}
+
+/* --- extents that come and go --------------------------------------------- */
+
+/* A fresh extent; its first slots are taken next. */
+static void hcv_t_grow(struct hcv_t_sim *s, u32 e)
+{
+	memset(s->media[e], 0, sizeof(*s->media[e]));
+	s->ext[e] = hcv_t_ext(s->test, &s->map, e, e % 2);
+	list_move(&s->ext[e]->fnode, &s->map.avail[e % 2]);
+	s->row[e] = true;
+}
+
+static void hcv_t_forget(struct hcv_t_sim *s, u32 e)
+{
+	KUNIT_ASSERT_EQ(s->test, hcv_map_forget(&s->map, s->ext[e]), 0);
+	hcv_map_ext_free(&s->map, s->ext[e]);
+	s->ext[e] = NULL;
+	s->given_back++;
+}
+
+/* The next step of one of them, as the agent and its owner's module go. */
+static void hcv_t_come_and_go(struct hcv_t_sim *s)
+{
+	static const u32 keep[] = { 0, 1, 2 };
+	u32 e = HCV_T_BASE + hcv_t_rnd(s, HCV_T_EXTS - HCV_T_BASE);
+	struct hcv_ext *ext = s->ext[e];
+
+	if (!s->filled)
+		return;
+	if (!ext && !s->row[e]) {
+		hcv_t_grow(s, e);
+	} else if (!test_bit(HCV_EXT_RETIRED, &ext->flags)) {
+		KUNIT_ASSERT_EQ(s->test, hcv_map_forget(&s->map, ext), -EBUSY);
+		s->retired += hcv_map_retire(&s->map, e % 2,
+					     hcv_t_rnd(s, 3), keep,
+					     ARRAY_SIZE(keep));
+	} else if (!s->row[e]) {
+		hcv_t_forget(s, e);
+	} else if (!hcv_t_rnd(s, 4)) {
+		hcv_map_unretire(&s->map, ext);
+	} else if (test_bit(HCV_EXT_SETTLED, &ext->flags)) {
+		/* From now on another volume may have its place. */
+		s->row[e] = false;
+	} else {
+		KUNIT_ASSERT_EQ(s->test, hcv_map_forget(&s->map, ext), -EBUSY);
+	}
 }
 
 /* --- the run -------------------------------------------------------------- */
@@ -677,8 +742,10 @@ static void hcv_t_create(struct hcv_t_sim *s)
 	s->nr_free = 12 + hcv_t_rnd(s, HCV_T_FREE - 11);
 	hcv_t_init(s);
 	for (i = 0; i < HCV_T_EXTS; i++) {
-		memset(s->media[i], 0, sizeof(*s->media[i]));
-		s->ext[i] = hcv_t_ext(s->test, &s->map, i, i % 2);
+		s->ext[i] = NULL;
+		s->row[i] = i < HCV_T_BASE;
+		if (s->row[i])
+			hcv_t_grow(s, i);
 	}
 }
 
@@ -738,6 +805,18 @@ static void hcv_t_snapshot(struct hcv_t_sim *s)
 	hcv_t_gens(s->test, &s->map, ++s->nr_gens);
 }
 
+/* A resync has all pages of an extent written anew, unless it is retired. */
+static void hcv_t_resynced(struct hcv_t_sim *s)
+{
+	struct hcv_ext *ext = s->ext[hcv_t_rnd(s, HCV_T_EXTS)];
+	u32 page;
+
+	if (!ext || test_bit(HCV_EXT_RETIRED, &ext->flags))
+		return;
+	for (page = 0; page < HCV_EXTENT_PAGES; page++)
+		hcv_map_dirty(&s->map, &ext->slot[page * HCV_PAGE_RECORDS]);
+}
+
 static void hcv_t_rare(struct hcv_t_sim *s)
 {
 	u32 what = hcv_t_rnd(s, 16);
@@ -749,6 +828,8 @@ static void hcv_t_rare(struct hcv_t_sim *s)
 		hcv_t_leave(s);
 	} else if (what < 8 && s->nr_gens < HCV_T_GENS) {
 		hcv_t_snapshot(s);
+	} else if (what < 11) {
+		hcv_t_resynced(s);
 	} else {
 		hcv_t_check_left(s);
 		hcv_t_check_space(s);
@@ -767,8 +848,10 @@ static void hcv_t_step(struct hcv_t_sim *s)
 		hcv_t_discard(s, what < 118);
 	} else if (what < 140) {
 		hcv_t_reap(s, what < 134);
-	} else if (what < 188) {
+	} else if (what < 178) {
 		hcv_t_round(s);
+	} else if (what < 188) {
+		hcv_t_come_and_go(s);
 	} else if (what < 191) {
 		hcv_map_give_back(&s->map, s->draining);
 		s->draining = NULL;
@@ -810,15 +893,16 @@ static void hcv_map_sim(struct kunit *test)
 
 	for (i = 0; i < hcv_t_lives(); i++)
 		hcv_t_life(s);
-	kunit_info(test, "seed %u: %u power cuts, %u writes raced a copy, %u equal slots, %u times full, %u duplicates, %u slots freed, %u records moved\n",
+	kunit_info(test, "seed %u: %u power cuts, %u writes raced a copy, %u equal slots, %u times full, %u duplicates, %u slots freed, %u records moved, %u extents retired, %u gone\n",
 		   *seed, s->crashes, s->races, s->compared, s->full, s->dups,
-		   s->reaped, s->upgraded);
+		   s->reaped, s->upgraded, s->retired, s->given_back);
 	if (!HCV_T_HOST)
 		return;
 	KUNIT_EXPECT_GT(test, s->crashes, 9U);
 	KUNIT_EXPECT_GT(test, s->races, 9U);
 	KUNIT_EXPECT_GT(test, s->compared, 9U);
 	KUNIT_EXPECT_GT(test, s->reaped, 9U);
+	KUNIT_EXPECT_GT(test, s->given_back, 4U);
 }
 
 static struct kunit_case hcv_map_sim_cases[] = {

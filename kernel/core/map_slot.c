@@ -33,7 +33,8 @@ static struct hcv_slot *map_pick(struct hcv_map *map, u32 mib, bool zero_only)
 
 	if (zero_only) {
 		list_for_each_entry(ext, &map->exts, node) {
-			if (ext->column != col || !ext->free_zero)
+			if (ext->column != col || !ext->free_zero ||
+			    test_bit(HCV_EXT_RETIRED, &ext->flags))
 				continue;
 			rec = find_next_zero_bit(ext->used, HCV_EXTENT_RECORDS,
 						 HCV_EXTENT_SLOTS);

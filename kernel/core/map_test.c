@@ -483,6 +483,154 @@ static void hcv_map_no_memory(struct kunit *test)
 	hcv_map_destroy(map);
 }
 
+/* What the commit worker does, the media aside. */
+static void hcv_t_whole_round(struct kunit *test, struct hcv_map *map, bool ok)
+{
+	u8 *buf = kunit_kzalloc(test, HCV_BLOCK_SIZE, GFP_KERNEL);
+	struct llist_node *leaves, *node, *next;
+	struct hcv_slot *freed;
+	struct hcv_ext *ext;
+	u32 page;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	leaves = hcv_map_round_begin(map);
+	freed = hcv_map_freed(map);
+	hcv_map_settle_begin(map);
+	node = llist_del_all(&map->dirty);
+	llist_for_each_safe(node, next, node) {
+		ext = llist_entry(node, struct hcv_ext, dnode);
+		clear_bit(HCV_EXT_LISTED, &ext->flags);
+		for (page = 0; page < HCV_EXTENT_PAGES; page++) {
+			if (!test_bit(page, &ext->dirty))
+				continue;
+			hcv_map_encode(map, ext, page, 1, 1, 0, buf);
+			if (!ok)
+				hcv_map_dirty(map, &ext->slot[page *
+							HCV_PAGE_RECORDS]);
+		}
+	}
+	hcv_map_round_end(map, leaves, ok);
+	hcv_map_settle_end(map, ok);
+	if (ok)
+		hcv_map_give_back(map, freed);
+	else
+		hcv_map_unfreed(map, freed);
+}
+
+/* An extent is idle when its last record is, of whichever kind, and not before. */
+static void hcv_map_idle_extents(struct kunit *test)
+{
+	struct hcv_map *map = hcv_t_map(test, 2, 100);
+	struct hcv_ext *ext = hcv_t_ext(test, map, 0, 0);
+	struct hcv_slot *slot;
+
+	KUNIT_EXPECT_EQ(test, hcv_map_idle(map, 0), 1U);
+	KUNIT_EXPECT_EQ(test, hcv_map_idle(map, 1), 0U);
+	hcv_t_write(test, map, 4, 0, 256);
+	KUNIT_EXPECT_EQ(test, hcv_map_idle(map, 0), 0U);
+	KUNIT_EXPECT_EQ(test, hcv_t_clear(map, 4, 0, 256, true), 0);
+	hcv_map_reap(map, 4);
+	/* Being freed: its page, and I/O that began before. */
+	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 9, NULL, 0), 0U);
+	hcv_t_whole_round(test, map, false);
+	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 9, NULL, 0), 0U);
+	hcv_t_whole_round(test, map, true);
+	KUNIT_EXPECT_EQ(test, hcv_map_idle(map, 0), 1U);
+	/* Zeroes over an older generation: a record without data. */
+	hcv_t_write(test, map, 2, 0, 1);
+	hcv_t_gens(test, map, 2);
+	KUNIT_EXPECT_EQ(test, hcv_t_clear(map, 2, 0, 1, false), 0);
+	slot = hcv_t_at(map, 2, 1);
+	KUNIT_EXPECT_NULL(test, slot);
+	KUNIT_EXPECT_EQ(test, hcv_map_idle(map, 0), 0U);
+	KUNIT_EXPECT_LT(test, ext->free_zero,
+			(u16)(HCV_EXTENT_RECORDS - HCV_EXTENT_SLOTS));
+	hcv_map_destroy(map);
+}
+
+/* Retired ones are passed over by all that take records. */
+static void hcv_map_retires(struct kunit *test)
+{
+	struct hcv_map *map = hcv_t_map(test, 1, 1000);
+	u32 keep[] = { 2 }, index[HCV_MAP_RETIRED_MAX], i;
+	struct hcv_ext *ext[3];
+	struct hcv_slot *slot;
+
+	for (i = 0; i < 3; i++)
+		ext[i] = hcv_t_ext(test, map, i, 0);
+	hcv_t_write(test, map, 1, 0, 1);	/* of extent 0 */
+	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 9, keep, 1), 1U);
+	KUNIT_EXPECT_EQ(test, hcv_map_retired(map, false, index), 1U);
+	KUNIT_EXPECT_EQ(test, index[0], 1U);
+	KUNIT_EXPECT_EQ(test, hcv_map_retired(map, true, index), 0U);
+	KUNIT_EXPECT_EQ(test, hcv_map_ready(map, 0), 1U);
+	KUNIT_EXPECT_EQ(test, hcv_map_free_slots(map, 0),
+			2 * HCV_EXTENT_SLOTS - 1);
+	for (i = 2; i <= 2 * HCV_EXTENT_SLOTS; i++) {
+		slot = hcv_t_write(test, map, i, 0, 1);
+		KUNIT_ASSERT_PTR_NE(test, hcv_map_slot_ext(slot), ext[1]);
+	}
+	KUNIT_EXPECT_EQ(test, PTR_ERR(hcv_map_take(map, 0, GFP_NOIO)),
+			-ENOSPC);
+	/* Records for zeroes are left in each, and taken from the others. */
+	hcv_t_gens(test, map, 2);
+	for (i = 1; i <= 2 * (HCV_EXTENT_RECORDS - HCV_EXTENT_SLOTS); i++)
+		KUNIT_ASSERT_EQ(test, hcv_t_clear(map, i, 0, 1, false), 0);
+	KUNIT_EXPECT_EQ(test, hcv_t_clear(map, i, 0, 1, false), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, ext[1]->free_zero,
+			(u16)(HCV_EXTENT_RECORDS - HCV_EXTENT_SLOTS));
+	hcv_map_unretire(map, ext[0]);		/* is not */
+	hcv_map_unretire(map, ext[1]);
+	KUNIT_EXPECT_EQ(test, hcv_map_retired(map, false, index), 0U);
+	KUNIT_EXPECT_PTR_EQ(test, hcv_map_slot_ext(hcv_t_write(test, map, 600,
+							       0, 1)), ext[1]);
+	hcv_map_destroy(map);
+}
+
+/* Only a good round that began later tells that no page is on its way. */
+static void hcv_map_settles(struct kunit *test)
+{
+	struct hcv_map *map = hcv_t_map(test, 1, 1000);
+	struct hcv_ext *ext = hcv_t_ext(test, map, 7, 0);
+	struct hcv_rec r = { .state = HCV_REC_USED, .mib = 5, .gen = 1,
+			     .seq = 3, .lo = { 1 } };
+	u32 index[HCV_MAP_RETIRED_MAX], i;
+	struct hcv_ext *other;
+
+	/* A duplicate: free here, used on the medium until the page goes. */
+	KUNIT_ASSERT_EQ(test, hcv_t_load(test, map, ext, 0, &r), 0);
+	other = hcv_t_ext(test, map, 8, 0);
+	r.seq++;
+	KUNIT_ASSERT_EQ(test, hcv_t_load(test, map, other, 0, &r), 0);
+	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 9, NULL, 0), 1U);
+	KUNIT_EXPECT_EQ(test, hcv_map_forget(map, ext), -EBUSY);
+	hcv_map_settle_end(map, true);		/* it began before */
+	KUNIT_EXPECT_EQ(test, hcv_map_forget(map, ext), -EBUSY);
+	hcv_t_whole_round(test, map, false);
+	KUNIT_EXPECT_EQ(test, hcv_map_forget(map, ext), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, test_bit(0, &ext->dirty));
+	hcv_t_whole_round(test, map, true);
+	KUNIT_EXPECT_EQ(test, hcv_map_retired(map, true, index), 1U);
+	KUNIT_EXPECT_EQ(test, index[0], 7U);
+	KUNIT_EXPECT_EQ(test, hcv_map_forget(map, ext), 0);
+	KUNIT_EXPECT_NULL(test, hcv_map_ext_find(map, 7));
+	KUNIT_EXPECT_EQ(test, map->nr_exts, 1U);
+	KUNIT_EXPECT_EQ(test, map->next_index, 9U);
+	hcv_map_ext_free(map, ext);
+	/* One that is used again has to begin anew. */
+	ext = hcv_t_ext(test, map, 9, 0);
+	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 9, NULL, 0), 1U);
+	hcv_t_whole_round(test, map, true);
+	hcv_map_unretire(map, ext);
+	KUNIT_EXPECT_EQ(test, hcv_map_forget(map, ext), -EBUSY);
+	for (i = 0; i < 2 * HCV_MAP_RETIRED_MAX; i++)
+		hcv_t_ext(test, map, 10 + i, 0);
+	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 1000, NULL, 0),
+			(u32)HCV_MAP_RETIRED_MAX);
+	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 1000, NULL, 0), 0U);
+	hcv_map_destroy(map);
+}
+
 static struct kunit_case hcv_map_cases[] = {
 	KUNIT_CASE(hcv_map_sizes),
 	KUNIT_CASE(hcv_map_full),
@@ -493,6 +641,9 @@ static struct kunit_case hcv_map_cases[] = {
 	KUNIT_CASE(hcv_map_race),
 	KUNIT_CASE(hcv_map_rounds),
 	KUNIT_CASE(hcv_map_no_memory),
+	KUNIT_CASE(hcv_map_idle_extents),
+	KUNIT_CASE(hcv_map_retires),
+	KUNIT_CASE(hcv_map_settles),
 	{ }
 };
 

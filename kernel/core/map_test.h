@@ -105,6 +105,7 @@ static inline void hcv_t_beat(void)
 #define smp_rmb()			hcv_t_race()
 #include "map.c"
 #include "map_page.c"
+#include "map_retire.c"
 #include "map_round.c"
 #include "map_slot.c"
 #endif
