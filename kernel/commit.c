@@ -287,6 +287,7 @@ static int commit_round(struct hcv_commit *c)
 	c->pages = 0;
 	leaves = hcv_map_round_begin(&vol->map);
 	freed = hcv_map_freed(&vol->map);
+	hcv_map_settle_begin(&vol->map);
 	node = llist_del_all(&vol->map.dirty);
 	llist_for_each_safe(node, next, node) {
 		ext = llist_entry(node, struct hcv_ext, dnode);
@@ -297,6 +298,7 @@ static int commit_round(struct hcv_commit *c)
 	}
 	commit_batch(c);
 	hcv_map_round_end(&vol->map, leaves, !c->fail);
+	hcv_map_settle_end(&vol->map, !c->fail);
 	trace_hcv_commit_round(vol, c->pages, ktime_get_boottime_ns() - start,
 			       c->fail ? -EIO : 0);
 	if (c->fail) {
@@ -449,9 +451,15 @@ void hcv_commit_tick(struct hcv_vol *vol)
 	struct hcv_commit *c = vol->commit;
 
 	if (ktime_get_boottime_ns() - c->last_ns < COMMIT_TICK_NS ||
-	    (llist_empty(&vol->map.dirty) && llist_empty(&vol->map.unflushed)))
+	    (llist_empty(&vol->map.dirty) && llist_empty(&vol->map.unflushed) &&
+	     !READ_ONCE(vol->map.nr_unsettled)))
 		return;
-	queue_work(vol->wq, &c->work);
+	hcv_commit_kick(vol);
+}
+
+void hcv_commit_kick(struct hcv_vol *vol)
+{
+	queue_work(vol->wq, &vol->commit->work);
 }
 
 /* c->lock held. */

@@ -2,7 +2,7 @@
 /*
  * Exports: the block devices that nvmet serves.
  *
- * A bio is cloned into an object that holds the grant's reference until the
+ * A bio is cloned into an object that counts in the grant's period until the
  * store's device has ended it: so a drained grant has no I/O anywhere below.
  * The object comes from a mempool; nothing else is allocated.
  *
@@ -62,7 +62,7 @@ struct hcv_export {
 /**
  * struct hcv_export_io - a bio on its way through an export
  * @exp: the export
- * @grant: whose reference it holds, NULL: an empty flush
+ * @period: of the grant, that counts it; NULL: an empty flush
  * @parent: the bio that came in
  * @bytes: its length
  * @start_ns: CLOCK_BOOTTIME of its submission
@@ -70,7 +70,7 @@ struct hcv_export {
  */
 struct hcv_export_io {
 	struct hcv_export *exp;
-	struct hcv_grant *grant;
+	struct hcv_period *period;
 	struct bio *parent;
 	u32 bytes;
 	s64 start_ns;
@@ -92,7 +92,7 @@ static void hcv_export_error(struct hcv_export *exp, struct hcv_export_io *io,
 	struct hcv_nl_event ev = {
 		.event = HCV_EVENT_MEDIA_ERROR,
 		.store = &exp->store->uuid,
-		.vol = io->grant ? &io->grant->vol : NULL,
+		.vol = io->period ? &io->period->grant->vol : NULL,
 		.err = -blk_status_to_errno(status),
 		.text = op_is_write(bio_op(&io->clone)) ? "write" : "read",
 	};
@@ -120,8 +120,8 @@ static void hcv_export_end_io(struct bio *clone)
 	hcv_stats_end(exp->stats, !io->bytes ? HCV_IO_FLUSH :
 		      bio_op(clone) == REQ_OP_READ ? HCV_IO_READ : HCV_IO_WRITE,
 		      io->bytes, ktime_get_boottime_ns() - io->start_ns, status);
-	if (io->grant)
-		hcv_grant_exit(io->grant);
+	if (io->period)
+		hcv_grant_exit(io->period);
 	bio_uninit(clone);
 	mempool_free(io, &hcv_export_pool);
 	/*
@@ -133,18 +133,18 @@ static void hcv_export_end_io(struct bio *clone)
 	bio_endio(parent);
 }
 
-static void hcv_export_pass(struct hcv_export *exp, struct hcv_grant *grant,
+static void hcv_export_pass(struct hcv_export *exp, struct hcv_period *period,
 			    struct bio *bio, const struct hcv_where *where)
 {
 	struct hcv_export_io *io = mempool_alloc(&hcv_export_pool, GFP_NOIO);
 
 	io->exp = exp;
-	io->grant = grant;
+	io->period = period;
 	io->parent = bio;
 	io->bytes = bio->bi_iter.bi_size;
 	if (bio_init_clone(where->bdev, &io->clone, bio, GFP_NOIO)) {
-		if (grant)
-			hcv_grant_exit(grant);
+		if (period)
+			hcv_grant_exit(period);
 		mempool_free(io, &hcv_export_pool);
 		bio_io_error(bio);
 		return;
@@ -227,8 +227,8 @@ static void hcv_export_data(struct hcv_export *exp, struct bio *bio)
 	sector_t sector = bio->bi_iter.bi_sector;
 	u64 addr = (u64)sector << SECTOR_SHIFT;
 	s64 window = hcv_export_window(bio);
+	struct hcv_period *period;
 	struct hcv_where where;
-	struct hcv_grant *grant;
 
 	if (bio_op(bio) == REQ_OP_READ) {
 		if (window >= 0) {
@@ -244,12 +244,12 @@ static void hcv_export_data(struct hcv_export *exp, struct bio *bio)
 		hcv_export_take_done(exp, bio);
 		return;
 	}
-	grant = hcv_gate_lookup(exp->store, &exp->client,
-				addr >> HCV_HANDLE_SHIFT,
-				addr & ((1U << HCV_HANDLE_SHIFT) - 1),
-				bio->bi_iter.bi_size, &where);
-	if (grant)
-		hcv_export_pass(exp, grant, bio, &where);
+	period = hcv_gate_lookup(exp->store, &exp->client,
+				 addr >> HCV_HANDLE_SHIFT,
+				 addr & ((1U << HCV_HANDLE_SHIFT) - 1),
+				 bio->bi_iter.bi_size, &where);
+	if (period)
+		hcv_export_pass(exp, period, bio, &where);
 	else
 		bio_io_error(bio);
 }

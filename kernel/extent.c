@@ -5,6 +5,7 @@
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "volume.h"
 
 /* First sector of grant index @index in the address space of a remote link. */
@@ -329,6 +330,12 @@ static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		NL_SET_ERR_MSG(extack, "after the start only fresh extents can be added");
 		return -EINVAL;
 	}
+	/* Its handle may still be in use by an I/O of before. */
+	if (!ext && vol->state != HCV_VOL_NEW &&
+	    row->index < vol->map.next_index) {
+		NL_SET_ERR_MSG(extack, "an extent's index is not used again");
+		return -EINVAL;
+	}
 	reps = extent_reps(vol, row, extack);
 	if (IS_ERR(reps))
 		return PTR_ERR(reps);
@@ -340,6 +347,7 @@ static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 	}
 	if (ext) {
 		extent_set_reps(ext, reps);
+		hcv_map_unretire(&vol->map, ext);
 		return 0;
 	}
 	ext = hcv_map_ext_new(&vol->map, row->index, row->column);
@@ -372,5 +380,95 @@ int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 	spin_unlock_irq(&vol->lock);
 	mutex_unlock(&vol->mutex);
 	hcv_vol_kick(vol, HCV_WAIT_EXTENT);
+	return ret;
+}
+
+/*
+ * A resync reads pages of idle extents as well, and has them written: the copy
+ * would be in-sync without those that it passed over.  So there is never one
+ * while extents are retired; vol->mutex held.
+ */
+static int extents_quiet(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+{
+	struct hcv_link *link;
+	u32 i;
+
+	for (i = 0; i < vol->nr_links; i++) {
+		link = vol->link[i];
+		switch (READ_ONCE(link->state)) {
+		case HCV_LINK_INSYNC:
+			break;
+		case HCV_LINK_OUT:
+			/* It may be about to notice. */
+			hcv_sync_stop(link);
+			break;
+		default:
+			NL_SET_ERR_MSG(extack, "a replica is failing, or being brought up to date");
+			return -EBUSY;
+		}
+	}
+	return 0;
+}
+
+int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, const u32 *keep,
+		       u32 nr_keep, struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	if (column >= vol->stripe) {
+		NL_SET_ERR_MSG(extack, "the volume has fewer columns");
+		return -EINVAL;
+	}
+	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	if (!ret && vol->state != HCV_VOL_ACTIVE) {
+		NL_SET_ERR_MSG(extack, "the volume is not active");
+		ret = -EBUSY;
+	}
+	if (!ret)
+		ret = extents_quiet(vol, extack);
+	if (!ret && hcv_map_retire(&vol->map, column, nr, keep, nr_keep))
+		hcv_commit_kick(vol);
+	mutex_unlock(&vol->mutex);
+	return ret;
+}
+
+static void extents_free(struct hcv_vol *vol, struct list_head *list)
+{
+	struct hcv_ext *ext, *tmp;
+
+	if (list_empty(list))
+		return;
+	/* Whoever goes through an extent's replicas holds it by RCU. */
+	synchronize_rcu();
+	list_for_each_entry_safe(ext, tmp, list, node) {
+		kfree(ext->priv);
+		hcv_map_ext_free(&vol->map, ext);
+	}
+}
+
+int hcv_extents_del(struct hcv_vol *vol, const u32 *index, u32 nr,
+		    struct netlink_ext_ack *extack)
+{
+	struct hcv_ext *ext;
+	LIST_HEAD(gone);
+	int ret;
+	u32 i;
+
+	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	for (i = 0; i < nr && !ret; i++) {
+		ext = hcv_map_ext_find(&vol->map, index[i]);
+		if (!ext)
+			continue;
+		ret = hcv_map_forget(&vol->map, ext);
+		if (ret)
+			hcv_compat_err(extack, "extent %u is in use, or not settled yet",
+				       index[i]);
+		else
+			list_add(&ext->node, &gone);
+	}
+	extents_free(vol, &gone);
+	mutex_unlock(&vol->mutex);
 	return ret;
 }

@@ -4,9 +4,9 @@
  *
  * Handles are reserved on the media in chunks; gate->chunks finds the chunk of
  * a handle, and a chunk knows its grant and the numbers of its objects.  The
- * I/O path does one xarray lookup, compares the client, takes the grant's
- * percpu_ref, all under RCU, and reads one number; nothing there locks,
- * allocates, or writes what another processor reads often.
+ * I/O path does one xarray lookup, compares the client, takes the percpu_ref
+ * of the grant's period, all under RCU, and then reads one number; nothing there
+ * locks, allocates, or writes what another processor reads often.
  *
  * A revocation marks the grant under gate->spin, so that no beacon answered
  * later extends its lease, kills the percpu_ref, and takes the chunks out of
@@ -157,7 +157,8 @@ static u32 hcv_grant_inflight(struct hcv_grant *grant)
 	 * While the counter is still per processor, or is being collected, the
 	 * sum says nothing: report one.
 	 */
-	n = atomic_long_read(&grant->ref.data->count);
+	n = atomic_long_read(&grant->period->ref.data->count) +
+	    READ_ONCE(grant->ending);
 	return n > 0 && n < U16_MAX ? n : 1;
 }
 
@@ -212,7 +213,7 @@ static void hcv_grant_kill(struct hcv_gate *gate, struct hcv_grant *grant)
 	struct hcv_chunks *chunks;
 	u32 i;
 
-	percpu_ref_kill(&grant->ref);
+	percpu_ref_kill(&grant->period->ref);
 	chunks = rcu_dereference_protected(grant->chunks,
 					   lockdep_is_held(&gate->lock));
 	for (i = 0; i < chunks->nr; i++)
@@ -390,11 +391,11 @@ static void hcv_grant_touch(struct hcv_grant *grant)
 		WRITE_ONCE(grant->io_ns, now);
 }
 
-struct hcv_grant *hcv_gate_lookup(struct hcv_store *store,
-				  const uuid_t *client, u64 handle, u32 off,
-				  u32 len, struct hcv_where *where)
+struct hcv_period *hcv_gate_lookup(struct hcv_store *store,
+				   const uuid_t *client, u64 handle, u32 off,
+				   u32 len, struct hcv_where *where)
 {
-	struct hcv_grant *grant = NULL;
+	struct hcv_period *period = NULL;
 	struct hcv_chunk *chunk;
 	u32 i, phys;
 
@@ -404,18 +405,23 @@ struct hcv_grant *hcv_gate_lookup(struct hcv_store *store,
 	chunk = xa_load(&store->gate->chunks, handle / HCV_HANDLE_CHUNK);
 	if (!chunk || !uuid_equal(&chunk->grant->client, client))
 		goto out_unlock;
+	period = hcv_grant_enter(chunk->grant);
+	if (!period)
+		goto out_unlock;
+	/* After that: what is withdrawn is not let in by a later period. */
 	i = handle % HCV_HANDLE_CHUNK;
 	phys = READ_ONCE(chunk->phys[i]);
 	if (phys == HCV_NO_PHYS ||
 	    !hcv_gate_place(store, chunk->base + i == HCV_GRANT_VOLAREA, phys,
-			    off, len, where) ||
-	    !percpu_ref_tryget_live_rcu(&chunk->grant->ref))
+			    off, len, where)) {
+		hcv_grant_exit(period);
+		period = NULL;
 		goto out_unlock;
-	grant = chunk->grant;
-	hcv_grant_touch(grant);
+	}
+	hcv_grant_touch(chunk->grant);
 out_unlock:
 	rcu_read_unlock();
-	return grant;
+	return period;
 }
 
 int hcv_grant_map(struct hcv_grant *grant, u32 index, u32 off, u32 len,

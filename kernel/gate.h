@@ -2,8 +2,9 @@
 /*
  * The gate of a store: all I/O to it carries a handle, the owner's own too.
  *
- * A grant belongs to (volume, epoch, client node); its percpu_ref counts the
- * I/O in flight, so that revoking is: kill the ref, wait until it is zero.
+ * A grant belongs to (volume, epoch, client node); the percpu_ref of its period
+ * counts the I/O in flight, so that revoking is: kill the ref, wait until it is
+ * zero.
  * Revoking epoch e revokes every grant of that volume with an epoch <= e and
  * makes the gate refuse such epochs until the store is closed.
  *
@@ -12,6 +13,10 @@
  * retires it like a revocation does, and new handles are given out when the
  * last I/O through the old ones has ended.  Leases are not touched: it is the
  * same owner, and the retired grant's own lease counts until it has ended.
+ *
+ * Withdrawal: an extent that the volume gives back is withdrawn from all of its
+ * grants.  What was let in before that is told from what follows by the period:
+ * a new one takes its place, and the extent is free when the old one is over.
  *
  * Leases: each answer to a client's beacon, at the time its read arrived,
  * extends the lease of all of the client's grants that the answer does not
@@ -44,13 +49,27 @@ struct hcv_chunks;
 struct hcv_seat;
 
 /**
+ * struct hcv_period - counts I/O that a grant has let in
+ * @ref: I/O in flight; killed by the revocation, or when the next one follows
+ * @grant: holds a reference to it until it is over
+ * @rcu: for freeing
+ * @ended: the next one followed
+ */
+struct hcv_period {
+	struct percpu_ref ref;
+	struct hcv_grant *grant;
+	struct rcu_head rcu;
+	bool ended;
+};
+
+/**
  * struct hcv_grant - handles of one (volume, epoch, client) at a store
- * @ref: I/O in flight; killed by the revocation
+ * @period: what I/O is counted in (RCU readers, gate->lock)
  * @store: not refcounted here: the gate lives as long as its store
  * The rest is gate.c's.
  */
 struct hcv_grant {
-	struct percpu_ref ref;
+	struct hcv_period *period;
 	struct hcv_store *store;
 	uuid_t vol;
 	u64 epoch;
@@ -62,7 +81,11 @@ struct hcv_grant {
 	u64 serial;
 	struct hcv_seat *seat;
 	struct kref kref;
-	struct completion drained;
+	atomic_t nr_periods;		/* that are not over */
+	struct completion drained;	/* when none is left */
+	bool ending;			/* the period before is not over */
+	u64 period_nr;			/* gate->lock */
+	u64 withdrawn_nr;		/* of the newest withdrawal; gate->lock */
 	bool revoked;			/* or retired; gate->spin */
 	bool done;			/* the client's word; gate->spin */
 	u64 lease_end_ns;		/* gate->spin; valid once revoked */
@@ -129,6 +152,17 @@ u32 hcv_gate_lease_ms(struct hcv_gate *gate);
 void hcv_gate_refresh(struct hcv_gate *gate, const uuid_t *vol, u32 grant_index,
 		      u32 phys);
 /**
+ * hcv_gate_withdraw() - grants of @vol do not see these extents any more
+ * @index: their indexes in the volume, @nr of them
+ *
+ * May be repeated at any time; I/O to other extents goes on.
+ * Context: process, store->lock held.
+ * Return: 0: no I/O to them is in flight, nor will be; -EINPROGRESS: some that
+ * was let in before has not ended; -ENOMEM.
+ */
+int hcv_gate_withdraw(struct hcv_gate *gate, const uuid_t *vol,
+		      const u32 *index, u32 nr);
+/**
  * hcv_gate_each() - call @fn for each grant with a serial above @after
  *
  * In the order of serials, until @fn returns non-zero; @fn must not call the
@@ -192,32 +226,49 @@ int hcv_gate_revoke(struct hcv_store *store, const uuid_t *vol, u64 epoch,
  * @off: byte offset in the handle, @len bytes must lie in one object
  *
  * Context: any; not under a lock.
- * Return: the grant with @ref taken (hcv_grant_exit()), or NULL: unknown,
+ * Return: the period that it is counted in (hcv_grant_exit()), or NULL: unknown,
  * revoked, foreign handle, or out of the object's range.
  */
-struct hcv_grant *hcv_gate_lookup(struct hcv_store *store,
-				  const uuid_t *client, u64 handle, u32 off,
-				  u32 len, struct hcv_where *where);
+struct hcv_period *hcv_gate_lookup(struct hcv_store *store,
+				   const uuid_t *client, u64 handle, u32 off,
+				   u32 len, struct hcv_where *where);
 
 /**
  * hcv_grant_map() - position of grant index @index, offset @off
  *
- * For the local gate; the caller holds the grant's @ref or a reference.
+ * For the local gate; the caller is counted in a period or holds a reference.
  * Return: 0, -ENOENT no such object here, -ERANGE, -EIO the store failed.
  */
 int hcv_grant_map(struct hcv_grant *grant, u32 index, u32 off, u32 len,
 		  struct hcv_where *where);
 
-/** hcv_grant_enter() - count an I/O in; false: revoked */
-static inline bool hcv_grant_enter(struct hcv_grant *grant)
+/** hcv_grant_enter() - count an I/O in; NULL: revoked */
+static inline struct hcv_period *hcv_grant_enter(struct hcv_grant *grant)
 {
-	return percpu_ref_tryget_live(&grant->ref);
+	struct hcv_period *p, *was = NULL;
+
+	rcu_read_lock();
+	for (;;) {
+		/* Pairs with hcv_period_next(): what was withdrawn is seen. */
+		p = smp_load_acquire(&grant->period);
+		if (unlikely(p == was)) {
+			p = NULL;
+			break;
+		}
+		if (likely(percpu_ref_tryget_live(&p->ref)))
+			break;
+		was = p;
+		/* Killed, after the next one took its place: the same. */
+		smp_rmb();
+	}
+	rcu_read_unlock();
+	return p;
 }
 
 /** hcv_grant_exit() - the I/O has ended; any context */
-static inline void hcv_grant_exit(struct hcv_grant *grant)
+static inline void hcv_grant_exit(struct hcv_period *period)
 {
-	percpu_ref_put(&grant->ref);
+	percpu_ref_put(&period->ref);
 }
 
 /**

@@ -16,9 +16,49 @@
 
 /* Life of a grant */
 
-static void hcv_grant_drained(struct percpu_ref *ref)
+static void hcv_period_free_rcu(struct rcu_head *rcu)
 {
-	complete(&container_of(ref, struct hcv_grant, ref)->drained);
+	struct hcv_period *period = container_of(rcu, struct hcv_period, rcu);
+
+	percpu_ref_exit(&period->ref);
+	kfree(period);
+}
+
+/* The last I/O of a period has ended; any context, under RCU. */
+static void hcv_period_over(struct percpu_ref *ref)
+{
+	struct hcv_period *period = container_of(ref, struct hcv_period, ref);
+	struct hcv_grant *grant = period->grant;
+	bool last;
+
+	/* The newest one stays as long as the grant does. */
+	if (period->ended) {
+		/* Pairs with hcv_grant_withdraw(). */
+		smp_store_release(&grant->ending, false);
+		call_rcu(&period->rcu, hcv_period_free_rcu);
+	}
+	last = atomic_dec_and_test(&grant->nr_periods);
+	/* RCU keeps it: whoever waits for this finds nothing left to be done. */
+	hcv_grant_put(grant);
+	if (last)
+		complete(&grant->drained);
+}
+
+static struct hcv_period *hcv_period_alloc(struct hcv_grant *grant)
+{
+	struct hcv_period *period = kzalloc(sizeof(*period), GFP_KERNEL);
+
+	if (!period)
+		return NULL;
+	if (percpu_ref_init(&period->ref, hcv_period_over, 0, GFP_KERNEL)) {
+		kfree(period);
+		return NULL;
+	}
+	period->grant = grant;
+	kref_get(&grant->kref);
+	atomic_inc(&grant->nr_periods);
+	grant->period_nr++;
+	return period;
 }
 
 static void hcv_grant_free_rcu(struct rcu_head *rcu)
@@ -31,7 +71,8 @@ static void hcv_grant_free_rcu(struct rcu_head *rcu)
 		kfree(chunks->chunk[i]);
 	kfree(chunks);
 	kfree(grant->range);
-	percpu_ref_exit(&grant->ref);
+	percpu_ref_exit(&grant->period->ref);
+	kfree(grant->period);
 	kfree(grant);
 }
 
@@ -39,7 +80,7 @@ static void hcv_grant_release(struct kref *kref)
 {
 	struct hcv_grant *grant = container_of(kref, struct hcv_grant, kref);
 
-	/* Lookups may still look at the chunks and try the percpu_ref. */
+	/* Lookups may still look at the chunks and at the period. */
 	call_rcu(&grant->rcu, hcv_grant_free_rcu);
 }
 
@@ -56,7 +97,10 @@ static struct hcv_grant *hcv_grant_alloc(struct hcv_gate *gate,
 
 	if (!grant)
 		return NULL;
-	if (percpu_ref_init(&grant->ref, hcv_grant_drained, 0, GFP_KERNEL)) {
+	kref_init(&grant->kref);
+	init_completion(&grant->drained);
+	grant->period = hcv_period_alloc(grant);
+	if (!grant->period) {
 		kfree(grant);
 		return NULL;
 	}
@@ -67,8 +111,6 @@ static struct hcv_grant *hcv_grant_alloc(struct hcv_gate *gate,
 	grant->renew = renew;
 	INIT_LIST_HEAD(&grant->node);
 	INIT_LIST_HEAD(&grant->vol_node);
-	kref_init(&grant->kref);
-	init_completion(&grant->drained);
 	return grant;
 }
 
@@ -337,6 +379,7 @@ static struct hcv_grant *__hcv_gate_grant(struct hcv_gate *gate,
 	struct hcv_store_vol *sv = hcv_table_vol(gate->store, want->vol);
 	u32 add = DIV_ROUND_UP(want->count, HCV_HANDLE_CHUNK), has = 0;
 	struct hcv_grant *grant;
+	bool fresh;
 	u64 renew;
 	int ret;
 
@@ -356,7 +399,8 @@ static struct hcv_grant *__hcv_gate_grant(struct hcv_gate *gate,
 	mutex_unlock(&gate->lock);
 	if (IS_ERR(grant) || (grant && has >= add))
 		return grant;
-	if (!grant) {
+	fresh = !grant;
+	if (fresh) {
 		grant = hcv_grant_alloc(gate, want, renew);
 		if (!grant)
 			return ERR_PTR(-ENOMEM);
@@ -367,6 +411,9 @@ static struct hcv_grant *__hcv_gate_grant(struct hcv_gate *gate,
 		ret = hcv_gate_grow(gate, grant, sv, add - has, extack);
 	}
 	if (ret) {
+		/* Nobody knows it; its period goes, and drops its reference. */
+		if (fresh)
+			percpu_ref_kill(&grant->period->ref);
 		hcv_grant_put(grant);
 		return ERR_PTR(ret);
 	}
@@ -418,4 +465,90 @@ void hcv_gate_refresh(struct hcv_gate *gate, const uuid_t *vol, u32 grant_index,
 		list_for_each_entry(grant, &gv->grants, vol_node)
 			hcv_grant_set_phys(gate, grant, grant_index, phys);
 	mutex_unlock(&gate->lock);
+}
+
+/* Withdrawal */
+
+/*
+ * Tell what is let in until now from what follows; the period before is over.
+ * gate->lock held.
+ */
+static int hcv_period_next(struct hcv_grant *grant)
+{
+	struct hcv_period *old = grant->period, *period;
+
+	period = hcv_period_alloc(grant);
+	if (!period)
+		return -ENOMEM;
+	old->ended = true;
+	WRITE_ONCE(grant->ending, true);
+	/*
+	 * Pairs with hcv_grant_enter(): who is let in by the new one sees
+	 * what was withdrawn, and who finds the old one killed sees the new.
+	 */
+	smp_store_release(&grant->period, period);
+	smp_wmb();
+	percpu_ref_kill(&old->ref);
+	return 0;
+}
+
+/* Return: whether the grant saw the extent until now. */
+static bool hcv_grant_unmap(struct hcv_gate *gate, struct hcv_grant *grant,
+			    u32 index)
+{
+	u32 at = HCV_GRANT_EXTENT(index), i = at % HCV_HANDLE_CHUNK;
+	struct hcv_chunks *chunks;
+	u32 *phys;
+
+	at /= HCV_HANDLE_CHUNK;
+	chunks = rcu_dereference_protected(grant->chunks,
+					   lockdep_is_held(&gate->lock));
+	if (at >= chunks->nr)
+		return false;
+	phys = &chunks->chunk[at]->phys[i];
+	if (*phys == HCV_NO_PHYS)
+		return false;
+	WRITE_ONCE(*phys, HCV_NO_PHYS);
+	return true;
+}
+
+/* Return: as hcv_gate_withdraw(). */
+static int hcv_grant_withdraw(struct hcv_gate *gate, struct hcv_grant *grant,
+			      const u32 *index, u32 nr)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < nr; i++)
+		if (hcv_grant_unmap(gate, grant, index[i]))
+			grant->withdrawn_nr = grant->period_nr;
+	/* No period follows: all of them are about to be over. */
+	if (grant->revoked)
+		return completion_done(&grant->drained) ? 0 : -EINPROGRESS;
+	/* Pairs with hcv_period_over(). */
+	if (smp_load_acquire(&grant->ending))
+		return -EINPROGRESS;
+	if (grant->withdrawn_nr < grant->period_nr)
+		return 0;
+	ret = hcv_period_next(grant);
+	return ret ?: -EINPROGRESS;
+}
+
+int hcv_gate_withdraw(struct hcv_gate *gate, const uuid_t *vol,
+		      const u32 *index, u32 nr)
+{
+	struct hcv_gate_vol *gv;
+	struct hcv_grant *grant;
+	int ret = 0, err;
+
+	mutex_lock(&gate->lock);
+	gv = hcv_gate_vol(gate, vol);
+	if (gv)
+		list_for_each_entry(grant, &gv->grants, vol_node) {
+			err = hcv_grant_withdraw(gate, grant, index, nr);
+			if (!ret || err == -ENOMEM)
+				ret = err;
+		}
+	mutex_unlock(&gate->lock);
+	return ret;
 }

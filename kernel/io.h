@@ -27,12 +27,14 @@
 struct hcv_io;
 struct hcv_ioref;
 struct hcv_link;
+struct hcv_period;
 struct hcv_vol;
 
 /**
  * struct hcv_leg - the part of an I/O that goes to one replica
  * @io: the I/O
  * @link: the replica
+ * @period: of the local gate, that counts it; NULL: another node's
  * @strong: counts for the acknowledgment (in-sync or joining when submitted)
  * @bytes: its length, for the counters
  * @bio: shares the pages of the parent; last, it may carry inline vectors
@@ -40,6 +42,7 @@ struct hcv_vol;
 struct hcv_leg {
 	struct hcv_io *io;
 	struct hcv_link *link;
+	struct hcv_period *period;
 	bool strong;
 	u32 bytes;
 	struct bio bio;

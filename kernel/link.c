@@ -471,6 +471,11 @@ static int link_check_add(struct hcv_vol *vol, struct hcv_link *link, u32 state,
 		NL_SET_ERR_MSG(extack, "a store comes in-sync before the start, syncing after it");
 		return -EINVAL;
 	}
+	/* See hcv_extents_retire(). */
+	if (vol->map.nr_retired) {
+		NL_SET_ERR_MSG(extack, "extents are being given back; delete them first");
+		return -EBUSY;
+	}
 	return 0;
 }
 

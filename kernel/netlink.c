@@ -121,6 +121,8 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 	[HCV_CMD_STORE_EXTENT_DEL] = {
 		.need = { HCV_A_STORE, HCV_A_VOL },
 		.may = { HCV_A_INDEXES } },
+	[HCV_CMD_STORE_EXTENT_WITHDRAW] = {
+		.need = { HCV_A_STORE, HCV_A_VOL, HCV_A_INDEXES } },
 	[HCV_CMD_EXPORT_ADD] = { .need = { HCV_A_STORE, HCV_A_NODE } },
 	[HCV_CMD_EXPORT_DEL] = { .need = { HCV_A_STORE, HCV_A_NODE } },
 	[HCV_CMD_GRANT] = {
@@ -143,6 +145,11 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_STORE } },
 	[HCV_CMD_VOL_EXTENT_ADD] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_EXTENTS } },
+	[HCV_CMD_VOL_EXTENT_RETIRE] = {
+		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_COLUMN, HCV_A_COUNT },
+		.may = { HCV_A_INDEXES } },
+	[HCV_CMD_VOL_EXTENT_DEL] = {
+		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_INDEXES } },
 	[HCV_CMD_VOL_START] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_V },
 		.may = { HCV_A_STORE } },
@@ -325,6 +332,7 @@ static const struct genl_ops hcv_nl_ops[] = {
 	HCV_NL_GET(STORE_GET, hcv_nl_store_get, hcv_nl_store_dump),
 	HCV_NL_DO(STORE_EXTENT_ADD, hcv_nl_store_extent_add),
 	HCV_NL_DO(STORE_EXTENT_DEL, hcv_nl_store_extent_del),
+	HCV_NL_DO(STORE_EXTENT_WITHDRAW, hcv_nl_store_extent_withdraw),
 	HCV_NL_DUMP(STORE_EXTENT_GET, hcv_nl_store_extent_dump),
 	HCV_NL_DO(EXPORT_ADD, hcv_nl_export_add),
 	HCV_NL_DO(EXPORT_DEL, hcv_nl_export_del),
@@ -336,6 +344,8 @@ static const struct genl_ops hcv_nl_ops[] = {
 	HCV_NL_DO(VOL_LINK_ADD, hcv_nl_vol_link_add),
 	HCV_NL_DO(VOL_LINK_DEL, hcv_nl_vol_link_del),
 	HCV_NL_DO(VOL_EXTENT_ADD, hcv_nl_vol_extent_add),
+	HCV_NL_DO(VOL_EXTENT_RETIRE, hcv_nl_vol_extent_retire),
+	HCV_NL_DO(VOL_EXTENT_DEL, hcv_nl_vol_extent_del),
 	HCV_NL_DO(VOL_START, hcv_nl_vol_start),
 	HCV_NL_DO(VOL_SUSPEND, hcv_nl_vol_suspend),
 	HCV_NL_DO(VOL_RESUME, hcv_nl_vol_resume),

@@ -27,6 +27,7 @@ int hcv_nl_store_get(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_store_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int hcv_nl_store_extent_add(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_store_extent_del(struct sk_buff *skb, struct genl_info *info);
+int hcv_nl_store_extent_withdraw(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_store_extent_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int hcv_nl_export_add(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_export_del(struct sk_buff *skb, struct genl_info *info);
@@ -41,6 +42,8 @@ int hcv_nl_vol_create(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_link_add(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_link_del(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_extent_add(struct sk_buff *skb, struct genl_info *info);
+int hcv_nl_vol_extent_retire(struct sk_buff *skb, struct genl_info *info);
+int hcv_nl_vol_extent_del(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_start(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_suspend(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_resume(struct sk_buff *skb, struct genl_info *info);
@@ -60,6 +63,13 @@ int hcv_nl_vol_stats_dump(struct sk_buff *skb, struct netlink_callback *cb);
  * Return: 0, or -EINVAL with the missing attribute named in the extack.
  */
 int hcv_nl_need(struct genl_info *info, const u16 *attrs, size_t n);
+/**
+ * hcv_nl_indexes() - the list of extents in INDEXES; none if it is absent
+ * @nr: its length
+ *
+ * Return: 0 or -EINVAL.
+ */
+int hcv_nl_indexes(struct genl_info *info, const u32 **index, u32 *nr);
 /** hcv_nl_put_counters() - READ_IOS .. ERRORS; -EMSGSIZE */
 int hcv_nl_put_counters(struct sk_buff *skb, const struct hcv_stats *sum);
 /** hcv_nl_put_hists() - HIST_READ, HIST_WRITE, HIST_FLUSH; -EMSGSIZE */

@@ -285,8 +285,7 @@ int hcv_nl_store_stats_dump(struct sk_buff *skb, struct netlink_callback *cb)
 
 /* Extents */
 
-/* The list of extents in INDEXES; @nr: its length. */
-static int hcv_nl_indexes(struct genl_info *info, const u32 **index, u32 *nr)
+int hcv_nl_indexes(struct genl_info *info, const u32 **index, u32 *nr)
 {
 	struct nlattr *attr = info->attrs[HCV_A_INDEXES];
 
@@ -344,6 +343,26 @@ int hcv_nl_store_extent_del(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(store))
 		return PTR_ERR(store);
 	ret = hcv_store_extents_del(store, &vol, index, nr, info->extack);
+	hcv_store_put(store);
+	return ret;
+}
+
+int hcv_nl_store_extent_withdraw(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_store *store;
+	const u32 *index;
+	uuid_t vol;
+	u32 nr;
+	int ret;
+
+	ret = hcv_nl_indexes(info, &index, &nr);
+	if (ret)
+		return ret;
+	hcv_nl_uuid(info->attrs[HCV_A_VOL], &vol);
+	store = hcv_nl_store(info->attrs[HCV_A_STORE], info->extack);
+	if (IS_ERR(store))
+		return PTR_ERR(store);
+	ret = hcv_store_extents_withdraw(store, &vol, index, nr, info->extack);
 	hcv_store_put(store);
 	return ret;
 }

@@ -238,6 +238,44 @@ int hcv_nl_vol_extent_add(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
+int hcv_nl_vol_extent_retire(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	const u32 *keep;
+	u32 nr;
+	int ret;
+
+	ret = hcv_nl_indexes(info, &keep, &nr);
+	if (ret)
+		return ret;
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	ret = hcv_extents_retire(vol, nla_get_u32(info->attrs[HCV_A_COLUMN]),
+				 nla_get_u32(info->attrs[HCV_A_COUNT]), keep,
+				 nr, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
+int hcv_nl_vol_extent_del(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	const u32 *index;
+	u32 nr;
+	int ret;
+
+	ret = hcv_nl_indexes(info, &index, &nr);
+	if (ret)
+		return ret;
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	ret = hcv_extents_del(vol, index, nr, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
 int hcv_nl_vol_start(struct sk_buff *skb, struct genl_info *info)
 {
 	struct hcv_vol *vol;
@@ -479,17 +517,35 @@ static int nl_put_counters(struct sk_buff *msg, struct hcv_vol *vol)
 	return 0;
 }
 
+/* Extents on their way out. */
+static int nl_put_retired(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	u32 index[HCV_MAP_RETIRED_MAX], nr;
+
+	nr = hcv_map_retired(&vol->map, false, index);
+	if (nr && nla_put(msg, HCV_A_SETTLING, nr * sizeof(u32), index))
+		return -EMSGSIZE;
+	nr = hcv_map_retired(&vol->map, true, index);
+	if (nr && nla_put(msg, HCV_A_SETTLED, nr * sizeof(u32), index))
+		return -EMSGSIZE;
+	return nla_put_u32(msg, HCV_A_NEXT_INDEX,
+			   READ_ONCE(vol->map.next_index));
+}
+
 static int nl_put_map(struct sk_buff *msg, struct hcv_vol *vol)
 {
-	u32 ready[HCV_MAX_COLUMNS], slots = 0, i;
+	u32 ready[HCV_MAX_COLUMNS], idle[HCV_MAX_COLUMNS], slots = 0, i;
 
 	for (i = 0; i < vol->stripe; i++) {
 		ready[i] = hcv_map_ready(&vol->map, i);
+		idle[i] = hcv_map_idle(&vol->map, i);
 		slots += hcv_map_free_slots(&vol->map, i);
 	}
 	if (nla_put_u32(msg, HCV_A_NR_EXTENTS, vol->map.nr_exts) ||
 	    nla_put_u32(msg, HCV_A_READY, slots) ||
 	    nla_put(msg, HCV_A_COL_READY, vol->stripe * sizeof(u32), ready) ||
+	    nla_put(msg, HCV_A_COL_IDLE, vol->stripe * sizeof(u32), idle) ||
+	    nl_put_retired(msg, vol) ||
 	    nla_put_u64_64bit(msg, HCV_A_USED_SLOTS, vol->map.used_slots,
 			      HCV_A_PAD) ||
 	    nla_put_u64_64bit(msg, HCV_A_META_BYTES,

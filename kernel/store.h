@@ -119,6 +119,18 @@ int hcv_store_extents_del(struct hcv_store *store, const uuid_t *vol,
 			  const u32 *index, u32 nr,
 			  struct netlink_ext_ack *extack);
 /**
+ * hcv_store_extents_withdraw() - free extents although the volume is in use
+ *
+ * Its grants do not see them from now on.  They are free when what was let in
+ * before has ended; I/O to the volume's other extents goes on.  Extents that the
+ * volume does not have are skipped.  Durable on return.
+ * Context: process; takes @store->lock.
+ * Return: 0; -EINPROGRESS: I/O has not ended, call again; -ENOMEM; -EROFS; -EIO.
+ */
+int hcv_store_extents_withdraw(struct hcv_store *store, const uuid_t *vol,
+			       const u32 *index, u32 nr,
+			       struct netlink_ext_ack *extack);
+/**
  * hcv_store_find() - position of a volume's extent, or of its area
  * @grant_index: HCV_GRANT_VOLAREA or HCV_GRANT_EXTENT(i)
  *

@@ -657,3 +657,26 @@ int hcv_store_extents_del(struct hcv_store *store, const uuid_t *uuid,
 	memalloc_noio_restore(noio);
 	return ret;
 }
+
+int hcv_store_extents_withdraw(struct hcv_store *store, const uuid_t *uuid,
+			       const u32 *index, u32 nr,
+			       struct netlink_ext_ack *extack)
+{
+	unsigned int noio = memalloc_noio_save();
+	struct hcv_store_vol *vol;
+	int ret;
+
+	mutex_lock(&store->lock);
+	vol = hcv_table_vol(store, uuid);
+	ret = hcv_store_writable(store, extack);
+	/* Grants are made under this lock: there are no others. */
+	if (!ret && vol)
+		ret = hcv_gate_withdraw(store->gate, uuid, index, nr);
+	if (ret == -EINPROGRESS)
+		hcv_compat_err(extack, "I/O from before has not ended yet");
+	if (!ret && vol)
+		ret = hcv_table_del_some(store, vol, index, nr);
+	mutex_unlock(&store->lock);
+	memalloc_noio_restore(noio);
+	return ret;
+}

@@ -417,10 +417,13 @@ static inline bool hcv_link_enter(struct hcv_link *link, struct hcv_leg *leg)
 {
 	bool ok = false;
 
+	leg->period = NULL;
 	rcu_read_lock();
 	if (hcv_link_writable(READ_ONCE(link->state)) &&
 	    percpu_ref_tryget_live(&link->ref)) {
-		ok = !link->grant || hcv_grant_enter(link->grant);
+		if (link->grant)
+			leg->period = hcv_grant_enter(link->grant);
+		ok = !link->grant || leg->period;
 		if (!ok)
 			percpu_ref_put(&link->ref);
 	}
@@ -434,8 +437,8 @@ static inline void hcv_link_leave(struct hcv_leg *leg)
 {
 	struct hcv_link *link = leg->link;
 
-	if (link->grant)
-		hcv_grant_exit(link->grant);
+	if (leg->period)
+		hcv_grant_exit(leg->period);
 	percpu_ref_put(&link->ref);
 }
 
@@ -449,6 +452,18 @@ int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		    u32 nr, struct netlink_ext_ack *extack);
 /** hcv_ext_place() - first sector of @ext's data on @link; false: nowhere */
 bool hcv_ext_place(struct hcv_ext *ext, struct hcv_link *link, sector_t *data);
+/**
+ * hcv_extents_retire() - give up to @nr idle extents of a column no more records
+ * @keep: indexes of extents that are to stay, @nr_keep of them
+ *
+ * Return: 0, also if there is none; -EBUSY while a replica is on its way out or
+ * in, -EINVAL.
+ */
+int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, const u32 *keep,
+		       u32 nr_keep, struct netlink_ext_ack *extack);
+/** hcv_extents_del() - forget settled extents; -EBUSY: one is not settled */
+int hcv_extents_del(struct hcv_vol *vol, const u32 *index, u32 nr,
+		    struct netlink_ext_ack *extack);
 /** hcv_link_resolve() - recompute all extents' positions on @link */
 int hcv_link_resolve(struct hcv_link *link);
 
@@ -520,6 +535,8 @@ void hcv_commit_join(struct hcv_io *io);
  * @stop: gives up with -ECANCELED when it becomes true (wake vol->wait), or NULL
  */
 int hcv_commit_sync(struct hcv_vol *vol, const bool *stop);
+/** hcv_commit_kick() - have a round run; any context */
+void hcv_commit_kick(struct hcv_vol *vol);
 /** hcv_commit_tick() - write dirty pages now and then */
 void hcv_commit_tick(struct hcv_vol *vol);
 int hcv_commit_init(void);

@@ -703,6 +703,133 @@ def event(seen, kind):
         lambda: next((e for e in seen if e["EVENT"] == kind), None), 10, kind)
 
 
+def withdraw(indexes):
+    """False: I/O of before is in flight."""
+    try:
+        node.do("STORE_EXTENT_WITHDRAW", STORE="@s1", VOL="@v1",
+                INDEXES=indexes)
+    except hcvnl.Fail as e:
+        if e.code != errno.EINPROGRESS:
+            raise
+        return False
+    return True
+
+
+def test_withdraw():
+    """An extent goes although the volume has grants, for ever."""
+    with exported() as dev:
+        first = grant(count=10)["FIRST"]
+        for i in range(3):
+            dev.write(addr(first + 1 + i), bytes([i + 1]) * BLOCK)
+        hcvtest.wait_for(lambda: withdraw("1,7"), 10, "withdrawal")
+        ktap.check("repeated", withdraw("1") and withdraw("1,7"))
+        ktap.check_eq("extents", {uuid_text("@v1"): [0, 2]}, node.extents())
+        for off in (0, META_OFF):
+            fails_io("a late write",
+                     lambda o=off: dev.write(addr(first + 2, o), bytes(BLOCK)))
+            fails_io("a late read",
+                     lambda o=off: dev.read(addr(first + 2, o)))
+        ktap.check_eq("the others", [1, 3], [
+            dev.read(addr(first + 1 + i))[0] for i in (0, 2)])
+        # Another volume gets the place.
+        node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v2", INDEXES="0-4")
+        other = grant(vol="@v2", count=10)["FIRST"]
+        fails_io("a late write",
+                 lambda: dev.write(addr(first + 2), b"L" * BLOCK))
+        dev.read(addr(other + 1))
+        # Grants that come later do not see it either.
+        late = grant(client="@n3", epoch=2, count=10)["FIRST"]
+        node.do("EXPORT_ADD", STORE="@s1", NODE="@n3")
+        name = next(e["DEVNAME"] for e in node.dump("EXPORT_GET")
+                    if e["NODE"] == uuid_text("@n3"))
+        with hcvtest.Device(f"/dev/{name}") as third:
+            third.read(addr(late + 1))
+            fails_io("nothing there", lambda: third.read(addr(late + 2)))
+        ktap.check("an unknown volume", node.do(
+            "STORE_EXTENT_WITHDRAW", STORE="@s1", VOL="@v9", INDEXES="0")
+            is None)
+        node.fails(errno.EINVAL, "INDEXES is missing",
+                   "STORE_EXTENT_WITHDRAW", STORE="@s1", VOL="@v1")
+
+
+def test_withdraw_waits():
+    """Nothing lands in an extent once it is free; the others' I/O goes on."""
+    hcvtest.run("modprobe", "dm-delay")
+    sectors = (2 << 30) // 512
+    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
+    try:
+        with exported(slow) as dev:
+            first = grant()["FIRST"]
+            hcvtest.dm_reload(
+                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 700")
+            writers = Writers(dev.path, addr(first + 2))
+            others = Writers(dev.path, addr(first + 1))
+            time.sleep(0.3)
+            ktap.check("in flight", not withdraw("1"))
+            fails_io("no entry", lambda: dev.read(addr(first + 2)))
+            ktap.check("still", not withdraw("1"))
+            ktap.check_eq("kept until then", [0, 1, 2],
+                          node.extents()[uuid_text("@v1")])
+            hcvtest.wait_for(lambda: withdraw("1"), 10, "withdrawal")
+            data = objects(A)[1][1]
+            before = hcvtest.device_read(A, data, 4 * BLOCK)
+            writers.join()
+            ktap.check_eq("writers refused", 4, writers.errors)
+            ktap.check("a second one", not withdraw("2"))
+            hcvtest.wait_for(lambda: withdraw("2"), 10, "withdrawal")
+            got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+            ktap.check("counted", got["INFLIGHT"] > 0, str(got))
+            node.fence("@s1", "@v1", 1)
+            others.join()
+            ktap.check_eq("refused by that", 4, others.errors)
+            time.sleep(1)
+            ktap.check("nothing landed", before ==
+                       hcvtest.device_read(A, data, 4 * BLOCK))
+            ktap.check("something had", any(before))
+    finally:
+        hcvtest.dm_remove("slow")
+
+
+def test_withdraw_under_load():
+    """I/O to the extents that stay never fails."""
+    with exported(indexes="0") as dev:
+        first = grant(count=100)["FIRST"]
+        others = Writers(dev.path, addr(first + 1))
+        for i in range(1, 60):
+            node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v1", INDEXES=str(i))
+            dev.write(addr(first + 1 + i), bytes(BLOCK))
+            hcvtest.wait_for(lambda n=i: withdraw(str(n)), 10, "withdrawal")
+        others.join()
+        ktap.check_eq("errors", 0, others.errors)
+        ktap.check_eq("used", 1, node.do("STORE_GET", STORE="@s1")
+                      ["NR_EXTENTS_USED"])
+
+
+def test_withdraw_and_revoke():
+    """A revocation waits for the I/O of both periods."""
+    hcvtest.run("modprobe", "dm-delay")
+    sectors = (2 << 30) // 512
+    slow = hcvtest.dm_create("slow", f"0 {sectors} delay {A} 0 0 {A} 0 0")
+    try:
+        with exported(slow) as dev:
+            first = grant()["FIRST"]
+            hcvtest.dm_reload(
+                "slow", f"0 {sectors} delay {A} 0 0 {A} 0 900")
+            old = Writers(dev.path, addr(first + 2), 1)
+            time.sleep(0.2)
+            ktap.check("in flight", not withdraw("1"))
+            # The new period has none: the old one's counts.
+            got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+            ktap.check_eq("counted", 1, got["INFLIGHT"])
+            ktap.check("not free", not withdraw("1"))
+            old.join()
+            hcvtest.wait_for(lambda: withdraw("1"), 10, "withdrawal")
+            node.fence("@s1", "@v1", 1)
+            ktap.check_eq("all gone", [], node.dump("GRANT_GET"))
+    finally:
+        hcvtest.dm_remove("slow")
+
+
 def test_media_errors():
     """A failed read is an error, a failed write ends the store."""
     sectors = (2 << 30) // 512

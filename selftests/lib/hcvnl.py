@@ -47,7 +47,7 @@ U32 = """ABI LBA_BYTES NR_EXTENTS NR_EXTENTS_USED NR_VOLS NR_VOLS_USED
  STORE_FLAGS COUNT INFLIGHT LEASE_MS GRANT_FLAGS STRIPE REPLICAS QUEUE
  VOL_FLAGS POLICY POLICY_MS MINOR LINK_STATE LINK_FLAGS COLUMN VOL_STATE WAIT
  WAIT_COUNT OPENERS READY SYNC_KIBPS MISSED_MIBS EVENT ERRNO
- UNFLUSHED_MIBS""".split()
+ UNFLUSHED_MIBS NEXT_INDEX""".split()
 STRING = "VERSION PATH LABEL DEVNAME NAME TEXT".split()
 UUID = "NODE CLUSTER STORE VOL".split()
 NESTED = "LINK WAITS".split()
@@ -203,7 +203,7 @@ class Codec:
             return body.rstrip(b"\0").decode(errors="replace")
         if name in UUID:
             return str(uuid.UUID(bytes=body))
-        if name in ("INDEXES", "COL_READY"):
+        if name in ("INDEXES", "COL_READY", "COL_IDLE", "SETTLING", "SETTLED"):
             return list(struct.unpack("=%dI" % (len(body) // 4), body))
         if name == "RANGES":
             return [dict(zip(("first", "base", "count"), r))

@@ -36,6 +36,12 @@
  * HCV_CMD_STORE_EXTENT_DEL	STORE VOL [INDEXES]
  *	Frees them; without INDEXES all extents and the area of the volume.
  *	-EBUSY while a grant of the volume is live.
+ * HCV_CMD_STORE_EXTENT_WITHDRAW	STORE VOL INDEXES
+ *	Frees them although grants of the volume are live: these do not see
+ *	them from now on, and I/O with their handles is refused for ever.
+ *	-EINPROGRESS until all I/O that was let in before has ended, to whichever
+ *	extent: repeat the call.  It is for extents of which the volume's owner
+ *	has dropped the rows.
  * HCV_CMD_STORE_EXTENT_GET	STORE, dump
  *	-> one message per volume: VOL INDEXES (a volume with more than 4,096
  *	   extents comes in several messages)
@@ -79,6 +85,17 @@
  * HCV_CMD_VOL_EXTENT_ADD	VOL EPOCH EXTENTS
  *	Rows: struct hcv_nl_extent each.  Known rows with the same content
  *	are ignored; a known row with further stores extends it.
+ *	One that is retired is usable again.
+ * HCV_CMD_VOL_EXTENT_RETIRE	VOL EPOCH COLUMN COUNT [INDEXES]
+ *	Up to COUNT extents of the column that are idle, but none of INDEXES,
+ *	are used no more.  VOL_GET shows them as SETTLING until a FLUSH round
+ *	that began after that has ended well, as SETTLED from then on: nothing
+ *	is sent to them any more.  At most 64 are retired at a time.  -EBUSY
+ *	while a replica is being brought up to date, and none begins to be while
+ *	extents are retired.
+ * HCV_CMD_VOL_EXTENT_DEL	VOL EPOCH INDEXES
+ *	Forgets extents that are SETTLED, for those of which the rows are gone.
+ *	Unknown ones are skipped.  -EBUSY: one is not SETTLED.
  * HCV_CMD_VOL_START	VOL EPOCH V [STORE]
  *	Flushes all links, loads the pages (from STORE, else from the best),
  *	and makes the disk.  Takes as long as reading the pages does.
@@ -166,6 +183,9 @@ enum hcv_cmd {
 	HCV_CMD_VOL_STATS_GET		= 28,
 	HCV_CMD_EVENT			= 29,
 	HCV_CMD_STORE_STATS_GET		= 30,
+	HCV_CMD_STORE_EXTENT_WITHDRAW	= 31,
+	HCV_CMD_VOL_EXTENT_RETIRE	= 32,
+	HCV_CMD_VOL_EXTENT_DEL		= 33,
 	__HCV_CMD_MAX
 };
 
@@ -251,6 +271,10 @@ enum hcv_attr {
 	HCV_A_STALL_MS		= 76,	/* u64: I/O is out, none came back */
 	HCV_A_WAITS		= 77,	/* nested */
 	HCV_A_RENEW		= 78,	/* u64 renewal number of a grant */
+	HCV_A_NEXT_INDEX	= 79,	/* u32: above all indexes it ever had */
+	HCV_A_COL_IDLE		= 80,	/* u32s: extents that may be retired */
+	HCV_A_SETTLING		= 81,	/* array of u32: retired just now */
+	HCV_A_SETTLED		= 82,	/* array of u32: may be deleted */
 	__HCV_A_MAX
 };
 
