@@ -193,10 +193,16 @@ struct hcv_snap_vol {
 	char why[HCV_ERR_SIZE];
 };
 
+/**
+ * struct hcv_snap_tomb - extents that a store is to free
+ * @one: only extent @index, else all of the volume
+ */
 struct hcv_snap_tomb {
 	char store[HCV_ID_LEN];
 	char vol[HCV_ID_LEN];
 	int64_t rev;
+	bool one;
+	uint32_t index;
 };
 
 /**

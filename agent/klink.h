@@ -74,6 +74,13 @@ int hcv_k_extent_add(struct hcv_klink *k, const char *store, const char *vol,
 /** hcv_k_extent_del() - @index NULL: all extents of the volume and its area */
 int hcv_k_extent_del(struct hcv_klink *k, const char *store, const char *vol,
 		     const uint32_t *index, size_t nr);
+/**
+ * hcv_k_extent_withdraw() - free extents of a volume that is in use
+ *
+ * Return: -EINPROGRESS: I/O that was let in before has not ended
+ */
+int hcv_k_extent_withdraw(struct hcv_klink *k, const char *store,
+			  const char *vol, const uint32_t *index, size_t nr);
 struct hcv_k_extent { char vol[HCV_ID_LEN]; uint32_t index; };
 
 int hcv_k_extent_list(struct hcv_klink *k, const char *store,
@@ -131,6 +138,8 @@ struct hcv_k_wait {
 	uint64_t ms;
 };
 
+#define HCV_K_RETIRED_MAX 64	/* that the module has at a time */
+
 struct hcv_k_vol {
 	char uuid[HCV_ID_LEN];
 	char name[HCV_NAME_LEN];
@@ -142,6 +151,11 @@ struct hcv_k_vol {
 	uint32_t wait_count, openers, nr_extents;
 	uint32_t nr_col;
 	uint32_t col_ready[4];
+	bool can_retire;	/* an older module tells nothing of these: */
+	uint32_t next_index;	/* above all that it was ever given */
+	uint32_t col_idle[4];
+	size_t nr_settling, nr_settled;
+	uint32_t settling[HCV_K_RETIRED_MAX], settled[HCV_K_RETIRED_MAX];
 	uint64_t used_slots, meta_bytes;
 	struct hcv_k_counters count;
 	uint64_t discard_ios, discard_bytes;
@@ -166,6 +180,12 @@ int hcv_k_vol_link_del(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		       const char *store);
 int hcv_k_vol_extent_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
 			 const struct hcv_row *row, size_t nr, uint8_t flags);
+/** hcv_k_vol_extent_retire() - up to @count idle ones, none of @keep */
+int hcv_k_vol_extent_retire(struct hcv_klink *k, const char *vol,
+			    uint64_t epoch, uint32_t column, uint32_t count,
+			    const uint32_t *keep, size_t nr);
+int hcv_k_vol_extent_del(struct hcv_klink *k, const char *vol, uint64_t epoch,
+			 const uint32_t *index, size_t nr);
 int hcv_k_vol_start(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		    uint64_t v, const char *store);
 int hcv_k_vol_suspend(struct hcv_klink *k, const char *vol, uint64_t epoch);

@@ -204,6 +204,13 @@ int hcv_k_extent_del(struct hcv_klink *k, const char *store, const char *vol,
 				  index, nr);
 }
 
+int hcv_k_extent_withdraw(struct hcv_klink *k, const char *store,
+			  const char *vol, const uint32_t *index, size_t nr)
+{
+	return call_extents_split(k, HCV_CMD_STORE_EXTENT_WITHDRAW, store, vol,
+				  index, nr);
+}
+
 static int list_extents(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 			void *arg)
 {

@@ -121,6 +121,29 @@ int hcv_k_vol_extent_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
 	return ret;
 }
 
+int hcv_k_vol_extent_retire(struct hcv_klink *k, const char *vol,
+			    uint64_t epoch, uint32_t column, uint32_t count,
+			    const uint32_t *keep, size_t nr)
+{
+	struct nlmsghdr *nlh = vol_msg(k, HCV_CMD_VOL_EXTENT_RETIRE, vol,
+				       epoch);
+
+	hcv_kl_put_u32(k, nlh, HCV_A_COLUMN, column);
+	hcv_kl_put_u32(k, nlh, HCV_A_COUNT, count);
+	if (nr)
+		hcv_kl_put(k, nlh, HCV_A_INDEXES, keep, nr * sizeof(*keep));
+	return vol_call(k, nlh);
+}
+
+int hcv_k_vol_extent_del(struct hcv_klink *k, const char *vol, uint64_t epoch,
+			 const uint32_t *index, size_t nr)
+{
+	struct nlmsghdr *nlh = vol_msg(k, HCV_CMD_VOL_EXTENT_DEL, vol, epoch);
+
+	hcv_kl_put(k, nlh, HCV_A_INDEXES, index, nr * sizeof(*index));
+	return vol_call(k, nlh);
+}
+
 int hcv_k_vol_start(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		    uint64_t v, const char *store)
 {
@@ -290,18 +313,30 @@ static void fill_counters(struct hcv_k_vol *v, const struct hcv_kl_attrs *t)
 	v->unflushed_mibs = hcv_kl_u32(t, HCV_A_UNFLUSHED_MIBS);
 }
 
-static void fill_columns(struct hcv_k_vol *v, const struct hcv_kl_attrs *t)
+static size_t fill_u32(const struct hcv_kl_attrs *t, uint16_t attr,
+		       uint32_t *out, size_t max)
 {
-	const size_t max = sizeof(v->col_ready) / sizeof(v->col_ready[0]);
 	const void *data;
 	size_t nr;
 
-	nr = hcv_kl_array(t, HCV_A_COL_READY, sizeof(uint32_t), &data);
+	nr = hcv_kl_array(t, attr, sizeof(uint32_t), &data);
 	if (nr > max)
 		nr = max;
 	if (nr)
-		memcpy(v->col_ready, data, nr * sizeof(uint32_t));
-	v->nr_col = (uint32_t)nr;
+		memcpy(out, data, nr * sizeof(uint32_t));
+	return nr;
+}
+
+static void fill_columns(struct hcv_k_vol *v, const struct hcv_kl_attrs *t)
+{
+	v->nr_col = (uint32_t)fill_u32(t, HCV_A_COL_READY, v->col_ready, 4);
+	fill_u32(t, HCV_A_COL_IDLE, v->col_idle, 4);
+	v->can_retire = t->a[HCV_A_NEXT_INDEX];
+	v->next_index = hcv_kl_u32(t, HCV_A_NEXT_INDEX);
+	v->nr_settling = fill_u32(t, HCV_A_SETTLING, v->settling,
+				  HCV_K_RETIRED_MAX);
+	v->nr_settled = fill_u32(t, HCV_A_SETTLED, v->settled,
+				 HCV_K_RETIRED_MAX);
 }
 
 static int take_vol(struct hcv_klink *k, const struct hcv_kl_attrs *t,

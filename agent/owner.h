@@ -92,6 +92,16 @@ enum hcv_meta_result hcv_owner_view_add_row(struct hcv_owner_view *w,
 					    const struct hcv_record *rec,
 					    unsigned int ms);
 
+/**
+ * hcv_owner_view_drop_rows() - rows go, tombstones for their extents come
+ * @index: of the rows; those that are not in the chunk of the first one stay
+ *
+ * Compares the record.  The view has to be read anew afterwards.
+ */
+enum hcv_meta_result hcv_owner_view_drop_rows(struct hcv_owner_view *w,
+					      const uint32_t *index, size_t nr,
+					      unsigned int ms);
+
 /* -------------------------------------------------------------- owner_step.c */
 
 enum hcv_owner_result {

@@ -363,6 +363,51 @@ static enum hcv_owner_result step_extent_add(struct hcv_owner_step *s)
 	return step_kernel(s, ret, "adding extents");
 }
 
+/* Idle for good: the module's side of it. */
+static enum hcv_owner_result step_retire(struct hcv_owner_step *s)
+{
+	int ret;
+
+	HCV_CRASH_POINT("owner-retire");
+	ret = hcv_k_vol_extent_retire(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
+				      s->out->column, s->out->count,
+				      s->out->index, s->out->nr_index);
+	HCV_CRASH_POINT("owner-retire-done");
+	return step_kernel(s, ret, "retiring extents");
+}
+
+static enum hcv_owner_result step_drop_rows(struct hcv_owner_step *s)
+{
+	enum hcv_meta_result res;
+
+	HCV_CRASH_POINT("owner-drop-rows");
+	res = hcv_owner_view_drop_rows(s->w, s->out->index, s->out->nr_index,
+				       step_meta_ms(s));
+	HCV_CRASH_POINT("owner-drop-rows-done");
+	/* Its rows are the old ones. */
+	return res == HCV_META_OK ? HCV_OWNER_REREAD : step_meta(s, res);
+}
+
+static enum hcv_owner_result step_extent_del(struct hcv_owner_step *s)
+{
+	enum hcv_owner_result res;
+	char object[128];
+	int ret;
+
+	HCV_CRASH_POINT("owner-extent-del");
+	ret = hcv_k_vol_extent_del(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
+				   s->out->index, s->out->nr_index);
+	HCV_CRASH_POINT("owner-extent-del-done");
+	res = step_kernel(s, ret, "forgetting extents");
+	if (res == HCV_OWNER_DONE) {
+		step_object(s, object, sizeof(object));
+		hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
+			       "%zu extents without data go back to their stores",
+			       s->out->nr_index);
+	}
+	return res;
+}
+
 static enum hcv_owner_result step_start(struct hcv_owner_step *s)
 {
 	enum hcv_owner_result res;
@@ -493,6 +538,9 @@ static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	[HCV_VP_RENEW] = step_renew,
 	[HCV_VP_CONFIRM] = hcv_owner_confirm,
 	[HCV_VP_PLACE] = hcv_owner_place,
+	[HCV_VP_DROP_ROWS] = step_drop_rows,
+	[HCV_VP_EXTENT_DEL] = step_extent_del,
+	[HCV_VP_RETIRE] = step_retire,
 	[HCV_VP_SET] = step_set,
 	[HCV_VP_FENCE] = step_fence,
 	[HCV_VP_STOP] = step_stop,

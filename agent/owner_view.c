@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "owner.h"
 #include "place.h"
 #include "snap.h"
@@ -176,7 +177,8 @@ void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
 
 /*
  * The record and the last chunk of rows are compared, and that no chunk
- * follows: rows are only ever appended, so that covers all of them.
+ * follows: new rows are appended there.  Of rows that went from another chunk
+ * meanwhile nothing is left to be decided.
  */
 struct view_txn {
 	struct hcv_cmp cmp[3 + HCV_ROW_STORES];
@@ -344,5 +346,138 @@ enum hcv_meta_result hcv_owner_view_add_row(struct hcv_owner_view *w,
 	txn_free_stores(&t);
 	free(json);
 	free(rec_json);
+	return res;
+}
+
+/* ------------------------------------------------------------ rows that go */
+
+#define VIEW_DROP 16	/* rows of one transaction */
+
+struct view_drop {
+	struct hcv_cmp cmp[2 + VIEW_DROP * HCV_ROW_STORES];
+	struct hcv_op op[1 + VIEW_DROP * HCV_ROW_STORES];
+	char key[VIEW_DROP * HCV_ROW_STORES][128];
+	size_t nr_cmp, nr_op, nr_tombs, nr_rows;
+	char rec_key[VIEW_KEY], rows_key[VIEW_KEY];
+	struct hcv_rows left;	/* of the chunk */
+};
+
+static bool drop_listed(const uint32_t *index, size_t nr, uint32_t one)
+{
+	while (nr--)
+		if (index[nr] == one)
+			return true;
+	return false;
+}
+
+/* The chunk that has one of the rows; nr_row_keys: none has. */
+static size_t drop_chunk(const struct hcv_snap_vol *v, const uint32_t *index,
+			 size_t nr)
+{
+	size_t chunk, i;
+
+	for (chunk = 0; chunk < v->nr_row_keys; chunk++)
+		for (i = 0; i < v->row_key[chunk].nr; i++)
+			if (drop_listed(index, nr, v->rows.row[
+					v->row_key[chunk].first + i].index))
+				return chunk;
+	return chunk;
+}
+
+/* A key that is there already is of the same extent: it may stay as it is. */
+static void drop_tombs(struct view_drop *d, const struct hcv_snap_vol *v,
+		       const struct hcv_row *row, const char *tomb)
+{
+	size_t i;
+
+	for (i = 0; i < row->nr; i++) {
+		char *key = d->key[d->nr_tombs++];
+
+		snprintf(key, sizeof(d->key[0]), "tomb/%s/%s/%u",
+			 row->store[i], v->uuid, row->index);
+		d->op[d->nr_op++] = (struct hcv_op){ .key = key, .value = tomb };
+	}
+}
+
+static int drop_fill(struct view_drop *d, const struct hcv_snap_vol *v,
+		     size_t chunk, const uint32_t *index, size_t nr,
+		     const char *tomb)
+{
+	const struct hcv_snap_rowkey *rk = &v->row_key[chunk];
+	const struct hcv_row *row = v->rows.row + rk->first;
+	size_t i;
+
+	d->left.next = v->rows.next;
+	d->left.row = calloc(rk->nr, sizeof(*row));
+	if (!d->left.row)
+		return -ENOMEM;
+	for (i = 0; i < rk->nr; i++) {
+		if (d->nr_rows < VIEW_DROP &&
+		    drop_listed(index, nr, row[i].index)) {
+			drop_tombs(d, v, &row[i], tomb);
+			d->nr_rows++;
+		} else {
+			d->left.row[d->left.nr++] = row[i];
+		}
+	}
+	snprintf(d->rec_key, sizeof(d->rec_key), "rec/%s", v->uuid);
+	txn_rows_key(d->rows_key, v->uuid, chunk);
+	d->cmp[d->nr_cmp++] = (struct hcv_cmp){ d->rec_key, v->rec_rev };
+	d->cmp[d->nr_cmp++] = (struct hcv_cmp){ d->rows_key, rk->rev };
+	return 0;
+}
+
+static char *drop_tomb_value(uint64_t epoch)
+{
+	struct hcv_json j;
+
+	hcv_json_init(&j, HCV_SCHEMA);
+	hcv_json_put_u64(&j, "epoch", epoch);
+	return hcv_json_finish(&j);
+}
+
+static enum hcv_meta_result drop_run(struct hcv_owner_view *w,
+				     struct view_drop *d, unsigned int ms)
+{
+	enum hcv_meta_result res;
+	int64_t rev = 0;
+
+	res = hcv_meta_txn(hcv_agent_meta(w->a), d->cmp, d->nr_cmp, d->op,
+			   d->nr_op, &rev, ms);
+	if (res == HCV_META_OK)
+		hcv_owner_wrote(w->a, w->v.uuid, rev, false);
+	else if (res == HCV_META_UNKNOWN)
+		hcv_owner_wrote(w->a, w->v.uuid, 0, true);
+	w->settled = false;
+	w->known = false;
+	return res;
+}
+
+enum hcv_meta_result hcv_owner_view_drop_rows(struct hcv_owner_view *w,
+					      const uint32_t *index, size_t nr,
+					      unsigned int ms)
+{
+	enum hcv_meta_result res = HCV_META_UNREACHABLE;
+	size_t chunk = drop_chunk(&w->v, index, nr);
+	char *tomb = drop_tomb_value(w->v.rec.epoch);
+	struct view_drop *d = calloc(1, sizeof(*d));
+	char *json = NULL;
+
+	if (chunk == w->v.nr_row_keys) {
+		res = HCV_META_CONFLICT;	/* gone meanwhile: read */
+	} else if (d && tomb &&
+		   !drop_fill(d, &w->v, chunk, index, nr, tomb)) {
+		json = hcv_model_rows_encode(&d->left, 0, d->left.nr);
+		d->op[d->nr_op++] = (struct hcv_op){
+			.key = d->rows_key, .value = json,
+		};
+		if (json)
+			res = drop_run(w, d, ms);
+	}
+	if (d)
+		free(d->left.row);
+	free(json);
+	free(tomb);
+	free(d);
 	return res;
 }

@@ -24,6 +24,17 @@ uint32_t hcv_place_rows_on(const struct hcv_snap *s, const char *store)
 	return rows;
 }
 
+/* Extents that have lost their row and are not free yet. */
+static uint32_t hcv_place_tombs_on(const struct hcv_snap *s, const char *store)
+{
+	uint32_t nr = 0;
+	size_t i;
+
+	for (i = 0; i < s->nr_tombs; i++)
+		nr += s->tomb[i].one && !strcmp(s->tomb[i].store, store);
+	return nr;
+}
+
 int hcv_place_collect(const struct hcv_snap *s, struct hcv_place_store **out)
 {
 	struct hcv_place_store *p;
@@ -44,7 +55,8 @@ int hcv_place_collect(const struct hcv_snap *s, struct hcv_place_store **out)
 		memcpy(p[i].node, st->node, sizeof(p[i].node));
 		p[i].total = st->nr_extents;
 		p[i].used = st->live ? st->used_extents : 0;
-		rows = hcv_place_rows_on(s, st->uuid);
+		rows = hcv_place_rows_on(s, st->uuid) +
+		       hcv_place_tombs_on(s, st->uuid);
 		if (rows > p[i].used)
 			p[i].used = rows;
 		if (!n)

@@ -299,13 +299,27 @@ static void hcv_snap_add_grant(struct hcv_snap_build *b, const char *id,
 	hcv_snap_text(kv->value, "devpath", g->devpath, sizeof(g->devpath));
 }
 
+/* Nothing, or the index of an extent. */
+static bool hcv_snap_index(const char *rest, bool *one, unsigned long *index)
+{
+	char *end;
+
+	*one = *rest;
+	*index = strtoul(rest, &end, 10);
+	return !*rest || (*rest >= '0' && *rest <= '9' && !*end &&
+			  *index < UINT32_MAX);
+}
+
 static void hcv_snap_add_tomb(struct hcv_snap_build *b, const char *id,
 			      const char *rest, const struct hcv_kv *kv)
 {
 	struct hcv_snap_tomb *t;
 	char vol[HCV_ID_LEN];
+	unsigned long index;
+	bool one;
 
-	if (!hcv_snap_id(rest, vol, &rest) || *rest) {
+	if (!hcv_snap_id(rest, vol, &rest) ||
+	    !hcv_snap_index(rest, &one, &index)) {
 		hcv_snap_complain(b, kv, "unknown key");
 		return;
 	}
@@ -317,6 +331,8 @@ static void hcv_snap_add_tomb(struct hcv_snap_build *b, const char *id,
 	memcpy(t->store, id, HCV_ID_LEN);
 	memcpy(t->vol, vol, HCV_ID_LEN);
 	t->rev = kv->rev;
+	t->one = one;
+	t->index = (uint32_t)index;
 }
 
 static const struct hcv_snap_kind {

@@ -104,6 +104,7 @@ struct hcv_target_pass {
  * struct hcv_target_vol - one volume in a pass
  * @v: its keys, NULL: there are none
  * @tomb: its tombstone on this store, NULL: none
+ * @gone: extents with tombstones of their own, @gone_rev: their revisions
  * The arrays are what @in points to.
  */
 struct hcv_target_vol {
@@ -113,6 +114,8 @@ struct hcv_target_vol {
 	struct hcv_sp_in in;
 	struct hcv_sp_row *row;
 	uint32_t *have;
+	uint32_t *gone;
+	int64_t *gone_rev;
 	struct hcv_sp_grant *k;
 	struct hcv_grant_info key;
 	uint32_t inflight;	/* what REVOKE said */

@@ -264,10 +264,47 @@ static const struct hcv_snap_tomb *hcv_target_tomb(struct hcv_target_pass *p,
 	size_t i;
 
 	for (i = 0; i < p->snap->nr_tombs; i++)
-		if (!strcmp(p->snap->tomb[i].vol, vol) &&
+		if (!p->snap->tomb[i].one &&
+		    !strcmp(p->snap->tomb[i].vol, vol) &&
 		    !strcmp(p->snap->tomb[i].store, p->ts->uuid))
 			return &p->snap->tomb[i];
 	return NULL;
+}
+
+static size_t hcv_target_count_gone(const struct hcv_target_pass *p,
+				    const char *vol)
+{
+	size_t i, nr = 0;
+
+	for (i = 0; i < p->snap->nr_tombs; i++)
+		nr += p->snap->tomb[i].one &&
+		      !strcmp(p->snap->tomb[i].vol, vol) &&
+		      !strcmp(p->snap->tomb[i].store, p->ts->uuid);
+	return nr;
+}
+
+static int hcv_target_gone(struct hcv_target_pass *p, struct hcv_target_vol *tv)
+{
+	size_t i, nr = hcv_target_count_gone(p, tv->uuid);
+
+	if (!nr)
+		return 0;
+	tv->gone = calloc(nr, sizeof(*tv->gone));
+	tv->gone_rev = calloc(nr, sizeof(*tv->gone_rev));
+	if (!tv->gone || !tv->gone_rev)
+		return -ENOMEM;
+	for (i = nr = 0; i < p->snap->nr_tombs; i++) {
+		const struct hcv_snap_tomb *t = &p->snap->tomb[i];
+
+		if (!t->one || strcmp(t->vol, tv->uuid) ||
+		    strcmp(t->store, p->ts->uuid))
+			continue;
+		tv->gone[nr] = t->index;
+		tv->gone_rev[nr++] = t->rev;
+	}
+	tv->in.gone = tv->gone;
+	tv->in.nr_gone = nr;
+	return 0;
 }
 
 static int hcv_target_collect(struct hcv_target_pass *p,
@@ -289,6 +326,8 @@ static int hcv_target_collect(struct hcv_target_pass *p,
 	if (!ret && tv->in.nr_row)
 		qsort(tv->row, tv->in.nr_row, sizeof(*tv->row),
 		      hcv_target_compare_row);
+	if (!ret)
+		ret = hcv_target_gone(p, tv);
 	if (!ret)
 		ret = hcv_target_have(p, tv);
 	if (!ret)
@@ -321,6 +360,8 @@ static void hcv_target_vol(struct hcv_target_pass *p, const char *uuid,
 	}
 	free(tv.row);
 	free(tv.have);
+	free(tv.gone);
+	free(tv.gone_rev);
 	free(tv.k);
 }
 
@@ -331,7 +372,8 @@ static bool hcv_target_concerned(struct hcv_target_pass *p,
 {
 	size_t i, j;
 
-	if (hcv_snap_grant(v, p->ts->uuid) || hcv_target_tomb(p, v->uuid))
+	if (hcv_snap_grant(v, p->ts->uuid) || hcv_target_tomb(p, v->uuid) ||
+	    hcv_target_count_gone(p, v->uuid))
 		return true;
 	for (i = 0; i < p->nr_grants; i++)
 		if (!strcmp(p->grant[i].vol, v->uuid))
@@ -360,6 +402,10 @@ static void hcv_target_unnamed(struct hcv_target_pass *p)
 
 		if (strcmp(t->store, p->ts->uuid) ||
 		    hcv_snap_vol(p->snap, t->vol))
+			continue;
+		/* as keys are sorted, those of a volume follow each other */
+		if (i && !strcmp(t[-1].store, t->store) &&
+		    !strcmp(t[-1].vol, t->vol))
 			continue;
 		memcpy(want.vol, t->vol, HCV_ID_LEN);
 		if (p->nr_ext)

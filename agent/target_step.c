@@ -133,6 +133,41 @@ static bool step_free(struct hcv_target_pass *p, struct hcv_target_vol *tv)
 	return true;
 }
 
+/* The extents, among those that have tombstones, that the store still has. */
+static bool step_withdraw(struct hcv_target_pass *p, struct hcv_target_vol *tv)
+{
+	size_t i, j, nr = 0, left = 0;
+	uint32_t *index = calloc(tv->in.nr_gone, sizeof(*index));
+	int ret;
+
+	if (!index)
+		return step_failed(p, tv, "cannot free extents",
+				   "out of memory");
+	for (i = 0; i < tv->in.nr_gone; i++)
+		if (bsearch(&tv->gone[i], tv->have, tv->in.nr_have,
+			    sizeof(*tv->have), step_compare_u32))
+			index[nr++] = tv->gone[i];
+	ret = hcv_k_extent_withdraw(p->kl, p->ts->uuid, tv->uuid, index, nr);
+	HCV_CRASH_POINT("target.extents-withdrawn");
+	if (!ret) {
+		for (i = 0; i < tv->in.nr_have; i++) {
+			for (j = 0; j < nr && index[j] != tv->have[i]; j++)
+				;
+			if (j == nr)
+				tv->have[left++] = tv->have[i];
+		}
+		tv->in.nr_have = left;
+	}
+	free(index);
+	if (ret == -EINPROGRESS) {
+		step_poll(p, hcv_target_note(p, tv->uuid, tv->object,
+					     HCV_SEV_WARN, HCV_WAIT_TELL_MS,
+					     "extents that were given back still have I/O in flight"));
+		return false;
+	}
+	return ret ? step_kernel(p, tv, "cannot free extents") : true;
+}
+
 /* ------------------------------------------------------------------ exports */
 
 static struct hcv_target_client *step_client(struct hcv_target_store *ts,
@@ -355,15 +390,15 @@ static char *step_encode(const struct hcv_grant_info *g, const char *devpath)
  */
 static bool step_meta(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 		      const struct hcv_cmp *cmp, size_t nr_cmp,
-		      const struct hcv_op *op, const char *what)
+		      const struct hcv_op *op, size_t nr_op, const char *what)
 {
 	unsigned int left = hcv_job_left(p->job);
 	enum hcv_meta_result res;
 	struct hcv_error e;
 	int64_t rev = 0;
 
-	res = hcv_meta_txn(hcv_agent_meta(p->agent), cmp, nr_cmp, op, 1, &rev,
-			   left < HCV_META_MS ? left : HCV_META_MS);
+	res = hcv_meta_txn(hcv_agent_meta(p->agent), cmp, nr_cmp, op, nr_op,
+			   &rev, left < HCV_META_MS ? left : HCV_META_MS);
 	switch (res) {
 	case HCV_META_OK:
 		p->changed = true;
@@ -423,7 +458,8 @@ static bool step_write_grant(struct hcv_target_pass *p,
 	snprintf(key, sizeof(key), "grant/%s/%s", tv->uuid, p->ts->uuid);
 	snprintf(rec, sizeof(rec), "rec/%s", tv->uuid);
 	op.value = value;
-	done = step_meta(p, tv, &cmp, 1, &op, "the grant cannot be published");
+	done = step_meta(p, tv, &cmp, 1, &op, 1,
+			 "the grant cannot be published");
 	free(value);
 	HCV_CRASH_POINT("target.grant-written");
 	if (!done)
@@ -446,7 +482,7 @@ static bool step_delete_grant(struct hcv_target_pass *p,
 
 	snprintf(key, sizeof(key), "grant/%s/%s", tv->uuid, p->ts->uuid);
 	snprintf(rec, sizeof(rec), "rec/%s", tv->uuid);
-	done = step_meta(p, tv, &cmp, 1, &op,
+	done = step_meta(p, tv, &cmp, 1, &op, 1,
 			 "the old grant cannot be deleted");
 	HCV_CRASH_POINT("target.grant-deleted");
 	if (!done)
@@ -468,9 +504,49 @@ static bool step_delete_tomb(struct hcv_target_pass *p,
 	snprintf(vol, sizeof(vol), "vol/%s", tv->uuid);
 	snprintf(rec, sizeof(rec), "rec/%s", tv->uuid);
 	snprintf(rows, sizeof(rows), "rows/%s", tv->uuid);
-	step_meta(p, tv, cmp, 4, &op, "the tombstone cannot be deleted");
+	step_meta(p, tv, cmp, 4, &op, 1, "the tombstone cannot be deleted");
 	HCV_CRASH_POINT("target.tomb-deleted");
 	return false;
+}
+
+#define HCV_GONE_MAX 48		/* of one transaction */
+
+static bool step_delete_gone(struct hcv_target_pass *p,
+			     struct hcv_target_vol *tv)
+{
+	size_t i, nr = tv->in.nr_gone;
+	char (*key)[128];
+	struct hcv_cmp *cmp;
+	struct hcv_op *op;
+	bool done = false;
+
+	if (nr > HCV_GONE_MAX)
+		nr = HCV_GONE_MAX;
+	key = calloc(nr, sizeof(*key));
+	cmp = calloc(nr, sizeof(*cmp));
+	op = calloc(nr, sizeof(*op));
+	for (i = 0; key && cmp && op && i < nr; i++) {
+		snprintf(key[i], sizeof(*key), "tomb/%s/%s/%" PRIu32,
+			 p->ts->uuid, tv->uuid, tv->gone[i]);
+		cmp[i] = (struct hcv_cmp){ key[i], tv->gone_rev[i] };
+		op[i] = (struct hcv_op){ .key = key[i] };
+	}
+	if (i == nr)
+		done = step_meta(p, tv, cmp, nr, op, nr,
+				 "tombstones of extents cannot be deleted");
+	else
+		step_failed(p, tv, "cannot delete tombstones", "out of memory");
+	HCV_CRASH_POINT("target.gone-deleted");
+	free(key);
+	free(cmp);
+	free(op);
+	if (!done)
+		return false;
+	tv->in.nr_gone -= nr;
+	memmove(tv->gone, tv->gone + nr, tv->in.nr_gone * sizeof(*tv->gone));
+	memmove(tv->gone_rev, tv->gone_rev + nr,
+		tv->in.nr_gone * sizeof(*tv->gone_rev));
+	return true;
 }
 
 /* --------------------------------------------------------------- all of them */
@@ -491,6 +567,10 @@ bool hcv_target_step(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 		return step_write_grant(p, tv, out);
 	case HCV_SP_DELETE_GRANT:
 		return step_delete_grant(p, tv);
+	case HCV_SP_WITHDRAW:
+		return step_withdraw(p, tv);
+	case HCV_SP_DELETE_GONE:
+		return step_delete_gone(p, tv);
 	case HCV_SP_FREE:
 		return step_free(p, tv);
 	case HCV_SP_DELETE_TOMB:

@@ -18,6 +18,8 @@ static const char *const hcv_sp_names[HCV_SP_NR] = {
 	[HCV_SP_GRANT] = "grant",
 	[HCV_SP_WRITE_GRANT] = "write-grant",
 	[HCV_SP_DELETE_GRANT] = "delete-grant",
+	[HCV_SP_WITHDRAW] = "withdraw",
+	[HCV_SP_DELETE_GONE] = "delete-gone",
 	[HCV_SP_FREE] = "free",
 	[HCV_SP_DELETE_TOMB] = "delete-tomb",
 	[HCV_SP_QUARANTINE] = "quarantine",
@@ -158,6 +160,41 @@ static bool sp_extents(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 		return sp_say(out, HCV_SP_WAIT,
 			      "the store failed and takes no extents");
 	return sp_do(out, HCV_SP_ADD_EXTENTS);
+}
+
+/* ---- extents that were given up ---- */
+
+/* Whether the record has this store, but not as one that is in-sync. */
+static bool sp_behind(const struct hcv_sp_in *in)
+{
+	size_t i;
+
+	for (i = 0; in->rec && i < in->rec->nr; i++)
+		if (!strcmp(in->rec->st[i].store, in->store))
+			return in->rec->st[i].state != HCV_RS_INSYNC;
+	return false;
+}
+
+static bool sp_gone(const struct hcv_sp_in *in, struct hcv_sp_out *out)
+{
+	bool held = false;
+	size_t i, j;
+
+	for (i = 0; i < in->nr_gone; i++) {
+		for (j = 0; j < in->nr_row; j++)
+			if (in->row[j].index == in->gone[i])
+				return sp_say(out, HCV_SP_REFUSE,
+					      "extent %" PRIu32
+					      " has a tombstone and a row: it is kept",
+					      in->gone[i]);
+		held |= sp_have(in, in->gone[i]);
+	}
+	if (!in->nr_gone || sp_behind(in))
+		return false;
+	if (held && in->failed)
+		return sp_say(out, HCV_SP_WAIT,
+			      "the store failed and cannot free extents");
+	return sp_do(out, held ? HCV_SP_WITHDRAW : HCV_SP_DELETE_GONE);
 }
 
 /* ---- a volume with an owner ---- */
@@ -302,18 +339,18 @@ static bool sp_owned(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 
 	/* a store without rows holds nothing of the volume */
 	if (!in->nr_row && !sp_older(in, rec->epoch))
-		return false;
+		return sp_gone(in, out);
 	k = hcv_storeplan_find(in, rec->epoch, rec->owner);
 	if (sp_fence(in, out, rec->epoch, k))
 		return true;
 	if (!in->nr_row)
-		return false;
+		return sp_gone(in, out);
 	if (sp_lost(in, out) || sp_extents(in, out) || sp_export(in, out))
 		return true;
 	if (in->fence == HCV_SP_DRAINING)
 		return sp_say(out, HCV_SP_WAIT,
 			      "older grants still have I/O in flight or a lease");
-	return sp_grant(in, out, k) || sp_key(in, out, k);
+	return sp_grant(in, out, k) || sp_key(in, out, k) || sp_gone(in, out);
 }
 
 /* ---- a volume without an owner ---- */
@@ -344,7 +381,7 @@ static bool sp_detached(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 		return true;
 	if (in->grant)
 		return sp_do(out, HCV_SP_DELETE_GRANT);
-	return sp_free(in, out);
+	return sp_free(in, out) || sp_gone(in, out);
 }
 
 /*
@@ -363,7 +400,10 @@ static bool sp_dead(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 	if (in->nr_have && in->failed)
 		return sp_say(out, HCV_SP_WAIT,
 			      "the store failed and cannot free extents");
-	return sp_do(out, in->nr_have ? HCV_SP_FREE : HCV_SP_DELETE_TOMB);
+	if (in->nr_have)
+		return sp_do(out, HCV_SP_FREE);
+	return sp_do(out, in->nr_gone ? HCV_SP_DELETE_GONE :
+					HCV_SP_DELETE_TOMB);
 }
 
 static bool sp_unnamed(const struct hcv_sp_in *in, struct hcv_sp_out *out)
@@ -373,7 +413,9 @@ static bool sp_unnamed(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 			      "%zu extents of a volume that the metadata store does not know",
 			      in->nr_have);
 	/* a grant key alone: its writer was killed after the deletion */
-	return in->grant && !in->nr_k && sp_do(out, HCV_SP_DELETE_GRANT);
+	if (in->grant && !in->nr_k)
+		return sp_do(out, HCV_SP_DELETE_GRANT);
+	return in->nr_gone && sp_do(out, HCV_SP_DELETE_GONE);
 }
 
 void hcv_storeplan_next(const struct hcv_sp_in *in, struct hcv_sp_out *out)

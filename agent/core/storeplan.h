@@ -17,6 +17,10 @@
  * The record's entry of the store names a renewal.  A grant of an older one is
  * replaced by new handles, when nothing is in flight through the old ones; the
  * key tells which renewal its handles are of.
+ *
+ * An extent without data that the owner gave up has a tombstone and no row.  A
+ * copy that is not in-sync keeps it: whoever falls back on that copy by hand finds
+ * what it had.
  */
 #ifndef HCV_AGENT_CORE_STOREPLAN_H
 #define HCV_AGENT_CORE_STOREPLAN_H
@@ -43,6 +47,8 @@
  * @HCV_SP_GRANT: GRANT @epoch to the owner with @count handles, as @renew
  * @HCV_SP_WRITE_GRANT: write the grant key: @epoch, @ready, what was granted
  * @HCV_SP_DELETE_GRANT: delete the grant key
+ * @HCV_SP_WITHDRAW: STORE_EXTENT_WITHDRAW of the extents @gone
+ * @HCV_SP_DELETE_GONE: delete the tombstones of the extents @gone
  * @HCV_SP_FREE: STORE_EXTENT_DEL of all extents of the volume
  * @HCV_SP_DELETE_TOMB: delete the tombstone
  * @HCV_SP_QUARANTINE: the store holds extents that nothing names: tell
@@ -57,6 +63,8 @@ enum hcv_sp_act {
 	HCV_SP_GRANT,
 	HCV_SP_WRITE_GRANT,
 	HCV_SP_DELETE_GRANT,
+	HCV_SP_WITHDRAW,
+	HCV_SP_DELETE_GONE,
 	HCV_SP_FREE,
 	HCV_SP_DELETE_TOMB,
 	HCV_SP_QUARANTINE,
@@ -111,6 +119,7 @@ struct hcv_sp_grant {
  * @has_rows: some row key exists, on whatever store
  * @grant: the grant key, NULL: none; @devpath: of it
  * @tomb: there is a tombstone for the volume on this store
+ * @gone, @nr_gone: extents of it on this store that have tombstones of their own
  * @incarnation: of the open store
  * @failed: it failed: nothing can be written
  * @have, @nr_have: extents in its table, by index
@@ -131,6 +140,8 @@ struct hcv_sp_in {
 	const struct hcv_grant_info *grant;
 	const char *devpath;
 	bool tomb;
+	const uint32_t *gone;
+	size_t nr_gone;
 	uint64_t incarnation;
 	bool failed;
 	const uint32_t *have;

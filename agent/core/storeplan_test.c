@@ -295,6 +295,53 @@ static void bad(struct fix *f)
 	f->in.bad = true;
 }
 
+/* Extent 2 was given up: it has a tombstone and no row. */
+static void gone(struct fix *f)
+{
+	static const uint32_t have[] = { 0, 1, 2, 4 }, list[] = { 2 };
+
+	memcpy(f->have, have, sizeof(have));
+	f->in.nr_have = 4;
+	f->in.gone = list;
+	f->in.nr_gone = 1;
+}
+
+static void gone_freed(struct fix *f)
+{
+	static const uint32_t have[] = { 0, 1, 4 };
+
+	gone(f);
+	memcpy(f->have, have, sizeof(have));
+	f->in.nr_have = 3;
+}
+
+static void gone_row(struct fix *f)
+{
+	gone(f);
+	f->row[1].index = 2;
+}
+
+static void gone_nothing(struct fix *f)
+{
+	gone(f);
+	f->in.nr_have = 0;
+}
+
+static void stale(struct fix *f)
+{
+	f->rec.st[0].state = HCV_RS_STALE;
+}
+
+static void syncing(struct fix *f)
+{
+	f->rec.st[0].state = HCV_RS_SYNCING;
+}
+
+static void not_named(struct fix *f)
+{
+	f->rec.nr = 0;
+}
+
 struct plan_case {
 	const char *name;
 	void (*change[5])(struct fix *f);
@@ -410,6 +457,26 @@ static const struct plan_case plan_cases[] = {
 	  { forgotten, tomb, fenced, no_key, failed }, HCV_SP_WAIT },
 	{ "tomb is done", { forgotten, tomb, fenced, no_key, no_extents },
 	  HCV_SP_DELETE_TOMB },
+	{ "given up", { gone }, HCV_SP_WITHDRAW, 5, 5 },
+	{ "given up, freed", { gone_freed }, HCV_SP_DELETE_GONE, 5, 5 },
+	{ "given up and yet a row", { gone_row }, HCV_SP_REFUSE, 5, 5 },
+	{ "given up, stale copy", { gone, stale }, HCV_SP_NONE, 5, 5 },
+	{ "given up, syncing copy", { gone, syncing }, HCV_SP_NONE, 5, 5 },
+	{ "given up, not in the record", { gone, not_named },
+	  HCV_SP_WITHDRAW, 5, 5 },
+	{ "given up, failed store", { gone, failed }, HCV_SP_WAIT, 5, 5 },
+	{ "given up after fencing", { takeover, gone }, HCV_SP_REVOKE, 5 },
+	{ "given up after the grant", { takeover, fenced, gone },
+	  HCV_SP_GRANT, 6, 1024 },
+	{ "given up while detached", { detached, fenced, no_key, gone },
+	  HCV_SP_WITHDRAW },
+	{ "given up, volume deleted",
+	  { forgotten, tomb, fenced, no_key, gone }, HCV_SP_FREE },
+	{ "given up, volume freed",
+	  { forgotten, tomb, fenced, no_key, gone_nothing },
+	  HCV_SP_DELETE_GONE },
+	{ "given up, nothing else known",
+	  { forgotten, no_grant, no_key, gone_nothing }, HCV_SP_DELETE_GONE },
 	{ "metadata from a backup", { from_backup }, HCV_SP_REFUSE },
 	{ "unreadable key", { takeover, bad }, HCV_SP_REFUSE },
 };

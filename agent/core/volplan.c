@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "record.h"
+#include "volplan_priv.h"
 
 struct vp {
 	const struct hcv_vp_in *in;
@@ -39,6 +40,9 @@ static const char *const vp_act_names[HCV_VP_NR] = {
 	[HCV_VP_RENEW] = "renew",
 	[HCV_VP_CONFIRM] = "confirm",
 	[HCV_VP_PLACE] = "place",
+	[HCV_VP_DROP_ROWS] = "drop-rows",
+	[HCV_VP_EXTENT_DEL] = "extent-del",
+	[HCV_VP_RETIRE] = "retire",
 	[HCV_VP_SET] = "set",
 	[HCV_VP_FENCE] = "fence",
 	[HCV_VP_STOP] = "stop",
@@ -69,25 +73,12 @@ static bool vp_wait(struct vp *p, int64_t until_ms, const char *fmt, ...)
 	return false;
 }
 
-static const struct hcv_vp_retry *vp_retry(const struct hcv_vp_mem *mem,
-					   enum hcv_vp_act act,
-					   const char *store)
-{
-	size_t i;
-
-	for (i = 0; mem && i < mem->nr_retry; i++)
-		if (mem->retry[i].act == act &&
-		    !strcmp(mem->retry[i].store, store))
-			return &mem->retry[i];
-	return NULL;
-}
-
 /* Choose a step, unless it failed a moment ago. */
 static bool vp_do(struct vp *p, enum hcv_vp_act act, const char *store)
 {
 	const struct hcv_vp_retry *r;
 
-	r = vp_retry(p->in->mem, act, store ? store : "");
+	r = hcv_vp_retry_find(p->in->mem, act, store ? store : "");
 	if (r && r->until_ms > p->in->now_ms)
 		return vp_wait(p, r->until_ms, "%s%s%s failed %u times: %s",
 			       vp_act_names[act], store ? " " : "",
@@ -589,7 +580,7 @@ static bool vp_rows_used(const struct vp *p, const char *store)
 	const struct hcv_rows *rows = p->in->rows;
 	size_t i, j;
 
-	for (i = 0; rows && i < rows->nr && i < p->k->nr_extents; i++)
+	for (i = 0; rows && i < rows->nr && hcv_vp_given(p->in, i); i++)
 		for (j = 0; j < rows->row[i].nr; j++)
 			if (!strcmp(rows->row[i].store[j], store))
 				return true;
@@ -749,11 +740,13 @@ static bool vp_more_handles(struct vp *p, const struct hcv_row *row,
 static bool vp_extents(struct vp *p)
 {
 	const struct hcv_rows *rows = p->in->rows;
-	size_t i, nr = 0;
+	size_t i, first = 0, nr = 0;
 
 	if (!rows)
 		return false;
-	for (i = p->k->nr_extents; i < rows->nr; i++, nr++) {
+	while (first < rows->nr && hcv_vp_given(p->in, first))
+		first++;
+	for (i = first; i < rows->nr; i++, nr++) {
 		bool covered;
 
 		if (!vp_row_ready(p, &rows->row[i]))
@@ -765,7 +758,7 @@ static bool vp_extents(struct vp *p)
 	}
 	if (!nr || !vp_do(p, HCV_VP_EXTENT_ADD, NULL))
 		return false;
-	p->out->row = p->k->nr_extents;
+	p->out->row = first;
 	p->out->row_nr = nr;
 	p->out->flags = HCV_EXT_F_FRESH;
 	return true;
@@ -789,10 +782,11 @@ static bool vp_ahead(struct vp *p)
 		have = 0;
 		pending = 0;
 		for (i = 0; rows && i < rows->nr; i++) {
-			if (rows->row[i].column != col)
+			if (rows->row[i].column != col ||
+			    hcv_vp_retired(p->k, rows->row[i].index))
 				continue;
 			have++;
-			pending += i >= p->k->nr_extents;
+			pending += !hcv_vp_given(p->in, i);
 		}
 		free = p->k->col_ready[col] + pending;
 		if (free >= HCV_VP_AHEAD)
@@ -826,6 +820,44 @@ static bool vp_set(struct vp *p)
 	return vp_do(p, HCV_VP_SET, NULL);
 }
 
+/* ------------------------------------------------- extents that go back */
+
+static bool vp_do_indexes(struct vp *p, enum hcv_vp_act act, bool with_row)
+{
+	uint32_t index[HCV_K_RETIRED_MAX];
+	size_t nr = hcv_vp_settled(p->in, with_row, index);
+
+	if (!nr || !vp_do(p, act, NULL))
+		return false;
+	memcpy(p->out->index, index, nr * sizeof(*index));
+	p->out->nr_index = nr;
+	return true;
+}
+
+/* Retired extents lose their rows, those without one go from the module. */
+static bool vp_give_back(struct vp *p)
+{
+	if (vp_do_indexes(p, HCV_VP_EXTENT_DEL, false) ||
+	    vp_do_indexes(p, HCV_VP_DROP_ROWS, true))
+		return true;
+	if (p->k->nr_settling)
+		vp_wait(p, 0, "extents that are given back wait for a flush");
+	return false;
+}
+
+static bool vp_retire(struct vp *p)
+{
+	struct hcv_vp_out want;
+
+	if (!hcv_vp_retire(p->in, &want) || !vp_do(p, HCV_VP_RETIRE, NULL))
+		return false;
+	memcpy(p->out->index, want.index, sizeof(want.index));
+	p->out->nr_index = want.nr_index;
+	p->out->column = want.column;
+	p->out->count = want.count;
+	return true;
+}
+
 static bool vp_run(struct vp *p)
 {
 	/*
@@ -840,9 +872,12 @@ static bool vp_run(struct vp *p)
 		return true;
 	if (p->in->urgent)
 		return false;
-	if (vp_lost(p) || vp_bring_in(p))
+	if (vp_lost(p) || vp_give_back(p))
 		return true;
-	return p->in->vol && vp_set(p);
+	/* A resync would not cover extents that are on their way out. */
+	if (p->k->nr_settling || p->k->nr_settled)
+		return p->in->vol && vp_set(p);
+	return vp_bring_in(p) || (p->in->vol && vp_set(p)) || vp_retire(p);
 }
 
 static bool vp_serving(struct vp *p)
@@ -907,82 +942,4 @@ void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 	else if (out->act != HCV_VP_REREAD && out->act != HCV_VP_FENCE &&
 		 !(out->act == HCV_VP_STOP && out->force))
 		out->reason[0] = 0;
-}
-
-/* -------------------------------------------------------------- the memory */
-
-void hcv_volplan_time(struct hcv_vp_mem *mem, const struct hcv_vp_in *in)
-{
-	const struct hcv_record *rec = in->rec;
-
-	if (!in->known)
-		return;
-	if (!rec || strcmp(rec->owner, in->node)) {
-		memset(mem, 0, sizeof(*mem));
-		return;
-	}
-	if (rec->epoch != mem->epoch) {
-		memset(mem, 0, sizeof(*mem));
-		mem->epoch = rec->epoch;
-	}
-	if (rec->phase == HCV_PH_TAKING && !mem->taking_ms)
-		mem->taking_ms = in->now_ms;
-	if (rec->phase == HCV_PH_SERVING && !mem->serving_ms)
-		mem->serving_ms = in->now_ms;
-}
-
-void hcv_volplan_failed(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
-			int64_t now_ms, const char *why)
-{
-	struct hcv_vp_retry *r;
-	int64_t delay, max;
-
-	r = (struct hcv_vp_retry *)vp_retry(mem, step->act, step->store);
-	if (!r) {
-		if (mem->nr_retry == HCV_VP_RETRIES)	/* the oldest one goes */
-			memmove(mem->retry, mem->retry + 1,
-				--mem->nr_retry * sizeof(*r));
-		r = &mem->retry[mem->nr_retry++];
-		memset(r, 0, sizeof(*r));
-		r->act = step->act;
-		snprintf(r->store, sizeof(r->store), "%s", step->store);
-	}
-	max = step->act == HCV_VP_BEGIN_SYNC ? HCV_VP_RESYNC_MAX_MS :
-					       HCV_VP_RETRY_MAX_MS;
-	delay = r->fails < 10 ? (int64_t)HCV_VP_RETRY_MIN_MS << r->fails : max;
-	if (delay > max)
-		delay = max;
-	r->fails++;
-	r->until_ms = now_ms + delay;
-	snprintf(r->why, sizeof(r->why), "%s", why);
-}
-
-static void vp_forget(struct hcv_vp_mem *mem, enum hcv_vp_act act,
-		      const char *store)
-{
-	struct hcv_vp_retry *r;
-	size_t i;
-
-	r = (struct hcv_vp_retry *)vp_retry(mem, act, store);
-	if (!r)
-		return;
-	i = (size_t)(r - mem->retry);
-	memmove(r, r + 1, (mem->nr_retry - i - 1) * sizeof(*r));
-	mem->nr_retry--;
-}
-
-void hcv_volplan_done(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
-		      int64_t now_ms)
-{
-	struct hcv_vp_out resync = { .act = HCV_VP_BEGIN_SYNC };
-
-	if (step->act != HCV_VP_BEGIN_SYNC)
-		vp_forget(mem, step->act, step->store);
-	if (step->act == HCV_VP_JOIN)
-		vp_forget(mem, HCV_VP_BEGIN_SYNC, step->store);
-	if (step->act == HCV_VP_REMOVE && step->resync_failed) {
-		memcpy(resync.store, step->store, sizeof(resync.store));
-		hcv_volplan_failed(mem, &resync, now_ms,
-				   "the copy failed half-way");
-	}
 }

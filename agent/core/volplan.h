@@ -24,6 +24,10 @@
  *   first one of the newest tie, the record the renewal that the grant must be
  *   of.  A removal asks for one; a store that was lost is asked for one here.
  * - A removal is asked for only if every row keeps an in-sync copy.
+ * - Extents that the module has retired are never used again: a transaction of
+ *   unknown outcome may still take their rows.  They go before any store is
+ *   brought up to date, since a resync would not cover them.
+ * - A store of the record keeps its first row, so that there is a grant of it.
  */
 #ifndef HCV_AGENT_CORE_VOLPLAN_H
 #define HCV_AGENT_CORE_VOLPLAN_H
@@ -39,6 +43,8 @@
 #define HCV_VP_LINK_WAIT_MS	10000	/* the same, connecting included */
 #define HCV_VP_HANDLES		1024	/* the least that a grant has */
 #define HCV_VP_AHEAD		4	/* free extents per column */
+#define HCV_VP_IDLE		2	/* that a column keeps beyond these */
+#define HCV_VP_INDEXES		64	/* of one step */
 #define HCV_VP_EXTENT_BYTES	(256ULL << 20)
 #define HCV_VP_RETRIES		64
 #define HCV_VP_RETRY_MIN_MS	250
@@ -66,6 +72,10 @@
  * @HCV_VP_CONFIRM: VOL_CONFIRM @store @incarnation @v, @state OUT or INSYNC
  * @HCV_VP_PLACE: find a place for one more row of @column, else VOL_NOSPACE
  *	if @urgent
+ * @HCV_VP_DROP_ROWS: the rows @index go, tombstones for their extents come
+ * @HCV_VP_EXTENT_DEL: VOL_EXTENT_DEL of @index, whose rows are gone
+ * @HCV_VP_RETIRE: VOL_EXTENT_RETIRE of up to @count extents of @column, but none
+ *	of @index
  * @HCV_VP_SET: VOL_SET of what differs from the definition
  * @HCV_VP_FENCE: VOL_FENCE
  * @HCV_VP_STOP: VOL_STOP, by force if @force
@@ -88,6 +98,9 @@ enum hcv_vp_act {
 	HCV_VP_RENEW,
 	HCV_VP_CONFIRM,
 	HCV_VP_PLACE,
+	HCV_VP_DROP_ROWS,
+	HCV_VP_EXTENT_DEL,
+	HCV_VP_RETIRE,
 	HCV_VP_SET,
 	HCV_VP_FENCE,
 	HCV_VP_STOP,
@@ -197,6 +210,9 @@ struct hcv_vp_out {
 	size_t row;
 	size_t row_nr;
 	uint32_t column;
+	uint32_t count;
+	size_t nr_index;
+	uint32_t index[HCV_VP_INDEXES];
 	bool urgent;
 	bool force;
 	bool clean;

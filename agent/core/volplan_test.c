@@ -148,6 +148,27 @@ static const struct plan_case plan_cases[] = {
 	C(hungry, PLACE, .flags = F(1)),
 	C(hungry_beyond, WAIT, .says = "as many extents"),
 	C(sated, NONE),
+	/* extents that go back */
+	C(idle_more, RETIRE),
+	C(idle_enough, NONE),
+	C(idle_old_module, NONE),
+	C(idle_readonly, NONE),
+	C(idle_suspended, NONE),
+	C(idle_hungry, NONE),
+	C(idle_urgent, NONE),
+	C(idle_syncing, NONE),
+	C(idle_degraded, RETIRE),
+	C(retired, DROP_ROWS),
+	C(retired_settling, WAIT, .says = "wait for a flush"),
+	C(retired_no_row, EXTENT_DEL),
+	C(retired_old_view, NONE),
+	C(retired_unread, WAIT, .says = "metadata store"),
+	C(retired_stale_back, DROP_ROWS),
+	C(retiring_stale_back, WAIT, .says = "wait for a flush"),
+	C(retired_failing, REMOVE, SB),
+	C(retired_detach, STOP, .flags = F(0)),
+	C(hole, EXTENT_ADD, .flags = F(HCV_EXT_F_FRESH)),
+	C(hole_retired, EXTENT_ADD, .flags = F(HCV_EXT_F_FRESH)),
 	/* definition */
 	C(set_size, SET),
 	C(set_smaller, NONE),
@@ -257,6 +278,55 @@ static void volplan_never_empties_the_set(struct kunit *test)
 	}
 }
 
+/* How many go, of which column, and which stay. */
+static void volplan_gives_back(struct kunit *test)
+{
+	struct fix *f = kunit_kzalloc(test, sizeof(*f), 0);
+	struct hcv_vp_out out;
+	size_t i;
+
+	fix_init(f);
+	idle_more(f);
+	f->k.nr_col = 2;
+	f->k.stripe = 2;
+	f->vol.stripe = 2;
+	f->k.col_ready[1] = 20;
+	f->k.col_idle[0] = 7;
+	f->k.col_idle[1] = 20;
+	for (i = 1; i < 8; i += 2)
+		f->row[i].column = 1;
+	/* A third store has but one row, which stays whatever its column. */
+	f->rec.nr = 3;
+	f->k.nr_links = 3;
+	strcpy(f->row[5].store[1], SC);
+	hcv_volplan_next(&f->in, &out);
+	KUNIT_EXPECT_EQ(test, out.act, HCV_VP_RETIRE);
+	KUNIT_EXPECT_EQ(test, out.column, 1U);
+	KUNIT_EXPECT_EQ(test, out.count, 20U - HCV_VP_AHEAD - HCV_VP_IDLE - 1);
+	KUNIT_ASSERT_EQ(test, out.nr_index, (size_t)2);
+	KUNIT_EXPECT_EQ(test, out.index[0], 0U);
+	KUNIT_EXPECT_EQ(test, out.index[1], 5U);
+
+	fix_init(f);
+	retired(f);
+	f->k.nr_settled = 2;
+	f->k.settled[1] = 6;
+	hcv_volplan_next(&f->in, &out);
+	KUNIT_EXPECT_EQ(test, out.act, HCV_VP_DROP_ROWS);
+	KUNIT_ASSERT_EQ(test, out.nr_index, (size_t)2);
+	KUNIT_EXPECT_EQ(test, out.index[0], 3U);
+	KUNIT_EXPECT_EQ(test, out.index[1], 6U);
+
+	/* The module was given what is below: not by the number of rows. */
+	fix_init(f);
+	hole(f);
+	hcv_volplan_next(&f->in, &out);
+	KUNIT_EXPECT_EQ(test, out.act, HCV_VP_EXTENT_ADD);
+	KUNIT_EXPECT_EQ(test, out.row, (size_t)7);
+	KUNIT_EXPECT_EQ(test, out.row_nr, (size_t)1);
+	KUNIT_EXPECT_EQ(test, f->row[out.row].index, 8U);
+}
+
 static void volplan_retry_backs_off(struct kunit *test)
 {
 	struct hcv_vp_out step = { .act = HCV_VP_CONNECT, .store = SB };
@@ -348,6 +418,7 @@ static void volplan_need_rows(struct kunit *test)
 static struct kunit_case volplan_test_cases[] = {
 	KUNIT_CASE_PARAM(volplan_table, plan_gen_params),
 	KUNIT_CASE(volplan_never_empties_the_set),
+	KUNIT_CASE(volplan_gives_back),
 	KUNIT_CASE(volplan_retry_backs_off),
 	KUNIT_CASE(volplan_resync_backs_off),
 	KUNIT_CASE(volplan_timers),

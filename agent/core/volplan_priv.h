@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the planner share with each other and nobody else.
+ */
+#ifndef HCV_AGENT_CORE_VOLPLAN_PRIV_H
+#define HCV_AGENT_CORE_VOLPLAN_PRIV_H
+
+#include "volplan.h"
+
+/* volplan_mem.c */
+
+/** hcv_vp_retry_find() - the failures of a step, NULL: none */
+const struct hcv_vp_retry *hcv_vp_retry_find(const struct hcv_vp_mem *mem,
+					     enum hcv_vp_act act,
+					     const char *store);
+
+/* volplan_give.c: extents that go back; @in->k is there */
+
+/** hcv_vp_given() - whether the module was given row number @row of the list */
+bool hcv_vp_given(const struct hcv_vp_in *in, size_t row);
+/** hcv_vp_retired() - whether the module uses the extent no more */
+bool hcv_vp_retired(const struct hcv_k_vol *k, uint32_t index);
+/**
+ * hcv_vp_settled() - settled extents that have a row, or have none any more
+ * @index: room for HCV_K_RETIRED_MAX
+ *
+ * Return: how many
+ */
+size_t hcv_vp_settled(const struct hcv_vp_in *in, bool with_row,
+		      uint32_t *index);
+/** hcv_vp_retire() - whether a column has too many idle extents: HCV_VP_RETIRE */
+bool hcv_vp_retire(const struct hcv_vp_in *in, struct hcv_vp_out *out);
+
+#endif /* HCV_AGENT_CORE_VOLPLAN_PRIV_H */
