@@ -482,11 +482,9 @@ static int hcv_period_next(struct hcv_grant *grant)
 		return -ENOMEM;
 	old->ended = true;
 	WRITE_ONCE(grant->ending, true);
-	/*
-	 * Pairs with hcv_grant_enter(): who is let in by the new one sees
-	 * what was withdrawn, and who finds the old one killed sees the new.
-	 */
+	/* Who is let in by this one sees what was withdrawn. */
 	smp_store_release(&grant->period, period);
+	/* Pairs with hcv_grant_enter(): who finds the old one killed sees it. */
 	smp_wmb();
 	percpu_ref_kill(&old->ref);
 	return 0;
