@@ -419,6 +419,11 @@ int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, const u32 *keep,
 		NL_SET_ERR_MSG(extack, "the volume has fewer columns");
 		return -EINVAL;
 	}
+	/* One for each store is enough; they are looked for under a lock. */
+	if (nr_keep > HCV_MAX_LINKS) {
+		NL_SET_ERR_MSG(extack, "at most 32 extents can be named to stay");
+		return -EINVAL;
+	}
 	mutex_lock(&vol->mutex);
 	ret = hcv_vol_alive(vol, extack);
 	if (!ret && vol->state != HCV_VOL_ACTIVE) {

@@ -356,6 +356,8 @@ def test_refused():
         for code, text, attrs in (
                 (errno.EINVAL, "fewer columns", {"COLUMN": 2, "COUNT": 1}),
                 (errno.ERANGE, "", {"COLUMN": 0, "COUNT": 0}),
+                (errno.EINVAL, "at most 32", {"COLUMN": 0, "COUNT": 1,
+                                              "INDEXES": "0-32"}),
                 (errno.EINVAL, "COUNT is missing", {"COLUMN": 0}),
                 (errno.ESTALE, "epoch", {"COLUMN": 0, "COUNT": 1,
                                          "EPOCH": vol.epoch + 1})):
