@@ -18,7 +18,8 @@
  * - the in-sync set is not empty, epoch and v have not gone back;
  * - no two modules have the volume in one epoch;
  * - every store that the record calls in-sync has all acknowledged writes;
- * - a volume that starts finds the same on all its in-sync stores.
+ * - a volume that starts finds the same on all its in-sync stores;
+ * - rows that were given back are neither written, nor copied, nor loaded.
  * In the end all faults are healed: an attach must succeed and all stores must
  * come back in-sync, with every acknowledged write.
  *
@@ -72,12 +73,12 @@ static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
 		for (i = 0; i < rec.nr; i++)
 			if (o->set[i])
 				set[ids.nr++] = a->rec.st[i].store;
-		ret = hcv_record_serve(&rec, node_id[n], ids, ids, &s->rows,
+		ret = hcv_record_serve(&rec, node_id[n], ids, ids, &a->rows,
 				       err);
 		s->nr_serves += !ret;
 		break;
 	case HCV_VP_REMOVE:
-		ret = hcv_record_remove(&rec, o->store, NULL, &s->rows, err);
+		ret = hcv_record_remove(&rec, o->store, NULL, &a->rows, err);
 		s->nr_removes += !ret;
 		break;
 	case HCV_VP_BEGIN_SYNC:
@@ -103,6 +104,7 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 			   const struct hcv_vp_out *o)
 {
 	struct sim_node *n = &s->node[i];
+	size_t r;
 
 	if (!n->has_vol && o->act != HCV_VP_CREATE)
 		return false;
@@ -115,8 +117,6 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 		n->k.v = a->rec.v;
 		n->k.state = HCV_VOL_NEW;
 		n->k.size = s->vol.size;
-		n->k.nr_col = 1;
-		n->k.col_ready[0] = HCV_VP_AHEAD;
 		return true;
 	case HCV_VP_CONNECT:
 		a->path[sim_node_of(o->store)] =
@@ -129,8 +129,14 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 		a->path[sim_node_of(o->store)] = false;
 		return sim_link_del(n, o->store);
 	case HCV_VP_EXTENT_ADD:
-		n->k.nr_extents = o->row + o->row_nr;
+		for (r = o->row; r < o->row + o->row_nr; r++)
+			n->has |= 1U << a->row[r].index;
+		n->k.next_index = ROWS;
 		return true;
+	case HCV_VP_RETIRE:
+		return sim_retire(n, o);
+	case HCV_VP_EXTENT_DEL:
+		return sim_forget_rows(n, o);
 	case HCV_VP_START:
 		return sim_start(s, n, o->v);
 	case HCV_VP_CONFIRM:
@@ -147,6 +153,23 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 	default:
 		return false;
 	}
+}
+
+/* The rows go; what became of it is read again. */
+static bool sim_act_rows(struct sim *s, int n, struct sim_actor *a,
+			 const struct hcv_vp_out *o)
+{
+	uint32_t there = a->there;
+	enum sim_res res;
+	size_t i;
+
+	for (i = 0; i < o->nr_index; i++)
+		there &= ~(1U << o->index[i]);
+	res = sim_rows_txn(s, n, a->rev, a->rows_rev, there);
+	s->node[n].unknown |= res == SIM_UNKNOWN;
+	a->known = false;
+	a->settled = false;
+	return res == SIM_OK;
 }
 
 static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
@@ -171,13 +194,14 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		.settled = a->settled, .urgent = urgent,
 		.want_detach = n->wish_detach, .want_force = n->wish_force,
 		.stopped = n->stopped_epoch == a->rec.epoch,
-		.rec = &a->rec, .vol = &s->vol, .rows = &s->rows,
+		.rec = &a->rec, .vol = &s->vol, .rows = &a->rows,
 		.k = n->has_vol ? &n->k : NULL, .st = st, .nr_st = a->rec.nr,
 		.mem = &a->mem,
 	};
 	if (urgent && !n->has_vol)
 		return;
 	sim_view(s, i, a, st);
+	sim_dump_rows(n);
 	hcv_volplan_time(&a->mem, &in);
 	hcv_volplan_next(&in, &out);
 	if (out.act == HCV_VP_NONE || out.act == HCV_VP_WAIT)
@@ -193,6 +217,8 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 	    out.act == HCV_VP_BEGIN_SYNC || out.act == HCV_VP_JOIN ||
 	    out.act == HCV_VP_RENEW || out.act == HCV_VP_DETACH)
 		ok = sim_act_record(s, i, a, &out);
+	else if (out.act == HCV_VP_DROP_ROWS)
+		ok = sim_act_rows(s, i, a, &out);
 	else
 		ok = sim_act_module(s, i, a, &out);
 	sim_log(s, "node %d%s: %s %d %s, epoch %llu v %llu", i,
@@ -346,7 +372,7 @@ static void sim_check(struct sim *s)
 		if (s->rec.st[i].state != HCV_RS_INSYNC)
 			continue;
 		for (r = 0; r < ROWS; r++)
-			if (sim_row_on(s, r, a) &&
+			if (sim_row_on(s, r, a) && s->there & (1U << r) &&
 			    s->store[a].content[r] < s->acked[r])
 				sim_fail(s, "store %d is in-sync but has write %llu of row %zu, %llu was acknowledged",
 					 a, (unsigned long long)
@@ -428,7 +454,7 @@ static void sim_heal(struct sim *s)
 static void sim_layout(struct sim *s)
 {
 	/* one store in every row; pairs around one; all the same */
-	static const int layout[3][ROWS][2] = {
+	static const int layout[3][4][2] = {
 		{ { 0, 1 }, { 0, 2 }, { 0, 1 }, { 0, 2 } },
 		{ { 0, 1 }, { 1, 2 }, { 1, 0 }, { 2, 1 } },
 		{ { 0, 1 }, { 0, 1 }, { 1, 0 }, { 1, 0 } },
@@ -440,8 +466,8 @@ static void sim_layout(struct sim *s)
 		s->row[i].index = i;
 		s->row[i].nr = 2;
 		s->row[i].full = 3;
-		strcpy(s->row[i].store[0], store_id[layout[which][i][0]]);
-		strcpy(s->row[i].store[1], store_id[layout[which][i][1]]);
+		strcpy(s->row[i].store[0], store_id[layout[which][i % 4][0]]);
+		strcpy(s->row[i].store[1], store_id[layout[which][i % 4][1]]);
 	}
 	/* a third copy of everything, in some runs */
 	for (i = 0; i < ROWS && which == 2; i++) {
@@ -449,7 +475,7 @@ static void sim_layout(struct sim *s)
 		s->row[i].full = 7;
 		strcpy(s->row[i].store[2], store_id[2]);
 	}
-	s->rows = (struct hcv_rows){ .next = ROWS, .nr = ROWS, .row = s->row };
+	s->there = ALL_ROWS;
 }
 
 static void sim_run(struct kunit *test, struct sim *s, uint64_t seed)
@@ -491,7 +517,7 @@ static void volsim(struct kunit *test)
 {
 	const char *env = getenv("HCV_SIM_SEED"), *runs = getenv("HCV_SIM_RUNS");
 	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
-	unsigned long late = 0, dead = 0, renewals = 0;
+	unsigned long late = 0, dead = 0, renewals = 0, dropped = 0, freed = 0;
 	uint64_t seed = env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL);
 	unsigned int i, nr = env ? 1 : runs ? strtoul(runs, NULL, 0) : 40;
 	struct sim *s = kunit_kzalloc(test, sizeof(*s), 0);
@@ -511,6 +537,8 @@ static void volsim(struct kunit *test)
 		late += s->nr_late;
 		dead += s->nr_dead;
 		renewals += s->nr_renewals;
+		dropped += s->nr_dropped;
+		freed += s->nr_freed;
 		if (s->failed)
 			return;
 	}
@@ -519,6 +547,8 @@ static void volsim(struct kunit *test)
 		   acks, serves, removes, joins);
 	kunit_info(test, "%lu late writes landed, %lu were refused, %lu renewals\n",
 		   late, dead, renewals);
+	kunit_info(test, "rows went %lu times, %lu copies were freed\n",
+		   dropped, freed);
 	/* a run in which nothing happens proves nothing */
 	KUNIT_EXPECT_GT(test, acks, 100UL * nr);
 	KUNIT_EXPECT_GT(test, serves + removes + joins, (unsigned long)nr);

@@ -17,7 +17,8 @@
 #include "volplan.h"
 
 #define NODES		3
-#define ROWS		4
+#define ROWS		14
+#define ALL_ROWS	((1U << ROWS) - 1)
 #define TURNS		3000
 #define CALM_TURNS	6000
 #define TURN_MS		20
@@ -34,12 +35,14 @@ struct sim_store {
 	uint64_t renew;			/* of the handles */
 	uint64_t handle;		/* the first one, 0: none is let in */
 	uint64_t content[ROWS];		/* newest write of each row */
+	uint32_t freed;			/* rows that are another volume's now */
 	bool has_key;			/* the grant key */
 	struct hcv_grant_info key;
 	struct hcv_grant_info old_key;	/* for those who read it too early */
 	uint64_t seen_first;		/* in the view of the present turn */
 };
 
+/* Odd numbers are discards: what they leave needs no extent. */
 struct sim_write {
 	bool used;
 	size_t row;
@@ -63,7 +66,11 @@ struct sim_late_write {
 /* One of the agent's threads that act on the volume. */
 struct sim_actor {
 	struct hcv_record rec;		/* its view */
+	uint32_t there;			/* rows of it */
+	struct hcv_row row[ROWS];
+	struct hcv_rows rows;
 	int64_t rev;
+	int64_t rows_rev;
 	bool known;
 	bool settled;
 	bool fresh;			/* has a view at all */
@@ -85,6 +92,9 @@ struct sim_node {
 	struct sim_actor job, urgent;
 	bool has_vol;
 	struct hcv_k_vol k;
+	uint32_t has;			/* rows that the module has */
+	uint32_t idle;			/* of them, without data */
+	uint32_t retired, settled;
 	struct sim_write write[WRITES];
 	unsigned int sync_left[NODES];
 	uint64_t used_end[NODES];	/* handles below were used */
@@ -92,6 +102,8 @@ struct sim_node {
 
 struct sim_late {
 	bool used;
+	bool rows;			/* it changes the rows, not the record */
+	uint32_t there;
 	int64_t rev;
 	struct hcv_record rec;
 	int64_t at;
@@ -111,12 +123,13 @@ struct sim {
 	struct hcv_record rec;		/* the truth */
 	int64_t rev;
 	struct hcv_vol_info vol;
-	struct hcv_row row[ROWS];
-	struct hcv_rows rows;
+	struct hcv_row row[ROWS];	/* all that there ever were */
+	uint32_t there;			/* that have not gone */
+	int64_t rows_rev;
 	uint64_t acked[ROWS];
 	uint64_t next_n;
 	unsigned long nr_acks, nr_serves, nr_removes, nr_joins;
-	unsigned long nr_late, nr_dead, nr_renewals;
+	unsigned long nr_late, nr_dead, nr_renewals, nr_dropped, nr_freed;
 	bool failed;
 	char log[64][160];
 	unsigned int nr_log;
@@ -226,6 +239,38 @@ static void sim_apply(struct sim *s, const struct hcv_record *rec)
 	s->rev++;
 }
 
+static void sim_apply_rows(struct sim *s, uint32_t there)
+{
+	if (there & ~s->there)
+		sim_fail(s, "a row comes back");
+	s->nr_dropped += s->there != there;
+	s->there = there;
+	s->rows_rev++;
+}
+
+/* Rows go; compares the record and the key with the rows. */
+static enum sim_res sim_rows_txn(struct sim *s, int n, int64_t rev,
+				 int64_t rows_rev, uint32_t there)
+{
+	struct sim_late *l = &s->late[sim_rand(s, LATE_TXNS)];
+
+	if (!s->node[n].meta)
+		return SIM_UNREACHABLE;
+	if (!s->calm && sim_chance(s, 4)) {
+		if (!l->used)
+			*l = (struct sim_late){
+				.used = true, .rows = true, .there = there,
+				.rev = rev << 20 | rows_rev,
+				.at = s->now + sim_rand(s, 4000),
+			};
+		return SIM_UNKNOWN;
+	}
+	if (rev != s->rev || rows_rev != s->rows_rev)
+		return SIM_CONFLICT;
+	sim_apply_rows(s, there);
+	return SIM_OK;
+}
+
 static enum sim_res sim_txn(struct sim *s, int n, int64_t rev,
 			    const struct hcv_record *rec)
 {
@@ -265,11 +310,26 @@ static void sim_late_txns(struct sim *s)
 		if (!s->late[i].used || s->late[i].at > s->now)
 			continue;
 		s->late[i].used = false;
+		if (s->late[i].rows) {
+			if (s->late[i].rev == (s->rev << 20 | s->rows_rev))
+				sim_apply_rows(s, s->late[i].there);
+			continue;
+		}
 		if (s->late[i].rev != s->rev)
 			continue;
 		sim_log(s, "a late transaction lands");
 		sim_apply(s, &s->late[i].rec);
 	}
+}
+
+static void sim_rows(const struct sim *s, struct sim_actor *a)
+{
+	size_t r;
+
+	a->rows = (struct hcv_rows){ .next = ROWS, .row = a->row };
+	for (r = 0; r < ROWS; r++)
+		if (a->there & (1U << r))
+			a->row[a->rows.nr++] = s->row[r];
 }
 
 static bool sim_read(struct sim *s, int n, struct sim_actor *a)
@@ -278,6 +338,9 @@ static bool sim_read(struct sim *s, int n, struct sim_actor *a)
 		return false;
 	a->rec = s->rec;
 	a->rev = s->rev;
+	a->there = s->there;
+	a->rows_rev = s->rows_rev;
+	sim_rows(s, a);
 	a->known = true;
 	a->settled = true;
 	a->fresh = true;
@@ -342,6 +405,26 @@ static bool sim_target_handles(struct sim *s, int n)
 	return st->handle;
 }
 
+/*
+ * Rows that are gone, on a copy that counts.  Late writes are refused from now
+ * on: that of the row's handle alone.
+ */
+static void sim_target_free(struct sim *s, int n)
+{
+	struct sim_store *st = &s->store[n];
+	uint32_t gone;
+	size_t i, r;
+
+	for (i = 0; i < s->rec.nr; i++)
+		if (!strcmp(s->rec.st[i].store, store_id[n]) &&
+		    s->rec.st[i].state != HCV_RS_INSYNC)
+			return;
+	gone = ALL_ROWS & ~s->there & ~st->freed;
+	for (r = 0; r < ROWS; r++)
+		s->nr_freed += gone >> r & 1 && sim_row_on(s, r, n);
+	st->freed |= gone;
+}
+
 static void sim_target(struct sim *s, int n)
 {
 	struct sim_store *st = &s->store[n];
@@ -363,6 +446,7 @@ static void sim_target(struct sim *s, int n)
 	}
 	if (st->granted != rec->epoch || !sim_target_handles(s, n))
 		return;
+	sim_target_free(s, n);
 	st->has_key = true;
 	if (st->key.range[0].first != st->handle)
 		st->old_key = st->key;
@@ -387,7 +471,8 @@ static void sim_late_writes(struct sim *s)
 		if (!w->used || w->at > s->now || !s->node[w->store].up)
 			continue;
 		w->used = false;
-		if (st->handle != w->handle || st->revoked >= st->granted) {
+		if (st->handle != w->handle || st->revoked >= st->granted ||
+		    st->freed & (1U << w->row)) {
 			s->nr_dead++;
 			continue;
 		}
@@ -494,6 +579,9 @@ static bool sim_write_send(struct sim *s, struct sim_node *n,
 			sim_link_fails(s, n, l);
 			continue;
 		}
+		if (s->store[st].freed & (1U << w->row))
+			sim_fail(s, "a write to row %zu, which is not there",
+				 w->row);
 		w->sent |= 1U << st;
 		if (s->store[st].content[w->row] < w->n)
 			s->store[st].content[w->row] = w->n;
@@ -528,6 +616,8 @@ static void sim_write_ack(struct sim *s, struct sim_node *n,
 		return;
 	w->used = false;
 	s->nr_acks++;
+	if (w->n & 1)
+		n->idle |= 1U << w->row;
 	if (s->acked[w->row] < w->n)
 		s->acked[w->row] = w->n;
 }
@@ -545,8 +635,10 @@ static void sim_sync(struct sim *s, struct sim_node *n, struct hcv_k_link *l)
 	}
 	if (n->sync_left[to] && --n->sync_left[to])
 		return;
+	if (n->retired)
+		sim_fail(s, "a resync while rows are retired");
 	for (r = 0; r < ROWS; r++) {
-		if (!sim_row_on(s, r, to))
+		if (!sim_row_on(s, r, to) || !(n->has & (1U << r)))
 			continue;
 		for (i = 0, from = -1; i < n->k.nr_links; i++) {
 			int st = sim_node_of(n->k.link[i].store);
@@ -574,6 +666,81 @@ static bool sim_row_busy(const struct sim_node *n, size_t row)
 	return false;
 }
 
+/* What the dump tells of rows. */
+static void sim_dump_rows(struct sim_node *n)
+{
+	uint32_t idle = n->idle & n->has & ~n->retired;
+	struct hcv_k_vol *k = &n->k;
+	size_t r;
+
+	k->can_retire = true;
+	k->nr_col = 1;
+	k->col_ready[0] = HCV_VP_AHEAD;
+	k->nr_settled = 0;
+	k->nr_settling = 0;
+	k->col_idle[0] = 0;
+	k->nr_extents = 0;
+	for (r = 0; r < ROWS; r++) {
+		k->nr_extents += n->has >> r & 1;
+		k->col_idle[0] += idle >> r & 1;
+		if (n->settled >> r & 1)
+			k->settled[k->nr_settled++] = r;
+		else if (n->retired >> r & 1)
+			k->settling[k->nr_settling++] = r;
+	}
+}
+
+/* A round, if no replica is on its way out. */
+static void sim_settle(struct sim *s, struct sim_node *n)
+{
+	size_t i;
+
+	for (i = 0; i < n->k.nr_links; i++)
+		if (n->k.link[i].state == HCV_LINK_FAILING ||
+		    n->k.link[i].state == HCV_LINK_LOST)
+			return;
+	if (sim_chance(s, 3))
+		n->settled = n->retired;
+}
+
+static bool sim_retire(struct sim_node *n, const struct hcv_vp_out *o)
+{
+	uint32_t left = o->count, keep = 0;
+	size_t i, r;
+
+	for (i = 0; i < n->k.nr_links; i++)
+		if (n->k.link[i].state != HCV_LINK_INSYNC &&
+		    n->k.link[i].state != HCV_LINK_OUT)
+			return false;
+	for (i = 0; i < o->nr_index; i++)
+		keep |= 1U << o->index[i];
+	for (i = 0; i < WRITES; i++)
+		if (n->write[i].used)
+			keep |= 1U << n->write[i].row;
+	for (r = 0; r < ROWS && left; r++) {
+		if (!(n->has & n->idle & ~n->retired & ~keep & (1U << r)))
+			continue;
+		n->retired |= 1U << r;
+		left--;
+	}
+	return true;
+}
+
+static bool sim_forget_rows(struct sim_node *n, const struct hcv_vp_out *o)
+{
+	uint32_t gone = 0;
+	size_t i;
+
+	for (i = 0; i < o->nr_index; i++)
+		gone |= 1U << o->index[i];
+	if (gone & n->has & ~n->settled)
+		return false;
+	n->has &= ~gone;
+	n->retired &= ~gone;
+	n->settled &= ~gone;
+	return true;
+}
+
 static void sim_module(struct sim *s, struct sim_node *n)
 {
 	size_t i, row;
@@ -583,16 +750,21 @@ static void sim_module(struct sim *s, struct sim_node *n)
 		return;
 	for (i = 0; i < n->k.nr_links; i++)
 		sim_sync(s, n, &n->k.link[i]);
+	sim_settle(s, n);
 	for (i = 0; i < WRITES; i++) {
 		struct sim_write *w = &n->write[i];
 
 		row = sim_rand(s, ROWS);
 		if (!w->used && n->k.state == HCV_VOL_ACTIVE &&
+		    n->has & ~n->retired & (1U << row) &&
 		    !sim_row_busy(n, row) && sim_chance(s, 6)) {
 			w->used = true;
 			w->sent = 0;
 			w->row = row;
-			w->n = ++s->next_n;
+			/* Mostly discards, so that rows are idle. */
+			s->next_n += 2;
+			w->n = s->next_n | !sim_chance(s, 8);
+			n->idle &= ~(1U << row);
 		}
 		if (w->used && sim_write_send(s, n, w))
 			sim_write_ack(s, n, w);
@@ -602,6 +774,10 @@ static void sim_module(struct sim *s, struct sim_node *n)
 static void sim_module_drop(struct sim_node *n)
 {
 	n->has_vol = false;
+	n->has = 0;
+	n->idle = 0;
+	n->retired = 0;
+	n->settled = 0;
 	memset(&n->k, 0, sizeof(n->k));
 	memset(n->write, 0, sizeof(n->write));
 	memset(n->used_end, 0, sizeof(n->used_end));
@@ -639,7 +815,8 @@ static bool sim_link_add(struct sim *s, struct sim_node *n,
 		return true;
 	}
 	if (o->state != (n->k.state == HCV_VOL_NEW ? HCV_LINK_INSYNC :
-						     HCV_LINK_SYNCING))
+						     HCV_LINK_SYNCING) ||
+	    n->retired)
 		return false;
 	l = &n->k.link[n->k.nr_links++];
 	memset(l, 0, sizeof(*l));
@@ -688,12 +865,17 @@ static void sim_check_equal(struct sim *s, const struct sim_node *n)
 	for (r = 0; r < ROWS; r++) {
 		int first = -1;
 
+		if (!(n->has & (1U << r)))
+			continue;
 		for (i = 0; i < n->k.nr_links; i++) {
 			int st = sim_node_of(n->k.link[i].store);
 
 			if (n->k.link[i].state != HCV_LINK_INSYNC ||
 			    !sim_row_on(s, r, st))
 				continue;
+			if (s->store[st].freed & (1U << r))
+				sim_fail(s, "started with row %zu, which %d has given away",
+					 r, st);
 			if (first >= 0 && s->store[st].content[r] !=
 					  s->store[first].content[r])
 				sim_fail(s, "started with row %zu different on %d and %d",
@@ -703,6 +885,22 @@ static void sim_check_equal(struct sim *s, const struct sim_node *n)
 		if (first < 0)
 			sim_fail(s, "started without row %zu", r);
 	}
+}
+
+static void sim_load_idle(struct sim *s, struct sim_node *n)
+{
+	size_t i, r;
+
+	for (r = 0; r < ROWS; r++)
+		for (i = 0; i < n->k.nr_links; i++) {
+			int st = sim_node_of(n->k.link[i].store);
+
+			if (n->k.link[i].state == HCV_LINK_INSYNC &&
+			    sim_row_on(s, r, st) &&
+			    (s->store[st].content[r] & 1 ||
+			     !s->store[st].content[r]))
+				n->idle |= 1U << r;
+		}
 }
 
 static bool sim_start(struct sim *s, struct sim_node *n, uint64_t v)
@@ -721,6 +919,7 @@ static bool sim_start(struct sim *s, struct sim_node *n, uint64_t v)
 	n->k.state = HCV_VOL_ACTIVE;
 	n->k.v = v;
 	sim_check_equal(s, n);
+	sim_load_idle(s, n);
 	return true;
 }
 
