@@ -21,7 +21,7 @@ from hcvbreak import RemoteVolume, Writer, failed, waits
 from hcvvol import MIB
 
 node = hcvtest.Node()
-ROUNDS = 12
+ROUNDS = max(3, 12 // int(os.environ.get("HCV_SIZE_DIV", "1")))
 
 
 def setting():
