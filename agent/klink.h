@@ -180,10 +180,10 @@ int hcv_k_vol_link_del(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		       const char *store);
 int hcv_k_vol_extent_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
 			 const struct hcv_row *row, size_t nr, uint8_t flags);
-/** hcv_k_vol_extent_retire() - up to @count idle ones, none of @keep */
+/** hcv_k_vol_extent_retire() - up to @count idle ones, none of @keep; @leave stay */
 int hcv_k_vol_extent_retire(struct hcv_klink *k, const char *vol,
 			    uint64_t epoch, uint32_t column, uint32_t count,
-			    const uint32_t *keep, size_t nr);
+			    uint32_t leave, const uint32_t *keep, size_t nr);
 int hcv_k_vol_extent_del(struct hcv_klink *k, const char *vol, uint64_t epoch,
 			 const uint32_t *index, size_t nr);
 int hcv_k_vol_start(struct hcv_klink *k, const char *vol, uint64_t epoch,

@@ -123,13 +123,14 @@ int hcv_k_vol_extent_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
 
 int hcv_k_vol_extent_retire(struct hcv_klink *k, const char *vol,
 			    uint64_t epoch, uint32_t column, uint32_t count,
-			    const uint32_t *keep, size_t nr)
+			    uint32_t leave, const uint32_t *keep, size_t nr)
 {
 	struct nlmsghdr *nlh = vol_msg(k, HCV_CMD_VOL_EXTENT_RETIRE, vol,
 				       epoch);
 
 	hcv_kl_put_u32(k, nlh, HCV_A_COLUMN, column);
 	hcv_kl_put_u32(k, nlh, HCV_A_COUNT, count);
+	hcv_kl_put_u32(k, nlh, HCV_A_READY, leave);
 	if (nr)
 		hcv_kl_put(k, nlh, HCV_A_INDEXES, keep, nr * sizeof(*keep));
 	return vol_call(k, nlh);

@@ -9,6 +9,7 @@
 
 #include "core/placement.h"
 #include "core/record.h"
+#include "core/storeplan.h"
 #include "owner.h"
 #include "place.h"
 
@@ -143,6 +144,9 @@ enum hcv_owner_result hcv_owner_place(struct hcv_owner_step *s)
 	enum hcv_owner_result res;
 	char why[HCV_ERR_SIZE] = "";
 
+	/* A row beyond would have all of its stores refuse the volume. */
+	if (s->w->v.rows.next >= HCV_SP_INDEX_MAX - HCV_SP_SLACK)
+		return place_none(s, "it has used up its extent numbers: copy it to a new volume");
 	res = place_try(s, false, why);
 	/* Rather a row that lacks a replica for now than a failed write. */
 	if (res == HCV_OWNER_FAILED && why[0] && s->out->urgent)

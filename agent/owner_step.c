@@ -371,7 +371,8 @@ static enum hcv_owner_result step_retire(struct hcv_owner_step *s)
 	HCV_CRASH_POINT("owner-retire");
 	ret = hcv_k_vol_extent_retire(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
 				      s->out->column, s->out->count,
-				      s->out->index, s->out->nr_index);
+				      s->out->leave, s->out->index,
+				      s->out->nr_index);
 	HCV_CRASH_POINT("owner-retire-done");
 	return step_kernel(s, ret, "retiring extents");
 }

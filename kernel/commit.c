@@ -137,8 +137,8 @@ static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
 	bio = bio_alloc_bioset(NULL, page ? 1 : 0, opf, GFP_NOIO, &commit_bs);
 	cb = commit_bio_of(bio);
 	if (!hcv_link_enter(link, &cb->leg)) {
+		hcv_link_refused(link, &cb->leg);
 		bio_put(bio);
-		hcv_link_fail(link, ESTALE, "its gate is closed");
 		WRITE_ONCE(c->fail, true);
 		return NULL;
 	}

@@ -162,6 +162,9 @@ int hcv_ext_read(struct hcv_vol *vol, struct hcv_ext *ext, sector_t off,
 				  len);
 		if (!ret)
 			return 0;
+		/* It failed, or is back: look again which ones there are. */
+		if (ret == -ECANCELED)
+			continue;
 		if (hcv_link_read_error(link, ret))
 			tried |= BIT(link->nr);
 	}
@@ -410,9 +413,11 @@ static int extents_quiet(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	return 0;
 }
 
-int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, const u32 *keep,
-		       u32 nr_keep, struct netlink_ext_ack *extack)
+int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, u32 leave,
+		       const u32 *keep, u32 nr_keep,
+		       struct netlink_ext_ack *extack)
 {
+	u32 idle;
 	int ret;
 
 	if (column >= vol->stripe) {
@@ -432,7 +437,11 @@ int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, const u32 *keep,
 	}
 	if (!ret)
 		ret = extents_quiet(vol, extack);
-	if (!ret && hcv_map_retire(&vol->map, column, nr, keep, nr_keep))
+	/* What the agent counted may have been taken since. */
+	idle = ret ? 0 : hcv_map_idle(&vol->map, column);
+	if (idle > leave &&
+	    hcv_map_retire(&vol->map, column, min(nr, idle - leave), keep,
+			   nr_keep))
 		hcv_commit_kick(vol);
 	mutex_unlock(&vol->mutex);
 	return ret;
@@ -444,6 +453,10 @@ static void extents_free(struct hcv_vol *vol, struct list_head *list)
 
 	if (list_empty(list))
 		return;
+	/* Another one may have been the last to have one of these. */
+	spin_lock_irq(&vol->lock);
+	hcv_link_look_again(vol);
+	spin_unlock_irq(&vol->lock);
 	/* Whoever goes through an extent's replicas holds it by RCU. */
 	synchronize_rcu();
 	list_for_each_entry_safe(ext, tmp, list, node) {

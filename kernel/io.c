@@ -162,6 +162,12 @@ static enum io_verdict io_verdict(const struct hcv_io *io, s64 now)
 	return IO_ACK;
 }
 
+bool hcv_io_same_links(const struct hcv_io *io)
+{
+	/* Pairs with link_set_state(); closed, it is another number as well. */
+	return smp_load_acquire(&io->vol->ack_gate) == io->ack_gate;
+}
+
 /* Wait for the gate or the lease, unless they are open by now. */
 static enum io_verdict io_hold(struct hcv_io *io)
 {

@@ -44,6 +44,7 @@ struct hcv_leg {
 	struct hcv_link *link;
 	struct hcv_period *period;
 	bool strong;
+	bool refused;		/* the gate of its store let it not in */
 	u32 bytes;
 	struct bio bio;
 };
@@ -178,6 +179,8 @@ void hcv_io_end_at(struct hcv_io *io, blk_status_t status, s64 now_ns);
 void hcv_io_park(struct hcv_io *io, u8 wait);
 /** hcv_io_again() - submit it again from a worker; any context */
 void hcv_io_again(struct hcv_io *io);
+/** hcv_io_same_links() - none failed or came back since @io was submitted */
+bool hcv_io_same_links(const struct hcv_io *io);
 /** hcv_io_unlock() - give up busy bits */
 void hcv_io_unlock(struct hcv_io *io);
 /** hcv_io_release() - give up busy bits and reference, not the I/O */

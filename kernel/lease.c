@@ -111,18 +111,18 @@ void hcv_lease_tick(struct hcv_vol *vol)
 
 	for (i = 0; i < READ_ONCE(vol->nr_links); i++) {
 		struct hcv_link *link = vol->link[i];
-		bool alive = false;
+		bool ours, alive = false;
 
 		rcu_read_lock();
-		if (hcv_link_writable(READ_ONCE(link->state)) && link->local)
+		/* One that is failing may stay: its gate is not asked meanwhile. */
+		ours = hcv_link_writable(READ_ONCE(link->state)) && link->local;
+		if (ours)
 			alive = hcv_gate_beacon_local(link->grant);
-		else if (!link->local)
-			alive = true;
 		rcu_read_unlock();
-		if (!alive)
-			hcv_link_fail(link, ESTALE, "its gate is closed");
-		else if (link->local)
+		if (alive)
 			lease_renew(link, now);
+		else if (ours)
+			hcv_link_fail(link, ESTALE, "its gate is closed");
 	}
 }
 

@@ -71,17 +71,16 @@ static bool link_counts_failing(u8 state)
 	return state == HCV_LINK_FAILING || state == HCV_LINK_LOST;
 }
 
-/* A link is in-sync now: others may no longer be the last ones of anything. */
-static void link_look_again(struct hcv_vol *vol)
+void hcv_link_look_again(struct hcv_vol *vol)
 {
 	u32 i;
 
+	lockdep_assert_held(&vol->lock);
 	vol->insync_seq++;
 	for (i = 0; i < vol->nr_links; i++) {
 		struct hcv_link *link = vol->link[i];
 
-		link->final = false;
-		if (link_counts_failing(link->state))
+		if (link_counts_failing(link->state) || link->final)
 			queue_work(hcv_wq, &link->fail_work);
 	}
 }
@@ -111,6 +110,8 @@ static void link_set_state(struct hcv_link *link, u8 state)
 	WRITE_ONCE(vol->ack_gate, gate);
 	/* Pairs with the barriers of an I/O between its legs and io_verdict() */
 	smp_store_release(&link->state, state);
+	if (state != HCV_LINK_INSYNC)
+		link->final = false;
 	hcv_lease_update(vol);
 	if (link_counts_failing(old) && hcv_link_writable(state))
 		gate += HCV_ACK_RETURN;
@@ -118,8 +119,9 @@ static void link_set_state(struct hcv_link *link, u8 state)
 		gate &= ~HCV_ACK_CLOSED;
 	/* Pairs with hcv_io_submit() and io_verdict(). */
 	smp_store_release(&vol->ack_gate, gate);
+	/* Others may no longer be the last ones of anything. */
 	if (state == HCV_LINK_INSYNC)
-		link_look_again(vol);
+		hcv_link_look_again(vol);
 }
 
 static u32 link_count_insync(struct hcv_vol *vol)
@@ -175,7 +177,7 @@ bool hcv_link_read_error(struct hcv_link *link, int err)
 	bool place = err == -ENODATA ||
 		     (!link->local && (err == -EIO || err == -EREMOTEIO));
 
-	if (!place)
+	if (!place && err != -ECANCELED)
 		hcv_link_fail(link, -err, "read");
 	return READ_ONCE(link->state) == HCV_LINK_INSYNC;
 }
@@ -242,6 +244,9 @@ static bool link_decide(struct hcv_link *link, bool sole)
 	};
 
 	link->undecided = false;
+	/* Errors are final for as long as it has the last copy of something. */
+	if (link->state == HCV_LINK_INSYNC)
+		link->final = link->final && sole;
 	if (!fresh && link->state != HCV_LINK_LOST)
 		return false;
 	switch (hcv_repl_fate(&c)) {
@@ -666,9 +671,12 @@ static bool link_confirm_move(struct hcv_link *link, u32 from, u32 to)
 	bool moved;
 
 	spin_lock_irq(&vol->lock);
-	moved = from & BIT(link->state);
+	/* The agent cannot know yet what the module is about to decide. */
+	moved = from & BIT(link->state) && !link->undecided;
 	if (moved)
 		link_set_state(link, to);
+	if (moved && to == HCV_LINK_OUT)
+		link_kill_ref(link);
 	spin_unlock_irq(&vol->lock);
 	return moved;
 }
@@ -690,7 +698,8 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 		NL_SET_ERR_MSG(extack, "only OUT and INSYNC are confirmed");
 		return -EINVAL;
 	}
-	if (!(from & BIT(READ_ONCE(link->state)))) {
+	if (!(from & BIT(READ_ONCE(link->state))) ||
+	    READ_ONCE(link->undecided)) {
 		NL_SET_ERR_MSG(extack, "the link is not in a state that this confirms");
 		return -EBUSY;
 	}
@@ -708,8 +717,6 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 		NL_SET_ERR_MSG(extack, "the link failed meanwhile");
 		return -EBUSY;
 	}
-	if (state == HCV_LINK_OUT)
-		link_kill_ref(link);
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	return 0;
 }
@@ -822,7 +829,7 @@ int hcv_link_rw(struct hcv_link *link, blk_opf_t opf, sector_t sector,
 	u32 off;
 
 	if (!hcv_link_enter(link, &leg))
-		return -ESTALE;
+		return leg.refused ? -ESTALE : -ECANCELED;
 	if (!link->local)
 		opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
 		       REQ_FAILFAST_DEV;

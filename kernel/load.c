@@ -339,7 +339,9 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 		if (!err)
 			done++;
 		/* It leaves, and what it holds is older than v then. */
-		else if (!hcv_link_fail(link, -err, "volume page write"))
+		else if (err == -ECANCELED ?
+			 hcv_link_writable(READ_ONCE(link->state)) :
+			 !hcv_link_fail(link, -err, "volume page write"))
 			ret = err;
 	}
 	kvfree(buf);

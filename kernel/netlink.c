@@ -66,6 +66,7 @@ const struct nla_policy hcv_nl_policy[HCV_A_MAX + 1] = {
 	[HCV_A_EXTENTS]		=
 		NLA_POLICY_MIN_LEN(sizeof(struct hcv_nl_extent)),
 	[HCV_A_COLUMN]		= NLA_POLICY_MAX(NLA_U32, 3),
+	[HCV_A_READY]		= { .type = NLA_U32 },
 	[HCV_A_SYNC_KIBPS]	= { .type = NLA_U32 },
 	[HCV_A_RENEW]		= { .type = NLA_U64 },
 };
@@ -96,6 +97,7 @@ static const char * const hcv_nl_names[HCV_A_MAX + 1] = {
 	[HCV_A_LINK_FLAGS]	= "LINK_FLAGS",
 	[HCV_A_EXTENTS]		= "EXTENTS",
 	[HCV_A_COLUMN]		= "COLUMN",
+	[HCV_A_READY]		= "READY",
 	[HCV_A_SYNC_KIBPS]	= "SYNC_KIBPS",
 	[HCV_A_RENEW]		= "RENEW",
 };
@@ -147,7 +149,7 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_EXTENTS } },
 	[HCV_CMD_VOL_EXTENT_RETIRE] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_COLUMN, HCV_A_COUNT },
-		.may = { HCV_A_INDEXES } },
+		.may = { HCV_A_INDEXES, HCV_A_READY } },
 	[HCV_CMD_VOL_EXTENT_DEL] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_INDEXES } },
 	[HCV_CMD_VOL_START] = {

@@ -240,6 +240,7 @@ int hcv_nl_vol_extent_add(struct sk_buff *skb, struct genl_info *info)
 
 int hcv_nl_vol_extent_retire(struct sk_buff *skb, struct genl_info *info)
 {
+	struct nlattr *ready = info->attrs[HCV_A_READY];
 	struct hcv_vol *vol;
 	const u32 *keep;
 	u32 nr;
@@ -252,8 +253,9 @@ int hcv_nl_vol_extent_retire(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(vol))
 		return PTR_ERR(vol);
 	ret = hcv_extents_retire(vol, nla_get_u32(info->attrs[HCV_A_COLUMN]),
-				 nla_get_u32(info->attrs[HCV_A_COUNT]), keep,
-				 nr, info->extack);
+				 nla_get_u32(info->attrs[HCV_A_COUNT]),
+				 ready ? nla_get_u32(ready) : 0, keep, nr,
+				 info->extack);
 	hcv_vol_put(vol);
 	return ret;
 }
@@ -466,6 +468,17 @@ static u64 nl_ms_since(u64 since_ns)
 	       div_u64(now - since_ns, NSEC_PER_MSEC) : 0;
 }
 
+/* What has failed shows it when it is decided what becomes of it. */
+static u32 nl_link_state(struct hcv_link *link)
+{
+	u32 state;
+
+	spin_lock_irq(&link->vol->lock);
+	state = link->undecided ? link->spare : link->state;
+	spin_unlock_irq(&link->vol->lock);
+	return state;
+}
+
 static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 {
 	struct nlattr *nest = nla_nest_start(msg, HCV_A_LINK);
@@ -474,7 +487,7 @@ static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 	struct hcv_stats sum;
 
 	if (!nest || nla_put(msg, HCV_A_STORE, UUID_SIZE, &link->store) ||
-	    nla_put_u32(msg, HCV_A_LINK_STATE, READ_ONCE(link->state)) ||
+	    nla_put_u32(msg, HCV_A_LINK_STATE, nl_link_state(link)) ||
 	    nla_put_u64_64bit(msg, HCV_A_INCARNATION, link->incarnation,
 			      HCV_A_PAD) ||
 	    nla_put_u32(msg, HCV_A_LEASE_MS, nl_lease_ms(link)) ||

@@ -134,15 +134,18 @@ static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 	struct hcv_hot *hot;
 	int ret;
 
-	ret = hcv_vol_enter(vol, &s->stop, &ref);
-	if (ret)
-		return ret;
 	do {
+		ret = hcv_vol_enter(vol, &s->stop, &ref);
+		if (ret)
+			return ret;
 		ret = hcv_hot_lock_sync(vol, want->mib, blk, SYNC_CHUNK_BLOCKS,
 					&s->stop, &hot);
+		/* A stop waits for periods, and must not wait for memory. */
+		if (ret)
+			hcv_vol_leave(ref);
 	} while (sync_again(s, ret));
 	if (ret)
-		goto out;
+		return ret;
 	if (sync_bits(ext, rec, want, blk, &bits)) {
 		for (i = 0; i < SYNC_CHUNK_BLOCKS && !ret; i += n) {
 			for (n = 1; i + n < SYNC_CHUNK_BLOCKS &&
@@ -153,7 +156,6 @@ static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 		}
 	}
 	hcv_hot_unlock(vol, hot, blk, SYNC_CHUNK_BLOCKS);
-out:
 	hcv_vol_leave(ref);
 	return ret;
 }
@@ -336,7 +338,7 @@ static void sync_fn(struct work_struct *work)
 	struct hcv_sync *s = container_of(work, struct hcv_sync, work);
 	int ret = sync_run(s);
 
-	if (ret && !READ_ONCE(s->stop))
+	if (ret && ret != -ECANCELED && !READ_ONCE(s->stop))
 		hcv_link_fail(s->link, -ret, "resync");
 }
 

@@ -72,7 +72,7 @@ static struct hcv_link *rw_source(struct hcv_io *io, struct hcv_ext *ext,
 		    !reps->rep[i].mapped || io->tried & BIT(link->nr))
 			continue;
 		if (!hcv_link_enter(link, leg)) {
-			hcv_link_fail(link, ESTALE, "its gate is closed");
+			hcv_link_refused(link, leg);
 			continue;
 		}
 		*data = reps->rep[i].data;
@@ -326,13 +326,15 @@ static void rw_write_done(struct hcv_io *io, s64 now)
 {
 	struct hcv_vol *vol = io->vol;
 
+	/* It has been sent: from here on it is seen through. */
+	io->flags &= ~HCV_IO_NOWAIT;
 	/* Whatever becomes of it: a copy that leaves now may differ here. */
 	hcv_map_mark(&vol->map, io->leaf, io->mib);
 	if (unlikely(io->flags & HCV_IO_BOUNCED))
 		hcv_rmw_free(io);
 	if (likely(!io->status && atomic_read(&io->strong_ok)))
 		hcv_io_ack(io, now);
-	else if (io->status && !READ_ONCE(vol->nr_failing))
+	else if (io->status && hcv_io_same_links(io))
 		/* The last replica said no, whatever others did. */
 		hcv_settle(io);
 	else
@@ -375,8 +377,12 @@ static u32 rw_write_legs(struct hcv_io *io)
 
 		if (!hcv_link_writable(state))
 			continue;
-		if (!reps->rep[i].mapped || !hcv_link_enter(link, leg)) {
+		if (!reps->rep[i].mapped) {
 			hcv_link_fail(link, ESTALE, "its gate is closed");
+			continue;
+		}
+		if (!hcv_link_enter(link, leg)) {
+			hcv_link_refused(link, leg);
 			continue;
 		}
 		leg->strong = state != HCV_LINK_SYNCING;

@@ -53,22 +53,30 @@ static void settle_write(struct hcv_io *io, sector_t off, void *buf)
 			continue;
 		ret = hcv_ext_place(ext, link, &data) ?
 		      hcv_link_rw(link, REQ_OP_WRITE | REQ_SYNC, data + off,
-				  buf, HCV_BLOCK_SIZE) : -ENOLINK;
+				  buf, HCV_BLOCK_SIZE) : -ESTALE;
 		if (ret)
 			hcv_link_fail(link, -ret, "copy of a refused block");
 	}
 }
 
-/* Nobody can say what the disk has: no copy of it is one. */
-static void settle_give_up(struct hcv_io *io)
+/*
+ * Nobody can say what the disk has: no copy of it is one.  Return: whether a
+ * copy was given up.
+ */
+static bool settle_give_up(struct hcv_io *io)
 {
+	bool any = false;
 	u32 i;
 
-	for (i = 0; i < io->legs; i++)
-		if (!io->leg[i].bio.bi_status &&
-		    READ_ONCE(io->leg[i].link->state) != HCV_LINK_INSYNC)
-			hcv_link_fail(io->leg[i].link, EIO,
-				      "its source refused a block: write");
+	for (i = 0; i < io->legs; i++) {
+		if (io->leg[i].bio.bi_status ||
+		    READ_ONCE(io->leg[i].link->state) == HCV_LINK_INSYNC)
+			continue;
+		hcv_link_fail(io->leg[i].link, EIO,
+			      "its source refused a block: write");
+		any = true;
+	}
+	return any;
 }
 
 static void settle_fn(struct work_struct *work)
@@ -76,17 +84,17 @@ static void settle_fn(struct work_struct *work)
 	struct hcv_io *io = container_of(work, struct hcv_io, work);
 	struct hcv_map *map = &io->vol->map;
 	void *page = mempool_alloc(&settle_pages, GFP_NOIO);
+	bool given_up = false;
 	u32 blk;
 
 	for (blk = io->blk; blk < io->blk + io->nblk; blk++) {
 		sector_t off = hcv_slot_sector(io->slot->rec, blk);
 
-		if (settle_read(io, off, page)) {
+		/* One block that cannot be read says nothing of the next. */
+		if (settle_read(io, off, page))
 			settle_write(io, off, page);
-		} else {
-			settle_give_up(io);
-			break;
-		}
+		else
+			given_up |= settle_give_up(io);
 	}
 	mempool_free(page, &settle_pages);
 	/*
@@ -96,7 +104,11 @@ static void settle_fn(struct work_struct *work)
 	 */
 	hcv_map_mark(map, io->leaf, io->mib);
 	hcv_map_stamp(map, io->slot);
-	hcv_io_end(io, io->status);
+	/* A link failed or came back on the way: its blocks may differ again. */
+	if (!given_up && !hcv_io_same_links(io))
+		hcv_io_park(io, HCV_WAIT_REPLICA);
+	else
+		hcv_io_end(io, io->status);
 }
 
 void hcv_settle(struct hcv_io *io)

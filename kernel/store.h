@@ -125,7 +125,8 @@ int hcv_store_extents_del(struct hcv_store *store, const uuid_t *vol,
  * before has ended; I/O to the volume's other extents goes on.  Extents that the
  * volume does not have are skipped.  Durable on return.
  * Context: process; takes @store->lock.
- * Return: 0; -EINPROGRESS: I/O has not ended, call again; -ENOMEM; -EROFS; -EIO.
+ * Return: 0; -EINPROGRESS: I/O has not ended, call again; -EINVAL: an index out
+ * of range; -ENOMEM; -EROFS; -EIO.
  */
 int hcv_store_extents_withdraw(struct hcv_store *store, const uuid_t *vol,
 			       const u32 *index, u32 nr,

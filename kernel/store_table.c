@@ -662,10 +662,18 @@ int hcv_store_extents_withdraw(struct hcv_store *store, const uuid_t *uuid,
 			       const u32 *index, u32 nr,
 			       struct netlink_ext_ack *extack)
 {
-	unsigned int noio = memalloc_noio_save();
 	struct hcv_store_vol *vol;
+	unsigned int noio;
 	int ret;
+	u32 i;
 
+	for (i = 0; i < nr; i++)
+		if (index[i] >= HCV_EXTENT_INDEX_MAX) {
+			hcv_compat_err(extack, "extent %u is beyond what a volume can have",
+				       index[i]);
+			return -EINVAL;
+		}
+	noio = memalloc_noio_save();
 	mutex_lock(&store->lock);
 	vol = hcv_table_vol(store, uuid);
 	ret = hcv_store_writable(store, extack);

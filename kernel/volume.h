@@ -411,25 +411,41 @@ static inline bool hcv_link_writable(u8 state)
  * A link's device and gate are let go one RCU grace period after it left the
  * states in which this says yes, and once all legs have ended: in between
  * @link->local, ->grant, ->target and ->bdev stay.
- * Return: false: failed, out, or its gate is closed.
+ * Return: false: its gate is closed (@leg->refused), or it is failing or out.
  */
 static inline bool hcv_link_enter(struct hcv_link *link, struct hcv_leg *leg)
 {
 	bool ok = false;
 
 	leg->period = NULL;
+	leg->refused = false;
 	rcu_read_lock();
 	if (hcv_link_writable(READ_ONCE(link->state)) &&
 	    percpu_ref_tryget_live(&link->ref)) {
 		if (link->grant)
 			leg->period = hcv_grant_enter(link->grant);
 		ok = !link->grant || leg->period;
-		if (!ok)
+		if (!ok) {
 			percpu_ref_put(&link->ref);
+			leg->refused = true;
+		}
 	}
 	rcu_read_unlock();
 	leg->link = link;
 	return ok;
+}
+
+/**
+ * hcv_link_refused() - hcv_link_enter() said no; any context
+ *
+ * A closed gate fails the link.  One that was failing may stay, by link_decide(),
+ * or be out: that says nothing of its gate, and changed the volume's.
+ */
+static inline void hcv_link_refused(struct hcv_link *link,
+				    const struct hcv_leg *leg)
+{
+	if (leg->refused)
+		hcv_link_fail(link, ESTALE, "its gate is closed");
 }
 
 /** hcv_link_leave() - a leg has ended; any context */
@@ -448,19 +464,23 @@ struct hcv_link *hcv_link_make(struct hcv_vol *vol, const uuid_t *store);
 void hcv_link_free(struct hcv_link *link);
 /** hcv_link_joined() - a syncing link's copy is equal now */
 void hcv_link_joined(struct hcv_link *link);
+/** hcv_link_look_again() - have links decided on anew; vol->lock held */
+void hcv_link_look_again(struct hcv_vol *vol);
 int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		    u32 nr, struct netlink_ext_ack *extack);
 /** hcv_ext_place() - first sector of @ext's data on @link; false: nowhere */
 bool hcv_ext_place(struct hcv_ext *ext, struct hcv_link *link, sector_t *data);
 /**
  * hcv_extents_retire() - give up to @nr idle extents of a column no more records
+ * @leave: so many idle ones are to be left
  * @keep: indexes of extents that are to stay, @nr_keep of them
  *
  * Return: 0, also if there is none; -EBUSY while a replica is on its way out or
  * in, -EINVAL.
  */
-int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, const u32 *keep,
-		       u32 nr_keep, struct netlink_ext_ack *extack);
+int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, u32 leave,
+		       const u32 *keep, u32 nr_keep,
+		       struct netlink_ext_ack *extack);
 /** hcv_extents_del() - forget settled extents; -EBUSY: one is not settled */
 int hcv_extents_del(struct hcv_vol *vol, const u32 *index, u32 nr,
 		    struct netlink_ext_ack *extack);

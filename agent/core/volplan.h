@@ -211,6 +211,7 @@ struct hcv_vp_out {
 	size_t row_nr;
 	uint32_t column;
 	uint32_t count;
+	uint32_t leave;
 	size_t nr_index;
 	uint32_t index[HCV_VP_INDEXES];
 	bool urgent;

@@ -141,6 +141,7 @@ bool hcv_vp_retire(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 		if (k->col_idle[out->column] <= limit)
 			continue;
 		out->count = k->col_idle[out->column] - limit;
+		out->leave = limit;
 		return true;
 	}
 	return false;

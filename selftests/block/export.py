@@ -750,6 +750,10 @@ def test_withdraw():
             is None)
         node.fails(errno.EINVAL, "INDEXES is missing",
                    "STORE_EXTENT_WITHDRAW", STORE="@s1", VOL="@v1")
+        # One more than that is the volume's own area.
+        node.fails(errno.EINVAL, "extent 4294967295 is beyond",
+                   "STORE_EXTENT_WITHDRAW", STORE="@s1", VOL="@v1",
+                   INDEXES=str(2 ** 32 - 1))
 
 
 def test_withdraw_waits():

@@ -173,6 +173,32 @@ def test_last_of_some_extents():
         finish(vol)
 
 
+def test_last_of_some_refuses_in_part():
+    """One block of a refused write cannot be read: the copies of the others
+    are equal all the same."""
+    with setting(3, replicas=2, stripe=2, extents=2) as (vol, devs, events):
+        vol.rows = [["@s1", "@s2"], ["@s2", "@s3"]]
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, range(8), 1)
+            disk.flush()
+            take_out(vol, events, "@s1", devs[0])
+            first, count = devs[1].slot(1, 1)
+            devs[1].refuse_writes_and_read(first, count)
+            ktap.check_eq("refused", errno.EIO, Writer(
+                vol.path, lambda d: d.write(3 * MIB, b"n" * 32768)).wait())
+            devs[1].heal()
+            ktap.check_eq("they stay", ["INSYNC"] * 2, [
+                vol.link(s)["LINK_STATE"] for s in ("@s2", "@s3")])
+            with hcvtest.Device(devs[1].disk) as one, \
+                    hcvtest.Device(devs[2].disk) as other:
+                ktap.check("equal", one.read(first * 512 + 4096, 28672) ==
+                           other.read(devs[2].slot(1)[0] * 512 + 4096, 28672))
+            disk.write(3 * MIB, b"m" * 32768)
+            bring_back(vol, events, "@s1", devs[0])
+        finish(vol)
+
+
 def two_of_three(order):
     with setting(3) as (vol, devs, events):
         vol.attach()

@@ -363,6 +363,7 @@ def test_refused():
                                          "EPOCH": vol.epoch + 1})):
             node.fails(code, text, "VOL_EXTENT_RETIRE",
                        **{"VOL": vol.vol, "EPOCH": vol.epoch, **attrs})
+        vol.retire(2, READY=2)
         ktap.check_eq("columns", [2, 2], vol.get()["COL_IDLE"])
         node.fails(errno.EINVAL, "INDEXES is missing", "VOL_EXTENT_DEL",
                    VOL=vol.vol, EPOCH=vol.epoch)

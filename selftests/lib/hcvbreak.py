@@ -98,6 +98,14 @@ class Breakable:
         self._range(first, count,
                     f"flakey {self.disk} {first} 0 3600 1 error_writes")
 
+    def refuse_writes_and_read(self, first, count):
+        """Writes of some sectors; the first block cannot be read either."""
+        end = first + count
+        self.load(f"0 {first} linear {self.disk} 0\n{first} 8 error\n"
+                  f"{first + 8} {count - 8} flakey {self.disk} {first + 8} "
+                  f"0 3600 1 error_writes\n"
+                  f"{end} {self.sectors - end} linear {self.disk} {end}")
+
     def slot(self, index, extent=0):
         """(first, count): sectors of a slot; extents as they were placed."""
         first = hcvtest.read_super(self.disk)["data_off"] // 512

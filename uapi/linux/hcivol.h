@@ -86,13 +86,13 @@
  *	Rows: struct hcv_nl_extent each.  Known rows with the same content
  *	are ignored; a known row with further stores extends it.
  *	One that is retired is usable again.
- * HCV_CMD_VOL_EXTENT_RETIRE	VOL EPOCH COLUMN COUNT [INDEXES]
+ * HCV_CMD_VOL_EXTENT_RETIRE	VOL EPOCH COLUMN COUNT [INDEXES READY]
  *	Up to COUNT extents of the column that are idle, but none of INDEXES (32
- *	at most), are used no more.  VOL_GET shows them as SETTLING until a FLUSH round
- *	that began after that has ended well, as SETTLED from then on: nothing
- *	is sent to them any more.  At most 64 are retired at a time.  -EBUSY
- *	while a replica is being brought up to date, and none begins to be while
- *	extents are retired.
+ *	at most), are used no more; READY idle ones are left.  VOL_GET shows them as
+ *	SETTLING until a FLUSH round that began after that has ended well, as
+ *	SETTLED from then on: nothing is sent to them any more.  At most 64 are
+ *	retired at a time.  -EBUSY while a replica is being brought up to date,
+ *	and none begins to be while extents are retired.
  * HCV_CMD_VOL_EXTENT_DEL	VOL EPOCH INDEXES
  *	Forgets extents that are SETTLED, for those of which the rows are gone.
  *	Unknown ones are skipped.  -EBUSY: one is not SETTLED.
