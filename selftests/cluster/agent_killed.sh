@@ -26,7 +26,9 @@ rate=1000
 # named here.
 elsewhere='cluster-|store-|host\.|nvmet\.|target\.export-|'
 elsewhere+='member-(node-set|store-)|'
-elsewhere+='owner-(connect|disconnect|link-del|remove|renew|fence|nospace|place)'
+elsewhere+='owner-(connect|disconnect|link-del|remove|renew|fence|nospace|place)|'
+# give_back.sh
+elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)'
 
 # persist CODES COMMAND...: repeat it until it works; the agent may die on the
 # way and is then started again.  CODES say that an earlier try had worked.
