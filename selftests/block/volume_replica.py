@@ -199,6 +199,35 @@ def test_last_of_some_refuses_in_part():
         finish(vol)
 
 
+def test_two_last_of_some_extents():
+    """Two disks, each with the last copy of something, refuse a write that
+    both should take: neither takes the other's word away."""
+    with setting(3, replicas=2, stripe=4, extents=4) as (vol, devs, events):
+        vol.rows = [["@s1", "@s3"], ["@s2", "@s3"], ["@s1", "@s2"],
+                    ["@s1", "@s2"]]
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, range(8), 1)
+            disk.flush()
+            take_out(vol, events, "@s3", devs[2])
+            for dev in devs[:2]:
+                # Of the third extent, which is the second on both.
+                dev.fail_range(*dev.slot(1, 1))
+            ktap.check_eq("refused", errno.EIO, Writer(
+                vol.path, lambda d: fill(d, (6,), 2)).wait())
+            ktap.check_eq("others", 0, Writer(
+                vol.path, lambda d: fill(d, (4, 5, 7), 3)).wait())
+            for dev in devs[:2]:
+                dev.heal()
+            ktap.check_eq("they stay", ["INSYNC"] * 2, [
+                vol.link(s)["LINK_STATE"] for s in ("@s1", "@s2")])
+            fill(disk, (6,), 4)
+            verify(disk, (6,), 4)
+            verify(disk, (4, 5, 7), 3)
+            bring_back(vol, events, "@s3", devs[2])
+        finish(vol)
+
+
 def two_of_three(order):
     with setting(3) as (vol, devs, events):
         vol.attach()
