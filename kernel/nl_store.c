@@ -327,7 +327,11 @@ int hcv_nl_store_extent_add(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
-int hcv_nl_store_extent_del(struct sk_buff *skb, struct genl_info *info)
+/* Have @fn do something with the extents in INDEXES. */
+static int nl_store_indexes(struct genl_info *info,
+			    int (*fn)(struct hcv_store *store,
+				      const uuid_t *vol, const u32 *index,
+				      u32 nr, struct netlink_ext_ack *extack))
 {
 	struct hcv_store *store;
 	const u32 *index;
@@ -342,29 +346,19 @@ int hcv_nl_store_extent_del(struct sk_buff *skb, struct genl_info *info)
 	store = hcv_nl_store(info->attrs[HCV_A_STORE], info->extack);
 	if (IS_ERR(store))
 		return PTR_ERR(store);
-	ret = hcv_store_extents_del(store, &vol, index, nr, info->extack);
+	ret = fn(store, &vol, index, nr, info->extack);
 	hcv_store_put(store);
 	return ret;
 }
 
+int hcv_nl_store_extent_del(struct sk_buff *skb, struct genl_info *info)
+{
+	return nl_store_indexes(info, hcv_store_extents_del);
+}
+
 int hcv_nl_store_extent_withdraw(struct sk_buff *skb, struct genl_info *info)
 {
-	struct hcv_store *store;
-	const u32 *index;
-	uuid_t vol;
-	u32 nr;
-	int ret;
-
-	ret = hcv_nl_indexes(info, &index, &nr);
-	if (ret)
-		return ret;
-	hcv_nl_uuid(info->attrs[HCV_A_VOL], &vol);
-	store = hcv_nl_store(info->attrs[HCV_A_STORE], info->extack);
-	if (IS_ERR(store))
-		return PTR_ERR(store);
-	ret = hcv_store_extents_withdraw(store, &vol, index, nr, info->extack);
-	hcv_store_put(store);
-	return ret;
+	return nl_store_indexes(info, hcv_store_extents_withdraw);
 }
 
 /*

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "volplan_fix.h"
+#include "volplan_fix_give.h"
 
 /* ---------------------------------------------------------------- the table */
 
