@@ -178,6 +178,19 @@ def judge(rc, output):
     return Outcome("ok", f"{plan} case{'s' * (plan != 1)}", output)
 
 
+def reasons(output, limit=12):
+    """The last limit lines of each failed case, an agent's log left out."""
+    found, said = [], []
+    for line in output.splitlines():
+        if re.match(r"not ok \d+", line):
+            found += [*said[-limit:], line]
+        if re.match(r"(ok|not ok) \d+", line):
+            said = []
+        elif line.startswith("# ") and not line.startswith("# agent: "):
+            said.append(line)
+    return found
+
+
 class Memory:
     """Which tests passed on which state of the tree, for --resume."""
 

@@ -57,6 +57,10 @@ def test_one_of_each():
                      output)
     ktap.check_in("excerpt is shown", "for_the_test+0x1/0x2", output)
     ktap.check_in("values are shown", "expected '1', got '2'", output)
+    ktap.check_match("named at the end",
+                     r"\nfailed: \S+ testbed/fixtures/bad\.sh \(not ok 1",
+                     output)
+    ktap.check_match("why", r"\nfailed: \| .*expected '1', got '2'", output)
 
 
 def test_all_good():
@@ -69,6 +73,12 @@ def test_wrong_use():
     ktap.check_eq("no such file", 2, run_tests("no/such.sh")[0])
     ktap.check_eq("not a test", 2, run_tests(RUN_TESTS)[0])
     ktap.check_eq("no match", 2, run_tests("--filter", "^nothing$")[0])
+
+
+def test_reasons():
+    ktap.check_eq("of the failed case", ["# b", "# c", "not ok 2 y"],
+                  runner.reasons("# a\nok 1 x\n# z\n# b\n# agent: log\n# c\n"
+                                 "not ok 2 y\n# d\nok 3 w\n", 2))
 
 
 def test_judge():
