@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 240
+# TIMEOUT: 900
 # MEM: 3072
 """Damaged, torn, foreign and newer metadata: each field of the superblock, of
 the volume page and of the map's pages."""

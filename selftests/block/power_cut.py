@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 300
+# TIMEOUT: 900
 # TAGS: fast smoke
 # MEM: 2048
 """Twenty power cuts; see selftests/lib/hcvcut.py. HCV_CUT_SEED starts from

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 400
+# TIMEOUT: 900
 # MEM: 2048
 """The right to acknowledge: what completed while a replica was lost is written
 again when it is back, before the guest is told."""

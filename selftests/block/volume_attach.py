@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 200
+# TIMEOUT: 900
 # TAGS: fast smoke
 # MEM: 2048
 """Attaches at the same time: of one volume, and of several on the same

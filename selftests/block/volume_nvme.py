@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 600
+# TIMEOUT: 1800
 # TAGS: fast smoke
 # MEM: 2048
 # APPEND: hardened_usercopy=off

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 240
+# TIMEOUT: 900
 # MEM: 2048
 """Extents of an attached volume go back to the stores: what is idle, what is
 retired and settled, what happens to it when the volume ends in between."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 180
+# TIMEOUT: 900
 # MEM: 2048
 """No space: who waits, who gets ENOSPC, and how it goes on after that. What
 waits on one volume is no other volume's business."""

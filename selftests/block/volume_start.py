@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 240
+# TIMEOUT: 900
 # MEM: 2048
 """Starts that fail, are repeated, stopped half way, or go without some store;
 changes of a volume that fail and are repeated."""

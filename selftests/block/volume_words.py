@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 120
+# TIMEOUT: 900
 # MEM: 2048
 """Words of the agent that are out of date or wrong, and two agents' worth of
 them at once."""

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
-# TIMEOUT: 300
+# TIMEOUT: 900
 # hcivold without a module: becoming a member, killed at every step of it; its
 # lock, its socket, what it refuses, metadata stores that come and go.
 # shellcheck disable=SC2154 # RUN_OUT comes from ktap.sh

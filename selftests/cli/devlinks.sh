@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 240
+# TIMEOUT: 900
 # TAGS: fast
 # DISK: 2G:serial=d0
 # The links below /dev/hcivol: made by the agent at attach, kept right over

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
-# TIMEOUT: 900
+# TIMEOUT: 2700
 # TAGS: fast
 # make dist and make install, what they put where, and the module built by dkms
 # from the release for both kernels; what make says when something is missing.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 600
+# TIMEOUT: 1800
 # TAGS: fast
 # DISK: 2G:serial=d0
 # DISK: 2G:serial=d1

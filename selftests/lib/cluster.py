@@ -209,7 +209,7 @@ class Node(vm.Guest):
         if self.state != "never started":
             self.state = "killed"
 
-    def shutdown(self, limit=20):
+    def shutdown(self, limit=60):
         """Sync and power off."""
         super().shutdown(limit)
         self.state = "off"

@@ -58,8 +58,9 @@ def kernel_log():
 
 
 def scaled(limit):
-    """Seconds for this kernel; where it is slow, long ones grow no further."""
-    return min(limit * SCALE, max(limit, 15 * SCALE))
+    """Seconds after which a wait fails: a minute at least, since what is
+    waited for may take a slow machine many times what it takes others."""
+    return max(limit, 15 * max(SCALE, 4))
 
 
 def wait_for(condition, limit, what):
@@ -72,6 +73,22 @@ def wait_for(condition, limit, what):
         if time.monotonic() > end:
             raise TimeoutError(f"no {what} within {scaled(limit):.0f} s")
         time.sleep(0.05)
+
+
+def remove_module(*names):
+    """Unload other modules than ours; who looked at their devices (a program
+    that ends, udev) may be about to close them."""
+    said = []
+
+    def gone():
+        done = subprocess.run(["modprobe", "-r", *names], check=False,
+                              text=True, stderr=subprocess.PIPE)
+        said[:] = [done.stderr.strip()]
+        return not done.returncode
+    try:
+        wait_for(gone, 20, f"end of {names}")
+    except TimeoutError as e:
+        raise RuntimeError(said[0]) from e
 
 
 def disk_by_serial(name):

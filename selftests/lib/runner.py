@@ -31,7 +31,7 @@ class Test:
 
     path: Path
     kind: str
-    timeout: float = 120
+    timeout: float = 600
     kvers: tuple = ()
     tags: frozenset = frozenset()
     disks: tuple = ()

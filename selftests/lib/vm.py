@@ -34,7 +34,7 @@ from console import EMULATOR_RACE, MARK, Console
 
 # Multiplies every limit, for slow machines and instrumented kernels.
 SCALE = float(os.environ.get("HCV_TIMEOUT_SCALE") or 1)
-BOOT_LIMIT = 120
+BOOT_LIMIT = 240
 MSIZE = 500 << 10
 
 _FRAME = struct.Struct("<IIHHI")
@@ -68,8 +68,10 @@ class CommandFailed(TestbedError):
 def wait_for(cond, limit, what=None, interval=0.1):
     """Wait until cond() is true and return its value.
 
-    limit is in seconds and is stretched by SCALE. TimedOut names `what`.
+    limit is in seconds, a minute at least, and is stretched by SCALE. TimedOut
+    names `what`.
     """
+    limit = max(limit, 60)
     end = time.monotonic() + limit * SCALE
     while True:
         value = cond()
@@ -557,14 +559,14 @@ class Guest:
         self._last_id += 1
         text = f"{MARK} {label} {self._last_id}."
         start = self.console.size()
-        self.run(f"echo '<3>{text}' > /dev/kmsg", timeout=20, check=True,
+        self.run(f"echo '<3>{text}' > /dev/kmsg", timeout=60, check=True,
                  cwd="/")
-        if not self.console.wait_text(text, start, 20 * SCALE):
+        if not self.console.wait_text(text, start, 60 * SCALE):
             raise TimedOut(f"{self.name}: the console is stuck")
 
     # --- power
 
-    def shutdown(self, limit=20):
+    def shutdown(self, limit=60):
         """Sync and power off."""
         self._halt(_F_SYNC | _F_OFF, limit)
 
@@ -597,6 +599,11 @@ class Guest:
 
     def freeze(self):
         """Stop the guest in its tracks; its clock will jump at thaw()."""
+        # However long that takes, it is no stall for the kernel to report;
+        # which it does again from its next boot on.
+        self.run("echo 1 > "
+                 "/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress",
+                 check=True, cwd="/")
         self.qemu.send_signal(signal.SIGSTOP)
 
     def thaw(self):
