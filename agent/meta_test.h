@@ -11,6 +11,7 @@
 #include "meta-int.h"
 
 #define T_MS		10000	/* deadline of calls that should succeed */
+#define T_SLOW_MS	5000	/* what a busy machine may take beyond a deadline */
 #define T_MEMBERS	3
 
 /** struct t_etcd - etcd servers of a test, on ports of 127.0.0.1 */

@@ -104,7 +104,7 @@ static void test_reply_lost_for_good(struct kunit *test)
 	t_proxy_mode(proxy, T_PROXY_NO_REPLY);
 	KUNIT_EXPECT_EQ(test, hcv_meta_txn(lost, &cmp, 1, &op, 1, NULL, 1200),
 			HCV_META_UNKNOWN);
-	KUNIT_EXPECT_LT(test, hcv_meta_now_ms() - start, 1500);
+	KUNIT_EXPECT_LT(test, hcv_meta_now_ms() - start, 1200 + T_SLOW_MS);
 	KUNIT_EXPECT_GT(test, t_get(direct, "k", NULL), 0);
 	t_proxy_mode(proxy, T_PROXY_PASS);
 	KUNIT_EXPECT_GT(test, t_get(lost, "k", NULL), 0);
@@ -233,7 +233,7 @@ static void test_no_server(struct kunit *test)
 			HCV_META_UNREACHABLE);
 	KUNIT_EXPECT_EQ(test, hcv_meta_watch(direct, "", &rev, 700),
 			HCV_META_UNREACHABLE);
-	KUNIT_EXPECT_LT(test, hcv_meta_now_ms() - start, 3000);
+	KUNIT_EXPECT_LT(test, hcv_meta_now_ms() - start, 3 * 700 + T_SLOW_MS);
 	KUNIT_EXPECT_EQ(test, hcv_meta_txn(direct, NULL, 0, &op, 1, NULL, 700),
 			HCV_META_UNREACHABLE);
 	KUNIT_EXPECT_TRUE(test, strstr(hcv_meta_last_error(), "127.0.0.1"));
@@ -343,7 +343,7 @@ static void test_frozen(struct kunit *test)
 	start = hcv_meta_now_ms();
 	KUNIT_EXPECT_EQ(test, hcv_meta_txn(direct, NULL, 0, &op, 1, NULL,
 					   1000), HCV_META_UNKNOWN);
-	KUNIT_EXPECT_LT(test, hcv_meta_now_ms() - start, 1300);
+	KUNIT_EXPECT_LT(test, hcv_meta_now_ms() - start, 1000 + T_SLOW_MS);
 	rev = 1;
 	KUNIT_EXPECT_EQ(test, hcv_meta_watch(direct, "", &rev, 3000),
 			HCV_META_UNREACHABLE);
@@ -459,12 +459,18 @@ static int64_t put_ms(struct kunit *test, size_t first)
 static void test_leader_frozen_gap(struct kunit *test)
 {
 	struct hcv_etcd *e = (struct hcv_etcd *)direct;
-	int64_t took, least = T_MS;
+	int64_t took, least = T_MS, usual = 0;
 	int leader, i;
 
 	KUNIT_ASSERT_EQ(test, t_put(direct, "k", -1, "x", NULL), HCV_META_OK);
 	leader = t_etcd_leader(&etcd);
 	KUNIT_ASSERT_GE(test, leader, 0);
+	/* What a slow machine needs without any fault. */
+	for (i = 0; i < 5; i++) {
+		int64_t ms = put_ms(test, (size_t)leader);
+
+		usual = ms > usual ? ms : usual;
+	}
 	e->token_lease_ms -= 30000;
 	t_etcd_kill(&etcd, (unsigned int)leader, SIGSTOP);
 	wait_ms(1000);
@@ -475,10 +481,10 @@ static void test_leader_frozen_gap(struct kunit *test)
 		least = ms < least ? ms : least;
 	}
 	t_etcd_kill(&etcd, (unsigned int)leader, SIGCONT);
-	kunit_info(test, "%lld ms, then %lld ms", (long long)took,
-		   (long long)least);
-	KUNIT_EXPECT_LT(test, took, 1900);
-	KUNIT_EXPECT_LT(test, least, 400);
+	kunit_info(test, "usually %lld ms, now %lld ms, then %lld ms",
+		   (long long)usual, (long long)took, (long long)least);
+	KUNIT_EXPECT_LT(test, took, 1900 + 20 * usual);
+	KUNIT_EXPECT_LT(test, least, 400 + 10 * usual);
 }
 
 /* Of a member without the others, nothing is believed. */
@@ -496,7 +502,7 @@ static void test_minority(struct kunit *test)
 			HCV_META_UNREACHABLE);
 	KUNIT_EXPECT_NE(test, hcv_meta_txn(direct, NULL, 0, &op, 1, NULL,
 					   2000), HCV_META_OK);
-	KUNIT_EXPECT_LT(test, hcv_meta_now_ms() - start, 4600);
+	KUNIT_EXPECT_LT(test, hcv_meta_now_ms() - start, 2 * 2000 + T_SLOW_MS);
 	/* The watch tells within a few election time-outs. */
 	start = hcv_meta_now_ms();
 	KUNIT_EXPECT_EQ(test, hcv_meta_watch(direct, "", &rev, 3 * T_MS),
