@@ -710,17 +710,19 @@ static void do_step(struct world *w)
 	}
 }
 
+/* The same each time, unless another one is asked for; 0: by the clock. */
 static uint64_t seed(struct kunit *test)
 {
 	const char *given = getenv("HCV_TEST_SEED");
+	uint64_t n = given ? strtoull(given, NULL, 0) : 1;
 	struct timespec ts;
-	uint64_t n;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	n = given ? strtoull(given, NULL, 0) :
-		    (uint64_t)ts.tv_sec * 1000003 + (uint64_t)ts.tv_nsec;
+	if (!n) {
+		clock_gettime(CLOCK_REALTIME, &ts);
+		n = (uint64_t)ts.tv_sec * 1000003 + (uint64_t)ts.tv_nsec;
+	}
 	kunit_info(test, "HCV_TEST_SEED=%llu", (unsigned long long)n);
-	return n ? n : 1;
+	return n;
 }
 
 static void test_histories(struct kunit *test)

@@ -23,7 +23,8 @@
  * In the end all faults are healed: an attach must succeed and all stores must
  * come back in-sync, with every acknowledged write.
  *
- * HCV_SIM_SEED=N repeats one run; HCV_SIM_RUNS=N makes more of them.
+ * The same runs each time; HCV_SIM_SEED=N repeats one, HCV_SIM_RUNS=N makes
+ * that many that nobody has seen.
  */
 #include <kunit/test.h>
 
@@ -518,7 +519,8 @@ static void volsim(struct kunit *test)
 	const char *env = getenv("HCV_SIM_SEED"), *runs = getenv("HCV_SIM_RUNS");
 	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
 	unsigned long late = 0, dead = 0, renewals = 0, dropped = 0, freed = 0;
-	uint64_t seed = env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL);
+	uint64_t seed = env ? strtoull(env, NULL, 0) :
+			runs ? (uint64_t)time(NULL) : 1;
 	unsigned int i, nr = env ? 1 : runs ? strtoul(runs, NULL, 0) : 40;
 	struct sim *s = kunit_kzalloc(test, sizeof(*s), 0);
 
