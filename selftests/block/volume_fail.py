@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 300
+# TIMEOUT: 900
 # MEM: 2048
 """A replica fails: the agent is told, nothing is acknowledged before its word,
 and what was missed is copied when the replica is back. Policies."""
 
 import contextlib
 import errno
+import mmap
 import os
 import sys
 import time
@@ -202,7 +203,7 @@ def scsi_windows(vol, devs):
     finally:
         for dev in devs:
             dev.heal()
-        hcvtest.run("modprobe", "-r", "scsi_debug")
+        hcvtest.remove_module("scsi_debug")
 
 
 def test_bad_sector():
@@ -288,9 +289,12 @@ def test_vanishing_device():
                     fill(disk, range(4), 1)
                     disk.flush()
                     power = hcvbreak.CONFIGFS / "nullb/hcvp1/power"
-                    busy = [Writer(vol.path, keep_busy(i)) for i in (1, 2)]
+                    gone = mmap.mmap(-1, 1)	# shared with the writers
+                    busy = [Writer(vol.path, keep_busy(i, gone))
+                            for i in (1, 2)]
                     power.write_text("0")
                     failed(vol, events, "@s2")
+                    gone[0] = 1
                     vol.confirm("@s2", "OUT")
                     ktap.check_eq("they go on", [0, 0],
                                   [w.wait() for w in busy])
@@ -302,10 +306,13 @@ def test_vanishing_device():
             vol.check_stores()
 
 
-def keep_busy(mib):
+def keep_busy(mib, gone):
     def run(disk):
-        for i in range(201):
-            fill(disk, (mib,), i)
+        i = 0
+        while i < 200 or not gone[0]:
+            fill(disk, (mib,), i % 200)
+            i += 1
+        fill(disk, (mib,), 200)
     return run
 
 
@@ -325,7 +332,7 @@ def test_policy_error():
             writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
             ktap.check_eq("error", errno.EIO, writer.wait())
             spent = time.monotonic() - begin
-            ktap.check("after the limit", 1.4 < spent < 4, f"{spent:.1f} s")
+            ktap.check("after the limit", 1.4 < spent < 30, f"{spent:.1f} s")
             for what, action in (
                     ("flush", lambda d: d.flush()),
                     ("zeroes", lambda d: d.zeroout(2 * MIB, MIB)),
@@ -359,9 +366,10 @@ def test_policy_suspend():
         ktap.check_eq("ends", 0, writer.wait())
         events.wait("VOL_STATE", 15, VOL_STATE="ACTIVE")
         ktap.check_eq("active again", "ACTIVE", vol.get()["VOL_STATE"])
-        with contextlib.suppress(TimeoutError):
-            events.wait("VOL_STATE", 0.6, VOL_STATE="SUSPENDED")
-            ktap.check("suspended no more", False)
+        time.sleep(0.6)		# longer than between two looks at what waits
+        events.poll()
+        ktap.check("suspended no more", not [
+            e for e in events.seen if e.get("VOL_STATE") == "SUSPENDED"])
         vol.end()
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 300
+# TIMEOUT: 900
 # MEM: 2048
 """Who waits for blocks that others write gets them in turn: what needs many
 blocks is not passed for ever by what needs few."""
@@ -10,7 +10,6 @@ import contextlib
 import errno
 import sys
 import threading
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -25,7 +24,7 @@ from hcvvol import MIB
 node = hcvtest.Node()
 LANES = 10
 DELAY_MS = 40
-LIMIT = 2.0		# many times what the queue takes
+LIMIT = 50		# small writes of a lane: many times what the queue takes
 
 
 @contextlib.contextmanager
@@ -69,11 +68,11 @@ def check_large(queue):
                         ("zeroes", lambda: disk.zeroout(0, MIB)),
                         ("discard", lambda: disk.discard(0, MIB)),
                         ("partial", lambda: disk.write(512, b"p" * 65536))):
-                    begin, before = time.monotonic(), sum(counts)
+                    before = sum(counts)
                     action()
-                    spent = time.monotonic() - begin
-                    ktap.check(f"{name} in turn", spent < LIMIT *
-                               hcvtest.SCALE, f"{spent:.2f} s")
+                    passed = sum(counts) - before
+                    ktap.check(f"{name} in turn", passed < LIMIT * LANES,
+                               f"after {passed} others")
                     hcvtest.wait_for(lambda n=before: sum(counts) >
                                      n + 3 * LANES, 20, "the small ones")
         hcvbreak.finish(vol)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 300
+# TIMEOUT: 900
 # MEM: 2048
 """Suspend, stop and forced stop in every state, with I/O stuck anywhere, and
 the module's unloading after each of them."""
@@ -27,7 +27,8 @@ pool = hcvbreak.Pool(node, 2)
 setting = pool.setting
 
 
-def in_time(what, action, limit=5):
+def in_time(what, action, limit=60):
+    """Not when something that never ends has ended."""
     begin = time.monotonic()
     action()
     spent = time.monotonic() - begin
@@ -88,7 +89,7 @@ def test_suspend_with_a_failing_replica():
             waits(vol, 1)
             command = Command("VOL_SUSPEND", VOL=vol.vol, EPOCH=vol.epoch)
             events.wait("VOL_STATE", VOL_STATE="SUSPENDED")
-            in_time("confirmation", lambda: vol.confirm("@s2", "OUT"), 2)
+            in_time("confirmation", lambda: vol.confirm("@s2", "OUT"))
             ktap.check_eq("the write", 0, writer.wait())
             ktap.check_eq("suspend", 0, command.wait())
             ktap.check_eq("state", "SUSPENDED", vol.get()["VOL_STATE"])
@@ -289,11 +290,10 @@ def test_stop_with_a_lagging_device():
         with hcvvol.Disk(vol.path) as disk:
             fill(disk, range(4), 1)
             disk.flush()
-            devs[1].delay(write=1500)
+            devs[1].delay(write=3600000)
             late = Writer(vol.path, lambda d: fill(d, (2,), 2))
-            count = vol.link("@s2")["WRITE_IOS"]
-            hcvtest.wait_for(lambda: vol.link("@s2")["WRITE_IOS"] >= count,
-                             10, "a write under way")
+            hcvtest.wait_for(lambda: vol.link("@s2")["INFLIGHT"], 10,
+                             "a write under way")
             devs[1].load(f"0 {devs[1].sectors} error")
             writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
             failed(vol, events, "@s2")
