@@ -21,6 +21,7 @@
 #include <linux/bio.h>
 #include <linux/completion.h>
 #include <linux/ktime.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
 #include "io.h"
@@ -29,7 +30,10 @@
 #include "volume.h"
 
 #define COMMIT_BATCH	64
-#define COMMIT_TICK_NS	(5ULL * NSEC_PER_SEC)
+
+static uint autocommit_ms = 5000;
+module_param(autocommit_ms, uint, 0644);
+MODULE_PARM_DESC(autocommit_ms, "Flush what was written so many ms after the last flush (5000); looked at twice a second");
 
 struct commit_page {
 	struct hcv_ext *ext;
@@ -450,7 +454,8 @@ void hcv_commit_tick(struct hcv_vol *vol)
 {
 	struct hcv_commit *c = vol->commit;
 
-	if (ktime_get_boottime_ns() - c->last_ns < COMMIT_TICK_NS ||
+	if (ktime_get_boottime_ns() - c->last_ns <
+	    (u64)READ_ONCE(autocommit_ms) * NSEC_PER_MSEC ||
 	    (llist_empty(&vol->map.dirty) && llist_empty(&vol->map.unflushed) &&
 	     !READ_ONCE(vol->map.nr_unsettled)))
 		return;

@@ -21,7 +21,7 @@ import hcvtest
 import hcvvol
 import ktap
 from hcvbreak import (Writer, bring_back, failed, fill, finish, io_errno,
-                      take_out, verify)
+                      no_autocommit, take_out, verify)
 from hcvtest import uuid_text
 from hcvvol import MIB
 
@@ -324,7 +324,9 @@ def test_refused_by_the_source():
     """What the only source's disk refused must not stay in a copy."""
     for equal in (False, True):
         with setting(extents=1) as (vol, devs, events):
-            with on_its_way(vol, devs, events, equal) as disk:
+            # A disk that refuses writes refuses FLUSH.
+            with no_autocommit(), \
+                    on_its_way(vol, devs, events, equal) as disk:
                 first, count = devs[0].slot(0)
                 devs[0].refuse_writes(first, 20 * count)
                 refused(disk, (0, 19))

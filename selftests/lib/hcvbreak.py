@@ -281,6 +281,18 @@ def setting(node, count=2, kind=Volume, **attrs):
 
 
 @contextlib.contextmanager
+def no_autocommit():
+    """Volumes flush nothing unless they are asked to."""
+    path = Path("/sys/module/hcivol/parameters/autocommit_ms")
+    before = path.read_text()
+    path.write_text("3600000")
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+@contextlib.contextmanager
 def neighbour(vol, start=True, **attrs):
     """Another volume on the same stores, attached, or all but started."""
     other = Volume(vol.node, vol.devs, vol="@v2", **attrs)

@@ -72,6 +72,11 @@ class Events:
                     raise
                 self.lost += 1
 
+    def forget(self, event):
+        """Drop those of a kind that were sent until now."""
+        self.poll()
+        self.seen = [one for one in self.seen if one["EVENT"] != event]
+
     def wait(self, event, limit=10, **match):
         """The first event of a kind that was not waited for before."""
         end = time.monotonic() + hcvtest.scaled(limit)
@@ -300,6 +305,8 @@ class Volume:
     def resync(self, events, store, **attrs):
         """Tie a store anew until it is in-sync; returns bytes copied."""
         self.place(store, range(len(self.rows)))
+        # An earlier one that was given up may have been through.
+        events.forget("SYNC_DONE")
         self.link_add(store, "SYNCING", **attrs)
         events.wait("SYNC_DONE", 60, STORE=uuid_text(store))
         copied = self.link(store)["SYNC_COPIED"]
