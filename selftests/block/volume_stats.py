@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 300
+# TIMEOUT: 900
 # TAGS: fast smoke
 # MEM: 2048
 """What the module tells of a volume, its links and its stores: counters,
@@ -23,7 +23,7 @@ from hcvvol import MIB, Volume
 
 SECTORS = hcvvol.STORE_BYTES // 512
 TRACING = Path("/sys/kernel/tracing")
-DELAY_MS = 60
+DELAY_MS = 400		# what no machine needs for a write without it
 OPS = ("READ", "WRITE", "FLUSH")
 node = hcvtest.Node()
 
@@ -213,10 +213,10 @@ def test_waits_for_confirmation():
         wait_of(vol, "CONFIRM", 2)
         hcvtest.wait_for(lambda: waits(vol)["CONFIRM"]["WAIT_MS"] >= 300, 10,
                          "time to pass")
+        told = (waits(vol)["CONFIRM"]["WAIT_MS"], vol.link("@s2")["STATE_MS"])
         most = (time.monotonic() - start) * 1000
-        for ms in (waits(vol)["CONFIRM"]["WAIT_MS"],
-                   vol.link("@s2")["STATE_MS"]):
-            ktap.check("since when", 300 <= ms <= most + 1000, f"{ms} ms")
+        for ms in told:
+            ktap.check("since when", 300 <= ms <= most + 1, f"{ms} ms")
         ktap.check("errors", vol.link("@s2")["ERRORS"] >= 1)
         ktap.check_eq("none", 0, vol.link("@s1")["ERRORS"])
         vol.confirm("@s2", "OUT")

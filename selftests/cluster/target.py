@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 900
+# TIMEOUT: 2700
 # DISK: 2G:serial=a
 """The agent's target side on one node: what it does with its store when the
 metadata store says that other nodes create, attach, take over, detach and
@@ -56,7 +56,7 @@ class Agent:
     def end(self, sig=signal.SIGTERM):
         if self.proc:
             self.proc.send_signal(sig)
-            self.proc.wait(30)
+            self.proc.wait(60)
             self.proc = None
 
     def restart(self, crash=None):
@@ -192,7 +192,8 @@ def tool(*words):
 
 
 def connect(client):
-    return tool("connect", "tcp", "127.0.0.1", "4420", store, client, "ssd")
+    # The longer time-outs: no I/O of a slow machine is to meet them.
+    return tool("connect", "tcp", "127.0.0.1", "4420", store, client, "hdd")
 
 
 def disconnect(client):

@@ -51,7 +51,7 @@ def cached_disks(count, size=hcvvol.STORE_BYTES, name="hcvc"):
         if not mounted:
             hcvtest.run("umount", str(CONFIGFS))
         if not loaded:
-            hcvtest.run("rmmod", "null_blk")
+            hcvtest.remove_module("null_blk")
 
 
 class Breakable:

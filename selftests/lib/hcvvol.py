@@ -28,7 +28,7 @@ def ram_disks(count, size=STORE_BYTES):
     try:
         yield [f"/dev/ram{i}" for i in range(count)]
     finally:
-        hcvtest.run("rmmod", "brd")
+        hcvtest.remove_module("brd")
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def null_disks(count, **params):
     try:
         yield [f"/dev/nullb{i}" for i in range(count)]
     finally:
-        hcvtest.run("rmmod", "null_blk")
+        hcvtest.remove_module("null_blk")
 
 
 class Events:
