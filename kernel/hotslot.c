@@ -83,6 +83,7 @@ static int hot_take(struct hcv_hot *hot, u32 blk, u32 nr)
 
 	if (nr == 1)
 		return test_and_set_bit(blk, hot->busy) ? -EBUSY : 0;
+	/* Spares them bits set for a moment; what tells is the loop below. */
 	if (hcv_hot_test(hot, blk, nr))
 		return -EBUSY;
 	for (w = first; w <= last; w++) {
