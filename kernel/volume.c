@@ -720,19 +720,6 @@ void hcv_vol_fence(struct hcv_vol *vol)
 	vol_fail(vol, HCV_VOL_FENCED);
 }
 
-static bool vol_has_waiters(struct hcv_vol *vol)
-{
-	bool any;
-
-	if (atomic_read(&vol->nr_hot_waiters))
-		return true;
-	spin_lock_irq(&vol->lock);
-	any = !list_empty(&vol->held) || !list_empty(&vol->again) ||
-	      !list_empty(&vol->acks);
-	spin_unlock_irq(&vol->lock);
-	return any;
-}
-
 /* Take everything down; no new I/O comes. */
 static void vol_teardown(struct hcv_vol *vol)
 {
@@ -752,18 +739,13 @@ static void vol_teardown(struct hcv_vol *vol)
 	spin_lock_irq(&vol->lock);
 	WRITE_ONCE(vol->failed, true);
 	spin_unlock_irq(&vol->lock);
+	/*
+	 * What still waits for its turn to fail is not waited for: whoever has I/O
+	 * here has the disk open, and that keeps the volume.
+	 */
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	/* A resync that was stopped may have left a flush behind. */
 	flush_workqueue(vol->wq);
-	/* A bio-based disk goes without waiting for its bios: we do. */
-	while (vol_has_waiters(vol)) {
-		LIST_HEAD(list);
-
-		hcv_hot_drain_waiters(vol, U64_MAX, &list);
-		hcv_vol_again(vol, &list);
-		flush_work(&vol->kick_work);
-	}
-	flush_work(&vol->kick_work);
 	hcv_vol_put(vol);
 }
 

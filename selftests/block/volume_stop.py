@@ -194,6 +194,39 @@ def test_forced_stop_bio_failing():
     forced("BIO", refuse)
 
 
+def ends_waiters(queue):
+    """What waits behind I/O that is stuck in a device ends with the stop; the
+    stuck one when its device lets go of it."""
+    with setting(queue=queue) as (vol, devs, _):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1,), 1)
+            disk.flush()
+        hang(devs[1])
+        stuck = Writer(vol.path, lambda d: d.write(MIB, bytes(65536)))
+        hcvtest.wait_for(lambda: vol.link("@s2")["INFLIGHT"], 10,
+                         "a write in the device")
+        io = [Writer(vol.path, lambda d, i=i: d.write(
+            MIB + 4096 * i, bytes(16384))) for i in range(3)]
+        io.append(Writer(vol.path, lambda d: d.read(MIB, 8192)))
+        waits(vol, len(io), "BUSY")
+        force(vol)
+        ktap.check_eq("what waits", [errno.EIO] * len(io),
+                      [w.wait(5) for w in io])
+        ktap.check("the stuck one does not end", not stuck.ended())
+        devs[1].heal()
+        ktap.check_eq("the stuck one", errno.EIO, stuck.wait())
+    node.reload()
+
+
+def test_forced_stop_mq_ends_waiters():
+    ends_waiters("MQ")
+
+
+def test_forced_stop_bio_ends_waiters():
+    ends_waiters("BIO")
+
+
 def test_forced_stop_in_each_state():
     """Including those in which the agent was killed half way."""
     def none(vol):
