@@ -710,7 +710,10 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 	if (state == HCV_LINK_OUT &&
 	    link_confirm_move(link, from & ~BIT(HCV_LINK_FAILING),
 			      HCV_LINK_FAILING))
-		/* No page with the new stamp may reach it. */
+		/*
+		 * No page with the new stamp may reach it: who copies one looks
+		 * at the state after that, in hcv_link_enter(), under RCU.
+		 */
 		synchronize_rcu();
 	hcv_map_bump(&vol->map, v);
 	if (!link_confirm_move(link, from, state)) {
