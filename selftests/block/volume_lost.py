@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 300
+# TIMEOUT: 900
 # MEM: 2048
 """The last replica of some data is another node's and cannot be reached: I/O
 waits for it, and nothing is acknowledged that it has not got when it is back.
@@ -50,15 +50,14 @@ def test_return():
                     Writer(vol.path, lambda d: d.flush())]
             hcvtest.wait_for(lambda: vol.get()["WAIT_COUNT"] == 5, 10,
                              "five waiters")
-            devs[2].delay(write=1500)
-            count = vol.link("@s3")["WRITE_IOS"]
+            devs[2].delay(write=3600000)
             late = Writer(vol.path, lambda d: fill(d, (7,), 7))
-            hcvtest.wait_for(lambda: vol.link("@s3")["WRITE_IOS"] > count, 10,
+            hcvtest.wait_for(lambda: vol.link("@s3")["INFLIGHT"], 10,
                              "a write under way")
             vol.come_back("@s2")
             ktap.check("one is under way", not late.ended())
-            ended("all end", even, late, *held)
             devs[2].heal()
+            ended("all end", even, late, *held)
             verify(disk, (2,), 2)
             verify(disk, (1,), 3)
             verify(disk, (7,), 7)
@@ -178,7 +177,7 @@ def test_suspend():
             begin = time.monotonic()
             vol.come_back("@s1")
             spent = time.monotonic() - begin
-            ktap.check("tied in time", spent < 5, f"{spent:.1f} s")
+            ktap.check("tied in time", spent < 25, f"{spent:.1f} s")
             ktap.check_eq("suspend", 0, command.wait())
             vol.edo("VOL_RESUME")
             ended("both end", writer, flusher)

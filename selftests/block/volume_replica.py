@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 300
+# TIMEOUT: 900
 # MEM: 2048
 """Histories around a failing replica that once lost data, hung, or gave
 errors: what a FLUSH may forget, who is asked for it, which slot is reused."""
@@ -28,6 +28,7 @@ from hcvvol import MIB
 node = hcvtest.Node()
 pool = hcvbreak.Pool(node, 3)
 setting = pool.setting
+HELD = 3600000		# ms of delay: until the device is healed
 
 
 def never(what, condition, seconds):
@@ -66,21 +67,21 @@ def test_flush_while_failing():
 def test_flush_of_the_others():
     """The failed replica is out before the other one's FLUSH is through: that
     one counts."""
-    with setting() as (vol, devs, events):
+    with setting() as (vol, devs, events), no_autocommit():
         vol.attach()
         with hcvvol.Disk(vol.path) as disk:
             fill(disk, (0, 1), 1)
             disk.flush()
-            devs[0].delay(flush=1500)
+            devs[0].delay(flush=HELD)
             fill(disk, (0,), 2)
             devs[1].fail_flush()
             flusher = Writer(vol.path, lambda d: d.flush())
             failed(vol, events, "@s2")
             vol.confirm("@s2", "OUT")
             ktap.check("one FLUSH is on its way", not flusher.ended())
+            devs[0].heal()
             ktap.check_eq("flush", 0, flusher.wait())
             ktap.check_eq("and again", 0, io_errno(disk.flush))
-            devs[0].heal()
         bring_back(vol, events, "@s2", devs[1])
         finish(vol)
 
@@ -323,7 +324,7 @@ def test_freed_slot():
             fill(disk, (0, 1), 1)
             disk.flush()
             # A read is held before it goes down, until the device is healed.
-            devs[0].delay(read=30000)
+            devs[0].delay(read=HELD)
             reader = Writer(vol.path, lambda d: os._exit(
                 d.read(4096)[0]))
             hcvtest.wait_for(lambda: vol.link("@s1")["INFLIGHT"], 10,
@@ -391,13 +392,14 @@ def test_waiting_is_idle():
         others = [Writer(vol.path, lambda d, i=i: d.write(
             i * 4096, bytes([i]) * 32768)) for i in range(4)]
         reader = Writer(vol.path, lambda d: d.read(0, 65536))
-        never("someone got by", lambda: any(
-            w.ended() for w in others + [reader, first]), 0.3)
+        hcvtest.wait_for(lambda: vol.get()["WAIT_COUNT"] == 6, 10,
+                         "six waiters")
         begin = cpu_seconds()
-        never("someone got by", lambda: any(
-            w.ended() for w in others + [reader, first]), 2)
+        time.sleep(2)		# the time in which they use no processor
         spent = cpu_seconds() - begin
         ktap.check("they sleep", spent < 1, f"{spent:.2f} s of 2")
+        ktap.check("nobody got by", not any(
+            w.ended() for w in others + [reader, first]))
         vol.confirm("@s2", "OUT")
         ktap.check_eq("all end", [0] * 6,
                       [w.wait() for w in others + [reader, first]])

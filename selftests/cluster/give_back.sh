@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 600
+# TIMEOUT: 1800
 # DISK: 4G:serial=d0
 # DISK: 4G:serial=d1
 # What a guest discards goes back to the stores while the volume is attached;
@@ -53,8 +53,8 @@ test_give_back() {
 	check "fill" fio --name=v --filename="$TMP/mnt/big" --size=2600M \
 		--io_size=10400k --rw=write:1020k --bs=4k --ioengine=libaio --iodepth=16 \
 		--direct=1 --end_fsync=1
+	wait_for '[ "$(used)" -ge 20 ]' 60 "use"
 	full=$(used)
-	check_le "in use" 20 "$full"
 	rm "$TMP/mnt/big"
 	sync -f "$TMP/mnt"
 	check "fstrim" fstrim "$TMP/mnt"
@@ -90,7 +90,7 @@ test_agent_killed() {
 		head -c 64k /dev/urandom > "$TMP/want"
 		dd if="$TMP/want" of="$(dev db1)" bs=64k oflag=direct \
 			status=none
-		check_eq "all in use" 24 "$(used)"
+		wait_for '[ "$(used)" = 24 ]' 60 "all in use"
 		drop 1
 		wait_for '! alive' 60 "death at $point"
 		check_eq "where it died" "crash point $point" \
