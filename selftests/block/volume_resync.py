@@ -176,7 +176,7 @@ def load_without_a_gap(path, mibs):
     def frees():
         with hcvvol.Disk(path) as disk:
             for mib in mibs:
-                if stop.wait(0.3):	# half of what a write takes
+                if stop.wait(0.1):
                     return
                 disk.discard(mib * MIB, MIB)
                 disk.flush()
@@ -207,7 +207,7 @@ def test_start_under_load():
     with setting(extents=1) as (vol, devs, events):
         vol.attach()
         take_out(vol, events, "@s2", devs[1])
-        big_data(vol, range(250), 4096)
+        big_data(vol, range(150), 4096)
         devs[1].heal()
         vol.reopen_store("@s2")
         data = hcvtest.read_super(vol.devs[0])["data_off"] // 512
@@ -215,7 +215,7 @@ def test_start_under_load():
         devs[0].load(f"0 {data} linear {devs[0].disk} 0\n"
                      f"{data} {devs[0].sectors - data} "
                      f"delay {slow} 0 {slow} 600 {slow} 0")
-        with load_without_a_gap(vol.path, range(1, 250)):
+        with load_without_a_gap(vol.path, range(1, 150)):
             vol.link_add("@s2", "SYNCING")
             hcvtest.wait_for(lambda: vol.link("@s2")["SYNC_DONE"], 60,
                              "a resync under way")
