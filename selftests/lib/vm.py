@@ -35,6 +35,8 @@ from console import EMULATOR_RACE, MARK, Console
 # Multiplies every limit, for slow machines and instrumented kernels.
 SCALE = float(os.environ.get("HCV_TIMEOUT_SCALE") or 1)
 BOOT_LIMIT = 240
+# Seconds without a word on the console after which a boot is given up.
+SILENCE = 60
 MSIZE = 500 << 10
 
 _FRAME = struct.Struct("<IIHHI")
@@ -55,6 +57,10 @@ def use_scale_of(kver):
 
 class GuestDied(TestbedError):
     """The guest ended while something was asked of it."""
+
+
+class BootStalled(GuestDied):
+    """A booting guest stopped to print anything."""
 
 
 class TimedOut(TestbedError):
@@ -380,16 +386,21 @@ class Guest:
     def start(self, limit=BOOT_LIMIT):
         """Boot and wait until commands can be run.
 
-        A boot that dies of the emulator's fault is repeated.
+        A boot that dies or stalls of the emulator's fault is repeated; none of
+        our code has run by then.
         """
         for last in (False, False, True):
             start = self.console.size()
             self.start_nowait()
             try:
                 return self.wait_ready(limit)
-            except GuestDied:
-                if last or not EMULATOR_RACE.search(self.console.text(start)):
+            except GuestDied as error:
+                if last or not (
+                        isinstance(error, BootStalled)
+                        or EMULATOR_RACE.search(self.console.text(start))):
                     raise
+                print(f"# {self.name}: boots again after "
+                      + str(error).partition("\n")[0], file=sys.stderr)
                 self.console.skip()
         return None
 
@@ -425,12 +436,27 @@ class Guest:
 
     def wait_ready(self, limit=BOOT_LIMIT):
         """Wait for a started guest to take commands."""
-        if self._ready.wait(limit * SCALE) and not self.death:
-            return
-        why = self.death or f"did not boot within {limit * SCALE:g} s"
+        end = time.monotonic() + limit * SCALE
+        size, spoke = 0, time.monotonic()
+        kind = GuestDied
+        while not self._ready.wait(1):
+            now = time.monotonic()
+            if self.console.size() != size:
+                size, spoke = self.console.size(), now
+            if now - spoke > SILENCE * SCALE:
+                kind = BootStalled
+                why = f"was silent for {SILENCE * SCALE:g} s of its boot"
+                break
+            if now > end:
+                why = f"did not boot within {limit * SCALE:g} s"
+                break
+        else:
+            if not self.death:
+                return
+            why = self.death
         log = (self.rundir / "qemu.log").read_text(errors="replace")
         self.kill()
-        raise GuestDied(f"{self.name}: {why}\n{log}{self.console.tail()}")
+        raise kind(f"{self.name}: {why}\n{log}{self.console.tail()}")
 
     # --- channel
 

@@ -7,6 +7,7 @@
 """vm-run brings back exit codes, output, files and faults."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import boot
 import ktap
+import vm
 
 KVER = os.environ.get("HCV_KVER") or "6.1"
 
@@ -81,6 +83,27 @@ def test_wrong_use():
     for args in (["--disk", "1G:colour=red", "true"], ["--kver", "5.0", "true"],
                  ["--allow", "no reason", "true"], []):
         ktap.check_eq(str(args), 2, vm_run(*args).returncode)
+
+
+class Stalling(vm.Guest):
+    """A guest whose first boot hangs."""
+
+    boots = 0
+
+    def start_nowait(self):
+        super().start_nowait()
+        self.boots += 1
+        vm.SILENCE = 60
+        if self.boots == 1:
+            self.qemu.send_signal(signal.SIGSTOP)
+            vm.SILENCE = 2
+
+
+def test_boot_stalls():
+    with Stalling(boot.Kernel(KVER)) as guest:
+        guest.start()
+        ktap.check_eq("boots", 2, guest.boots)
+        ktap.check_eq("works", "42", guest.out("echo 42").strip())
 
 
 ktap.main(globals())
