@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 900
-# TAGS: fast smoke
+# TAGS: fast
 # DISK: 2G:serial=a
 # DISK: 2G:serial=b,lbs=4096
 """Gate and exports: what a handle reaches and what not, beacons and leases,

@@ -194,8 +194,8 @@ test_killed_at_each_step() {
 
 	node
 	end_agent "$AGENT_PID"
-	for point in store-add-formatted store-add-registered \
-			member-store-open member-storelive-written; do
+	for point in $(sampled store-add-formatted store-add-registered \
+			member-store-open member-storelive-written); do
 		note "$point"
 		agent "HCV_CRASH=$point:1"
 		wait_for answers 20
@@ -212,8 +212,8 @@ test_killed_at_each_step() {
 		run_expect 0 "$ctl" store remove a
 		end_agent "$AGENT_PID"
 	done
-	for point in store-remove-marked store-remove-closed \
-			store-remove-wiped; do
+	for point in $(sampled store-remove-marked store-remove-closed \
+			store-remove-wiped); do
 		note "$point"
 		agent "HCV_CRASH=$point:1"
 		wait_for answers 20

@@ -147,7 +147,7 @@ sweep() {
 	local cycle=$1 before
 
 	shift
-	pending=("$@")
+	mapfile -t pending < <(sampled "$@")
 	swept+=("$@")
 	while [ ${#pending[@]} != 0 ]; do
 		end_agent

@@ -81,7 +81,7 @@ test_agent_killed() {
 	node
 	run_expect 0 "$ctl" volume create db1 3G
 	run_expect 0 "$ctl" volume attach db1
-	for point in "${points[@]}"; do
+	for point in $(sampled "${points[@]}"); do
 		kill "$AGENT_PID"
 		wait_for '! alive' 30 "end of hcivold"
 		agent "HCV_CRASH=$point:1"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 1800
-# TAGS: fast
+# TAGS: fast smoke
 # DISK: 4G:serial=d0
 # DISK: 4G:serial=d1
 # A single node from cluster init to an empty store again: two replicas on two

@@ -161,6 +161,15 @@ scaled() {
 	echo $((n > 0 ? n : 1))
 }
 
+# sampled WORD...: these words; on instrumented kernels every fourth.
+sampled() {
+	local word n=0
+
+	for word; do
+		[ $((n++ % (HCV_SIZE_DIV > 1 ? 4 : 1))) != 0 ] || echo "$word"
+	done
+}
+
 # need_module NAME [ARG...]: load a kernel module, or skip.
 need_module() {
 	modprobe "$@" 2> "$TMP/.out" || skip "$(cat "$TMP/.out")"

@@ -379,7 +379,7 @@ def run_on_host(test, kver, sink=None):
     env = os.environ | {"HCV_KVER": kver, "HCV_GUEST": "host",
                         "HCV_TREE": str(boot.TREE),
                         "HCV_TIMEOUT_SCALE": f"{vm.SCALE:g}",
-                        "HCV_SIZE_DIV": "10" if kver == "debug" else "1",
+                        "HCV_SIZE_DIV": vm.size_div(kver),
                         **test.env}
     process = vm.spawn_process(interp + [test.path], env=env, cwd=boot.TREE,
                                stdin=subprocess.DEVNULL,

@@ -37,6 +37,8 @@ SCALE = float(os.environ.get("HCV_TIMEOUT_SCALE") or 1)
 BOOT_LIMIT = 240
 # Seconds without a word on the console after which a boot is given up.
 SILENCE = 60
+# How guests cache the tree: "none" if it changes while they run.
+TREE_CACHE = "loose"
 MSIZE = 500 << 10
 
 _FRAME = struct.Struct("<IIHHI")
@@ -53,6 +55,11 @@ def use_scale_of(kver):
     global SCALE
     if kver == "debug" and not os.environ.get("HCV_TIMEOUT_SCALE"):
         SCALE = 4.0
+
+
+def size_div(kver):
+    """What tests on kver divide sizes by, as text."""
+    return os.environ.get("HCV_SIZE_DIV") or ("10" if kver == "debug" else "1")
 
 
 class GuestDied(TestbedError):
@@ -286,6 +293,7 @@ class Guest:
         self.mac = mac
         self.conf = {
             "HCV_TREE": boot.TREE, "HCV_CACHE": boot.CACHE,
+            "HCV_TREE_CACHE": TREE_CACHE,
             "HCV_MODULES": kernel.modules, "HCV_MSIZE": MSIZE,
             "HCV_OUT": int(bool(out_dir)), "HCV_HOSTNAME": name,
             "HCV_ADDR": addr, "HCV_NETDEV": "eth0", "HCV_MTU": 1500,
@@ -325,7 +333,7 @@ class Guest:
             "HCV_KVER": self.kernel.kver,
             "HCV_KO": str(build / self.kernel.kver / "hcivol.ko"),
             "HCV_TIMEOUT_SCALE": f"{SCALE:g}",
-            "HCV_SIZE_DIV": "10" if self.kernel.kver == "debug" else "1",
+            "HCV_SIZE_DIV": size_div(self.kernel.kver),
             "PATH": f"{build}/bin:{build}/testbed:/usr/local/sbin:"
                     "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb",

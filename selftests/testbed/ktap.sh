@@ -93,4 +93,10 @@ test_scaled() {
 	check_eq "never zero" 1 "$(HCV_SIZE_DIV=10 scaled 5)"
 }
 
+test_sampled() {
+	check_eq "all" "a b c" "$(HCV_SIZE_DIV=1 sampled a b c | paste -sd' ')"
+	check_eq "some" "a e" \
+		"$(HCV_SIZE_DIV=10 sampled a b c d e f | paste -sd' ')"
+}
+
 ktap_main

@@ -3,7 +3,7 @@
 # HCV-TEST: cluster
 # KVER: 6.1 6.12
 # TIMEOUT: 2700
-# TAGS: testbed
+# TAGS: testbed slow
 """Nodes can be frozen, killed, robbed of power and cut off, as promised."""
 
 import os
