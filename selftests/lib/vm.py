@@ -35,6 +35,8 @@ from console import EMULATOR_RACE, MARK, Console
 # Multiplies every limit, for slow machines and instrumented kernels.
 SCALE = float(os.environ.get("HCV_TIMEOUT_SCALE") or 1)
 BOOT_LIMIT = 240
+# The emulator carries out rep movsb and stosb byte by byte.
+CPU = "max,-erms,-fsrm"
 # Seconds without a word on the console after which a boot is given up.
 SILENCE = 60
 # How guests cache the tree: "none" if it changes while they run.
@@ -358,12 +360,12 @@ class Guest:
                 "-no-reboot", "-name", self.name, "-m", str(self.mem),
                 "-smp", str(self.smp)]
         if self.icount:
-            args += ["-accel", "tcg", "-cpu", "max,-erms,-fsrm",
+            args += ["-accel", "tcg", "-cpu", CPU,
                      "-icount", "shift=0,sleep=off",
                      "-rtc", "base=2024-01-01T00:00:00,clock=vm",
                      "-seed", "1"]
         else:
-            args += ["-accel", "tcg,thread=multi", "-cpu", "max",
+            args += ["-accel", "tcg,thread=multi", "-cpu", CPU,
                      "-device", "virtio-rng-pci"]
         args += ["-kernel", self.kernel.image(),
                  "-initrd", self.rundir / "initramfs",
