@@ -293,7 +293,9 @@ static void hcv_map_layers(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, hcv_t_where(map, 9, 10, 90, &nr));
 	KUNIT_EXPECT_EQ(test, nr, 50U);
 	KUNIT_EXPECT_PTR_EQ(test, hcv_t_at(map, 9, 60), low);
-	zero = rcu_dereference_protected(hcv_map_leaf(map, 9)->ent[9].slot, 1);
+	rcu_read_lock();
+	zero = rcu_dereference(hcv_map_leaf(map, 9)->ent[9].slot);
+	rcu_read_unlock();
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, zero);
 	KUNIT_EXPECT_EQ(test, zero->rec, (u16)HCV_EXTENT_SLOTS);
 	KUNIT_EXPECT_EQ(test, ext->free_zero, (u16)22);
@@ -433,16 +435,18 @@ static void hcv_map_rounds(struct kunit *test)
 /* Each step of @fn with each of its allocations failing: an error, no harm. */
 static void hcv_map_no_memory(struct kunit *test)
 {
-	struct hcv_map *map = hcv_t_map(test, 1, 1000);
-	struct hcv_ext *ext = hcv_t_ext(test, map, 0, 0);
 	struct hcv_rec r = hcv_t_low;
 	struct hcv_slot *slot;
+	struct hcv_map *map;
+	struct hcv_ext *ext;
 	u32 n, errors = 0;
 	bool hit;
 	int ret;
 
 	if (!HCV_T_HOST)
 		kunit_skip(test, "needs the host's allocator");
+	map = hcv_t_map(test, 1, 1000);
+	ext = hcv_t_ext(test, map, 0, 0);
 	hcv_t_gens(test, map, 2);
 	r.lo[0] = ~0ULL;
 	for (r.mib = 8; r.mib < 10; r.mib++, r.seq++)
