@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # TIMEOUT: 900
 # hcivold without a module: becoming a member, killed at every step of it; its
 # lock, its socket, what it refuses, metadata stores that come and go.

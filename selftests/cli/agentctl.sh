@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # agentctl without an agent and with one that has no module: wrong words, help
 # of every command, completion, JSON, exit codes.
 # shellcheck disable=SC2154 # RUN_OUT comes from ktap.sh

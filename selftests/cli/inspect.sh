@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # hcivol-inspect on plain files in place of devices: formatting and what it
 # refuses, damaged structures, and reading volumes back from made-up stores.
 # shellcheck disable=SC2154 # RUN_OUT comes from ktap.sh

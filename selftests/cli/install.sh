@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # TIMEOUT: 2700
 # TAGS: fast
 # make dist and make install, what they put where, and the module built by dkms

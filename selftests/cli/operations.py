@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: host
+# KVER: 6.1 6.12
 # TAGS: fast
 """Every text that docs/operations.md quotes in the first column of a table with
 "text" or "symptom" on top is one that the code says, and every state and wait

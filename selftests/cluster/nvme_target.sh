@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
+# KVER: 6.1 6.12
 # TIMEOUT: 900
 # TAGS: fast
 # The agent's NVMe target and host code, over 127.0.0.1, without the module.
