@@ -166,7 +166,7 @@ sampled() {
 	local word n=0
 
 	for word; do
-		[ $((n++ % (HCV_SIZE_DIV > 1 ? 4 : 1))) != 0 ] || echo "$word"
+		[ $((n++ % (${HCV_SIZE_DIV:-1} > 1 ? 4 : 1))) != 0 ] || echo "$word"
 	done
 }
 
