@@ -380,7 +380,11 @@ int hcv_sync_prepare(struct hcv_link *link)
 		return -ENOMEM;
 	s->link = link;
 	INIT_WORK(&s->work, sync_fn);
-	s->nr_done = vol->map.nr_index;
+	/*
+	 * Not the room there is for further ones: an extent that comes while
+	 * the last round runs is looked at no more.
+	 */
+	s->nr_done = vol->map.next_index;
 	s->done = bitmap_zalloc(max(s->nr_done, 1U), GFP_KERNEL);
 	s->pages = kvmalloc(HCV_EXTENT_META_SIZE, GFP_KERNEL);
 	s->chunk = kvmalloc(SYNC_CHUNK_BYTES, GFP_KERNEL);

@@ -21,7 +21,7 @@ import hcvtest
 import hcvvol
 import ktap
 from hcvbreak import (Writer, bring_back, failed, fill, finish, io_errno,
-                      no_autocommit, take_out, verify)
+                      no_autocommit, take_out, verify, waits)
 from hcvtest import uuid_text
 from hcvvol import MIB
 
@@ -253,6 +253,39 @@ def test_discard_and_reuse():
             for mib in (150, 170, 189):
                 ktap.check_eq(f"mib {mib}", bytes([202]) * 4096,
                               disk.read(mib * MIB))
+        finish(vol)
+
+
+def test_extent_in_the_last_round():
+    """One that comes when there is nothing more to compare, and before the last
+    round has looked at it: its pages go to the copy as well."""
+    with no_autocommit(), setting(extents=1) as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            for mib in range(256):
+                disk.write(mib * MIB, bytes([1]) * 4096)
+            disk.flush()
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(2))
+        vol.rows.append(vol.names[1::-1])
+        vol.fresh.add(1)
+        vol.place("@s1", range(2))
+        vol.grant("@s1")
+        begin_resync(vol, "@s2", devs[1])
+        # The last round begins when this one has ended.
+        devs[0].delay(flush=60000)
+        flusher = Writer(vol.path, lambda d: d.flush())
+        waits(vol, 1, "FLUSH")
+        vol.edo("VOL_SET", SYNC_KIBPS=0)
+        waits(vol, 2, "FLUSH")
+        vol.extent_add([1])
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(300 * MIB, bytes([2]) * 4096)
+        ktap.check("the first round still runs", not flusher.ended())
+        devs[0].heal()
+        ktap.check_eq("flushed", 0, flusher.wait())
+        events.wait("SYNC_DONE", 60, STORE=uuid_text("@s2"))
+        vol.confirm("@s2", "INSYNC")
         finish(vol)
 
 
