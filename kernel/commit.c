@@ -14,7 +14,9 @@
  *
  * When a replica fails in a round, the round is void: its mibs are unflushed
  * again, and it is run anew once the agent has confirmed the removal.  A FLUSH
- * that failed is never sent to that replica again.
+ * that failed is never sent to that replica again.  Its images may be on one
+ * replica and not on another that returns as it was, so the next ones go to the
+ * same places: the other places hold what all of them have.
  *
  * One worker per volume; it sleeps, the I/O path never does for it.
  */
@@ -42,7 +44,6 @@ struct commit_page {
 	u8 place;
 	void *buf;
 	atomic_t ok;
-	bool missed;
 };
 
 struct hcv_commit {
@@ -218,47 +219,51 @@ static void commit_redirty(struct hcv_vol *vol, struct commit_page *cp)
 	hcv_map_dirty(&vol->map, &cp->ext->slot[cp->page * HCV_PAGE_RECORDS]);
 }
 
+/* Steps 4 and 5: the images, and what became of each. */
+static void commit_pages(struct hcv_commit *c)
+{
+	bool good;
+	u32 i;
+
+	commit_begin(c);
+	for (i = 0; i < c->nr; i++)
+		commit_write_page(c, &c->batch[i]);
+	commit_wait(c);
+	if (!READ_ONCE(c->fail))
+		commit_flush(c);
+	for (i = 0; i < c->nr; i++) {
+		struct commit_page *cp = &c->batch[i];
+
+		good = atomic_read(&cp->ok) && !READ_ONCE(c->fail);
+		hcv_map_page_sent(&cp->ext->page[cp->page], cp->seq, cp->place,
+				  good);
+		if (!good)
+			commit_redirty(c->vol, cp);
+	}
+}
+
 /* Steps 3 to 5 for what is in the batch. */
 static void commit_batch(struct hcv_commit *c)
 {
-	struct hcv_vol *vol = c->vol;
 	u32 i;
 
 	commit_flush(c);
-	if (!c->nr)
-		return;
-	if (!READ_ONCE(c->fail)) {
-		commit_begin(c);
+	if (c->nr && !READ_ONCE(c->fail))
+		commit_pages(c);
+	else
 		for (i = 0; i < c->nr; i++)
-			commit_write_page(c, &c->batch[i]);
-		commit_wait(c);
-	}
-	for (i = 0; i < c->nr; i++) {
-		struct commit_page *cp = &c->batch[i];
-		struct hcv_pagepos *pos = &cp->ext->page[cp->page];
-
-		if (atomic_read(&cp->ok)) {
-			pos->seq = cp->seq;
-			pos->place = cp->place;
-		}
-		if (!atomic_read(&cp->ok) || READ_ONCE(c->fail))
-			commit_redirty(vol, cp);
-	}
+			commit_redirty(c->vol, &c->batch[i]);
 	c->nr = 0;
-	if (!READ_ONCE(c->fail))
-		commit_flush(c);
 }
 
 static void commit_copy(struct hcv_commit *c, struct hcv_ext *ext, u32 page)
 {
 	struct commit_page *cp = &c->batch[c->nr++];
-	struct hcv_pagepos *pos = &ext->page[page];
 
 	c->pages++;
 	cp->ext = ext;
 	cp->page = page;
-	cp->seq = pos->seq + 1;
-	cp->place = pos->seq ? !pos->place : 0;
+	cp->place = hcv_map_page_next(&ext->page[page], &cp->seq);
 	atomic_set(&cp->ok, 0);
 	hcv_map_encode(&c->vol->map, ext, page, c->vol->epoch, cp->seq,
 		       cp->place, cp->buf);

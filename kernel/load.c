@@ -25,8 +25,7 @@ const void *hcv_load_newest(struct hcv_vol *vol, struct hcv_ext *ext, u32 page,
 	u32 bad = 0;
 	u32 place;
 
-	pos->seq = 0;
-	pos->place = 0;
+	*pos = (struct hcv_pagepos) { };
 	for (place = 0; place < 2; place++) {
 		struct hcv_page_id id = {
 			.lineage = vol->map.lineage,
@@ -56,6 +55,7 @@ const void *hcv_load_newest(struct hcv_vol *vol, struct hcv_ext *ext, u32 page,
 		best_seq = seq;
 		pos->seq = seq;
 		pos->place = place;
+		pos->kept = true;
 	}
 	/*
 	 * One bad place beside a valid one is a write torn by a power cut.  A
@@ -309,6 +309,7 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 		.nr_gens = 1,
 	};
 	u32 place = vp.seq & 1, bytes, i, done = 0;
+	bool missed = false;
 	sector_t sector;
 	void *buf;
 	int ret = 0;
@@ -321,9 +322,12 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 	bytes = hcv_fmt_volpage_encode(&vp, &gen, place, buf);
 	for (i = 0; i < vol->nr_links; i++) {
 		struct hcv_link *link = vol->link[i];
+		u8 state = READ_ONCE(link->state);
 		int err;
 
-		if (!hcv_link_writable(READ_ONCE(link->state)))
+		if (state == HCV_LINK_FAILING || state == HCV_LINK_LOST)
+			missed = true;
+		if (!hcv_link_writable(state))
 			continue;
 		err = hcv_link_volarea(link, &sector);
 		/* By itself: dm drops the error of a PREFLUSH before data. */
@@ -336,6 +340,8 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 					  sector + place * (HCV_VOLPAGE_SIZE >>
 							    SECTOR_SHIFT),
 					  buf, bytes);
+		if (err)
+			missed = true;
 		if (!err)
 			done++;
 		/* It leaves, and what it holds is older than v then. */
@@ -345,6 +351,10 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 			ret = err;
 	}
 	kvfree(buf);
-	vol->volpage_seq = vp.seq;
+	/*
+	 * One that missed it may come back as it was (LOST): its newest valid
+	 * one is in the other place, and the next must not go there.
+	 */
+	vol->volpage_seq = missed ? vp.seq + 1 : vp.seq;
 	return ret ? ret : done ? 0 : -ENOLINK;
 }

@@ -660,6 +660,9 @@ static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	if (ret)
 		goto err_fence;
 	vol_set_state(vol, HCV_VOL_ACTIVE);
+	/* No slot goes back before that: hcv_map_reap(). */
+	if (vol->map.nr_dropped)
+		hcv_commit_kick(vol);
 	queue_delayed_work(hcv_beat_wq, &vol->tick,
 			   msecs_to_jiffies(VOL_TICK_MS));
 	return 0;

@@ -90,13 +90,15 @@ struct hcv_slot {
 };
 
 /**
- * struct hcv_pagepos - where the newest copy of a metadata page is
- * @seq: of the newest copy; 0: never written
- * @place: of the newest copy
+ * struct hcv_pagepos - where the images of a metadata page are
+ * @seq: the highest one sent or found; 0: never written
+ * @place: of the newest image that all replicas have
+ * @kept: there is one
  */
 struct hcv_pagepos {
 	u64 seq;
 	u8 place;
+	bool kept;
 };
 
 /* Bits of ext->flags. */
@@ -198,6 +200,8 @@ struct hcv_dir {
  * @dirty: extents with dirty pages
  * @unflushed: leaves with bits in @cur
  * @freeing: slots that nothing refers to any more (map->lock)
+ * @nr_dropped: records that were dropped at load and are on the media until a
+ *	round has ended well (map->lock)
  * @used_slots: slots with data (map->lock)
  * @bytes: memory of leaves, extents, bitmaps (atomic)
  */
@@ -224,6 +228,7 @@ struct hcv_map {
 	struct llist_head dirty;
 	struct llist_head unflushed;
 	struct hcv_slot *freeing;
+	u32 nr_dropped;
 	u64 used_slots;
 	atomic_long_t bytes;
 };
@@ -266,8 +271,9 @@ struct hcv_ext *hcv_map_ext_find(struct hcv_map *map, u32 index);
  * hcv_map_load_page() - put the records of a checked page into the map
  * @buf: the newest valid copy of page @page
  *
- * Of two slots with one (mib, gen) the higher sequence stays, the other one's
- * page becomes dirty.  Refused are a generation that is not of the lineage, a
+ * Of two slots with one (mib, gen) the higher sequence stays, the other one is
+ * freed.  Until a round has taken it off the media no slot is reaped: that of the
+ * same mib must not leave them first.  Refused are a generation that is not of the lineage, a
  * mib of another column, a stamp beyond v, two equal sequences, and a page that
  * was loaded before.  Context: process, before the volume serves.
  * Return: 0, -EUCLEAN a record is bad, -ENOMEM, -ERANGE a mib beyond the end.
@@ -348,7 +354,8 @@ bool hcv_map_is_empty(struct hcv_map *map, u32 mib);
 /**
  * hcv_map_reap() - take a slot without data, over no older layer, out
  *
- * Does nothing if that is not so any more. It goes to map->freeing.
+ * Does nothing if that is not so any more, nor while older records that were
+ * dropped at load are on the media (@nr_dropped). It goes to map->freeing.
  * Context: any; the caller holds the busy bits of the whole mib.
  */
 void hcv_map_reap(struct hcv_map *map, u32 mib);
@@ -396,6 +403,22 @@ void hcv_map_bump(struct hcv_map *map, u64 v);
  */
 void hcv_map_encode(struct hcv_map *map, struct hcv_ext *ext, u32 page,
 		    u64 epoch, u64 seq, u32 place, void *buf);
+/**
+ * hcv_map_page_next() - what the next image of a page is called
+ * @seq: its sequence
+ *
+ * Never the place of the newest image that all replicas have: torn there, it
+ * would leave a replica with an older one.  Context: commit worker, load.
+ * Return: its place.
+ */
+u8 hcv_map_page_next(const struct hcv_pagepos *pos, u64 *seq);
+/**
+ * hcv_map_page_sent() - that image was sent
+ * @good: it is durable on every replica that takes part
+ *
+ * Otherwise some have it and some do not, and the next one takes its place.
+ */
+void hcv_map_page_sent(struct hcv_pagepos *pos, u64 seq, u8 place, bool good);
 /** hcv_map_record() - one record as the page copier would write it */
 void hcv_map_record(struct hcv_ext *ext, u32 rec, struct hcv_rec *out);
 /** hcv_map_ready() - extents of a column without data, not retired */

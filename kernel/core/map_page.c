@@ -50,14 +50,17 @@ static int map_load_bits(struct hcv_map *map, struct hcv_slot *slot,
 	return 0;
 }
 
+/* Taken again only when it is off the media, like any that is freed. */
 static void map_load_drop(struct hcv_map *map, struct hcv_mibent *ent,
 			  struct hcv_slot *slot)
 {
 	if (ent)
 		hcv_map_layer_del(ent, slot);
 	hcv_map_drop_bm(map, slot);
-	slot->flags = 0;
-	hcv_map_count_free(map, hcv_map_slot_ext(slot), slot->rec);
+	slot->flags = HCV_SLOT_FREEING;
+	slot->next = map->freeing;
+	map->freeing = slot;
+	map->nr_dropped++;
 	hcv_map_dirty(map, slot);
 }
 
@@ -164,6 +167,22 @@ static void map_record_bits(struct hcv_bm *bm, struct hcv_rec *out)
 		out->lo[i / 64] = data;
 		out->hi[i / 64] = zero & ~data;
 	}
+}
+
+u8 hcv_map_page_next(const struct hcv_pagepos *pos, u64 *seq)
+{
+	*seq = pos->seq + 1;
+	/* The first one ever goes to place 0: hcv_load_newest(). */
+	return pos->kept ? !pos->place : 0;
+}
+
+void hcv_map_page_sent(struct hcv_pagepos *pos, u64 seq, u8 place, bool good)
+{
+	pos->seq = seq;
+	if (!good)
+		return;
+	pos->place = place;
+	pos->kept = true;
 }
 
 /* ext->lock held. */

@@ -66,6 +66,11 @@ void hcv_map_round_end(struct hcv_map *map, struct llist_node *leaves, bool ok)
 	unsigned long flags;
 	int i;
 
+	if (ok) {
+		spin_lock_irqsave(&map->lock, flags);
+		map->nr_dropped = 0;
+		spin_unlock_irqrestore(&map->lock, flags);
+	}
 	llist_for_each_safe(node, next, leaves) {
 		leaf = llist_entry(node, struct hcv_leaf, unode);
 		spin_lock_irqsave(&map->lock, flags);

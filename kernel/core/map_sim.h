@@ -231,6 +231,7 @@ static inline const u8 *hcv_t_newest(struct hcv_t_sim *s, u32 e, u32 page,
 		best_epoch = epoch;
 		pos->seq = seq;
 		pos->place = place;
+		pos->kept = true;
 	}
 	return best;
 }

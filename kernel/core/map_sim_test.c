@@ -300,8 +300,7 @@ static void hcv_t_round_copy(struct hcv_t_sim *s)
 		pos = &ext->page[page];
 		im->ext = ext;
 		im->page = page;
-		im->seq = pos->seq + 1;
-		im->place = pos->seq ? !pos->place : 0;
+		im->place = hcv_map_page_next(pos, &im->seq);
 		hcv_t_race_arg = s;
 		hcv_t_race_fn = hcv_t_race_complete;
 		hcv_map_encode(&s->map, ext, page, s->epoch, im->seq,
@@ -338,13 +337,8 @@ static void hcv_t_round_pages(struct hcv_t_sim *s)
 			memcpy(p->now, im->buf, HCV_BLOCK_SIZE);
 			p->cached = true;
 		}
-		if (!fail || hcv_t_rnd(s, 2)) {
-			/* An error may come after the write has landed. */
-			if (memcmp(p->now, im->buf, HCV_BLOCK_SIZE) == 0) {
-				pos->seq = im->seq;
-				pos->place = im->place;
-			}
-		}
+		/* An error may come after the write has landed. */
+		hcv_map_page_sent(pos, im->seq, im->place, !fail);
 		if (fail)
 			hcv_t_redirty(s, im);
 	}

@@ -157,38 +157,6 @@ static const struct hcv_rec hcv_t_high = {
 	.lo = { 2 },
 };
 
-/* Of two slots with one (mib, generation) the higher sequence stays. */
-static void hcv_map_duplicates(struct kunit *test)
-{
-	struct hcv_ext *ext, *other;
-	struct hcv_slot *lost;
-	struct hcv_map *map;
-	int turn;
-
-	for (turn = 0; turn < 2; turn++) {
-		map = hcv_t_map(test, 1, 100);
-		ext = hcv_t_ext(test, map, 0, 0);
-		other = hcv_t_ext(test, map, 1, 0);
-		KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 40,
-						 turn ? &hcv_t_high :
-						 &hcv_t_low), 0);
-		KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, other, 80,
-						 turn ? &hcv_t_low :
-						 &hcv_t_high), 0);
-		lost = turn ? &other->slot[80] : &ext->slot[40];
-		KUNIT_EXPECT_NULL(test, hcv_t_at(map, 9, 0));
-		KUNIT_EXPECT_PTR_EQ(test, hcv_t_at(map, 9, 1),
-				    turn ? &ext->slot[40] : &other->slot[80]);
-		KUNIT_EXPECT_EQ(test, lost->flags, (u8)0);
-		KUNIT_EXPECT_TRUE(test, test_bit(lost->rec / HCV_PAGE_RECORDS,
-						 &hcv_map_slot_ext(lost)->dirty));
-		KUNIT_EXPECT_EQ(test, map->used_slots, 1ULL);
-		KUNIT_EXPECT_EQ(test, map->next_seq, 12ULL);
-		KUNIT_EXPECT_EQ(test, hcv_map_free_slots(map, 0), 511U);
-		hcv_map_destroy(map);
-	}
-}
-
 static void hcv_map_bad_pages(struct kunit *test)
 {
 	struct hcv_map *map = hcv_t_map(test, 2, 100);
@@ -521,6 +489,85 @@ static void hcv_t_whole_round(struct kunit *test, struct hcv_map *map, bool ok)
 		hcv_map_unfreed(map, freed);
 }
 
+/* Of two slots with one (mib, generation) the higher sequence stays. */
+static void hcv_t_duplicates(struct kunit *test, bool turn)
+{
+	struct hcv_map *map = hcv_t_map(test, 1, 100);
+	struct hcv_ext *ext = hcv_t_ext(test, map, 0, 0);
+	struct hcv_ext *other = hcv_t_ext(test, map, 1, 0);
+	struct hcv_slot *lost;
+
+	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, ext, 40,
+					 turn ? &hcv_t_high : &hcv_t_low), 0);
+	KUNIT_EXPECT_EQ(test, hcv_t_load(test, map, other, 80,
+					 turn ? &hcv_t_low : &hcv_t_high), 0);
+	lost = turn ? &other->slot[80] : &ext->slot[40];
+	KUNIT_EXPECT_NULL(test, hcv_t_at(map, 9, 0));
+	KUNIT_EXPECT_PTR_EQ(test, hcv_t_at(map, 9, 1),
+			    turn ? &ext->slot[40] : &other->slot[80]);
+	KUNIT_EXPECT_TRUE(test, test_bit(lost->rec / HCV_PAGE_RECORDS,
+					 &hcv_map_slot_ext(lost)->dirty));
+	KUNIT_EXPECT_EQ(test, map->next_seq, 12ULL);
+
+	/* On the media until its page is written: neither taken, nor alone. */
+	KUNIT_EXPECT_EQ(test, hcv_map_clear(map, 9, 0, HCV_SLOT_BLOCKS, true,
+					    GFP_KERNEL), 0);
+	hcv_t_whole_round(test, map, false);
+	KUNIT_EXPECT_EQ(test, lost->flags, (u8)HCV_SLOT_FREEING);
+	KUNIT_EXPECT_EQ(test, hcv_map_free_slots(map, 0), 510U);
+	KUNIT_EXPECT_FALSE(test, hcv_map_is_empty(map, 9));
+	hcv_map_reap(map, 9);
+	KUNIT_EXPECT_EQ(test, map->nr_dropped, 1U);
+	hcv_t_whole_round(test, map, true);
+	KUNIT_EXPECT_EQ(test, lost->flags, (u8)0);
+	KUNIT_EXPECT_EQ(test, hcv_map_free_slots(map, 0), 511U);
+	KUNIT_EXPECT_EQ(test, map->used_slots, 1ULL);
+	KUNIT_EXPECT_TRUE(test, hcv_map_is_empty(map, 9));
+	hcv_map_reap(map, 9);
+	hcv_t_whole_round(test, map, true);
+	KUNIT_EXPECT_EQ(test, hcv_map_free_slots(map, 0), 512U);
+	hcv_map_destroy(map);
+}
+
+static void hcv_map_duplicates(struct kunit *test)
+{
+	hcv_t_duplicates(test, false);
+	hcv_t_duplicates(test, true);
+}
+
+/* Which of its two places an image goes to, and its sequence. */
+static void hcv_map_page_places(struct kunit *test)
+{
+	static const struct {
+		bool good;
+		u8 place;
+	} step[] = {
+		{ false, 0 },	/* the first one: until it is whole */
+		{ false, 0 },
+		{ true, 0 },
+		{ false, 1 },	/* the good one stays */
+		{ false, 1 },
+		{ true, 1 },
+		{ true, 0 },
+		{ true, 1 },
+	};
+	struct hcv_pagepos pos = { };
+	u64 seq, last = 0;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(step); i++) {
+		KUNIT_EXPECT_EQ(test, hcv_map_page_next(&pos, &seq),
+				step[i].place);
+		KUNIT_EXPECT_EQ(test, seq, last + 1);
+		hcv_map_page_sent(&pos, seq, step[i].place, step[i].good);
+		last = seq;
+	}
+	/* As it was loaded. */
+	pos = (struct hcv_pagepos) { .seq = 7, .place = 0, .kept = true };
+	KUNIT_EXPECT_EQ(test, hcv_map_page_next(&pos, &seq), (u8)1);
+	KUNIT_EXPECT_EQ(test, seq, 8ULL);
+}
+
 /* An extent is idle when its last record is, of whichever kind, and not before. */
 static void hcv_map_idle_extents(struct kunit *test)
 {
@@ -601,11 +648,15 @@ static void hcv_map_settles(struct kunit *test)
 	u32 index[HCV_MAP_RETIRED_MAX], i;
 	struct hcv_ext *other;
 
-	/* A duplicate: free here, used on the medium until the page goes. */
+	/* A duplicate: in use until its page has gone to the medium. */
 	KUNIT_ASSERT_EQ(test, hcv_t_load(test, map, ext, 0, &r), 0);
 	other = hcv_t_ext(test, map, 8, 0);
 	r.seq++;
 	KUNIT_ASSERT_EQ(test, hcv_t_load(test, map, other, 0, &r), 0);
+	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 9, NULL, 0), 0U);
+	hcv_t_whole_round(test, map, true);
+	/* As a resync does with all pages. */
+	hcv_map_dirty(map, &ext->slot[0]);
 	KUNIT_EXPECT_EQ(test, hcv_map_retire(map, 0, 9, NULL, 0), 1U);
 	KUNIT_EXPECT_EQ(test, hcv_map_forget(map, ext), -EBUSY);
 	hcv_map_settle_end(map, true);		/* it began before */
@@ -640,6 +691,7 @@ static struct kunit_case hcv_map_cases[] = {
 	KUNIT_CASE(hcv_map_full),
 	KUNIT_CASE(hcv_map_space),
 	KUNIT_CASE(hcv_map_duplicates),
+	KUNIT_CASE(hcv_map_page_places),
 	KUNIT_CASE(hcv_map_bad_pages),
 	KUNIT_CASE(hcv_map_layers),
 	KUNIT_CASE(hcv_map_race),

@@ -135,6 +135,54 @@ def test_joined_meanwhile():
         hcvbreak.finish(vol)
 
 
+def page_seqs(dev, extent):
+    """Sequences of an extent's first metadata page in its two places."""
+    first = hcvtest.read_super(dev.path)["meta_off"]
+    for _ in range(4):
+        page = [hcvtest.device_read(dev.path, off) for off in
+                (first, first + hcvtest.META_SIZE // 2)]
+        if any(p[48] and p[32] == extent for p in page):
+            return [int.from_bytes(p[48:56], "little") for p in page]
+        first += hcvtest.META_SIZE
+    raise AssertionError(f"{dev.path}: extent {extent} has no page")
+
+
+def test_void_round():
+    """Images that only some replicas have got are replaced where they are: in
+    the other place is what the one that returns falls back on."""
+    with hcvbreak.no_autocommit(), \
+            setting(3, ("@s2",), replicas=2, stripe=2, extents=2) as \
+            (vol, devs, events):
+        vol.rows = [["@s1", "@s2"], ["@s2", "@s3"]]
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, range(8), 1)
+            disk.flush()
+            good = page_seqs(devs[1], 1)
+            ktap.check_eq("all have the page", good, page_seqs(devs[2], 1))
+            take_out(vol, events, "@s1", devs[0])
+            fill(disk, (9,), 2)
+            ranges = vol.granted("@s2")["RANGES"]
+            ktap.check_eq("one range", 1, len(ranges))
+            # The first one is the volume area's.
+            handle = ranges[0]["first"] + 1 + 1
+            vol.paths["@s2"].fail_range((handle * 512 + 256) * MIB // 512,
+                                        hcvtest.META_SIZE // 512)
+            flusher = Writer(vol.path, lambda d: d.flush())
+            lost(vol, events, "@s2")
+            kept = good.index(max(good))
+            ktap.check_eq("not on s2", good, page_seqs(devs[1], 1))
+            ktap.check("but on s3", good != page_seqs(devs[2], 1))
+            vol.come_back("@s2")
+            ended("flushed", flusher)
+            for seqs in page_seqs(devs[1], 1), page_seqs(devs[2], 1):
+                ktap.check_eq("the good one stays", good[kept], seqs[kept])
+                ktap.check("a later one beside it",
+                           seqs[1 - kept] > good[kept] + 1)
+            verify(disk, (9,), 2)
+        hcvbreak.finish(vol)
+
+
 def test_flush_is_sent():
     """A FLUSH that waited for a lost replica is one on that replica's disk."""
     with setting(1, ("@s1",)) as (vol, devs, events):
