@@ -31,16 +31,21 @@
 #define MAX_QUEUES	8
 
 /*
- * A frozen target fails what is in flight after io_timeout only if that is
- * below a quarter of the keep-alive time-out: in that interval 6.1 sends
- * keep-alives, and error recovery waits for one that is under way, up to the
- * whole time-out.  None is sent while other commands complete, and the
- * module's beacons see to that.  These two pairs were measured.
+ * Each quarter of the keep-alive time-out 6.1 sends a keep-alive, unless a
+ * command was sent and completed in it; error recovery waits for one that is
+ * under way, up to the whole time-out.  The module's beacons see to it that
+ * none is sent while the target answers.  When it does not any more, error
+ * recovery has to begin within that quarter: the block layer notices an expired
+ * command up to about a second late, and a busy machine may need another one.
  */
 #define SSD_IO_MS	1000
-#define SSD_KATO_S	10
+#define SSD_KATO_S	16
 #define HDD_IO_MS	3000
 #define HDD_KATO_S	30
+#define EXPIRY_MS	(1024 + 1000)
+
+_Static_assert(SSD_KATO_S * 250 >= SSD_IO_MS + EXPIRY_MS, "keep-alive in the way");
+_Static_assert(HDD_KATO_S * 250 >= HDD_IO_MS + EXPIRY_MS, "keep-alive in the way");
 
 /* A failed controller reaches `connecting` well within this. */
 #define FAILED_WAIT_MS	5000

@@ -106,7 +106,7 @@ fail_and_replace() {
 
 # life MULTIPATH: everything that depends on it.
 life() {
-	local dev again
+	local dev again ctrl
 
 	on_exit clean
 	ensure "$S1" /dev/ram0
@@ -115,6 +115,8 @@ life() {
 	check_eq "multipath" "$1" \
 		"$(cat /sys/module/nvme_core/parameters/multipath)"
 	check_eq "io_timeout" 1000 "$(io_timeout "$S1")"
+	read -r ctrl _ < <(controller "$S1")
+	check_eq "keep-alive" 16 "$(cat "/sys/class/nvme/$ctrl/kato")"
 	check "data" pattern "$dev" before
 	again=$(connect "$S1")
 	check_eq "same device again" "$dev" "$again"
