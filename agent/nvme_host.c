@@ -35,14 +35,16 @@
  * command was sent and completed in it; error recovery waits for one that is
  * under way, up to the whole time-out.  The module's beacons see to it that
  * none is sent while the target answers.  When it does not any more, error
- * recovery has to begin within that quarter: the block layer notices an expired
- * command up to about a second late, and a busy machine may need another one.
+ * recovery has to begin within that quarter, which may have begun with the last
+ * beacon: the next one is the first to expire, the block layer notices that up to
+ * about a second late, and a busy machine may need another one.
  */
 #define SSD_IO_MS	1000
-#define SSD_KATO_S	16
+#define SSD_KATO_S	18
 #define HDD_IO_MS	3000
 #define HDD_KATO_S	30
-#define EXPIRY_MS	(1024 + 1000)
+#define BEACON_MS	500
+#define EXPIRY_MS	(2 * BEACON_MS + 1024 + 1000)
 
 _Static_assert(SSD_KATO_S * 250 >= SSD_IO_MS + EXPIRY_MS, "keep-alive in the way");
 _Static_assert(HDD_KATO_S * 250 >= HDD_IO_MS + EXPIRY_MS, "keep-alive in the way");

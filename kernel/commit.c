@@ -121,30 +121,81 @@ static void commit_endio(struct bio *bio)
 	commit_put(c);
 }
 
-/* A bio for a link that takes writes, or NULL. */
-static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
-			      blk_opf_t opf, struct commit_page *page)
+/* Where @page is on @link; false: it does not go there.  Under RCU. */
+static bool commit_place(struct hcv_commit *c, struct hcv_link *link, u8 state,
+			 struct commit_page *page, sector_t *sector)
 {
-	u8 state = READ_ONCE(link->state);
-	struct commit_bio *cb;
-	struct bio *bio;
+	struct hcv_reps *reps = hcv_reps(page->ext);
+	u32 i;
 
+	if (state == HCV_LINK_SYNCING &&
+	    !hcv_sync_takes_pages(link, page->ext))
+		return false;
+	for (i = 0; i < reps->nr; i++) {
+		if (reps->rep[i].link != link->nr)
+			continue;
+		*sector = reps->rep[i].meta +
+			  (page->place * HCV_EXTENT_PAGES + page->page) *
+			  (HCV_BLOCK_SIZE >> SECTOR_SHIFT);
+		if (reps->rep[i].mapped)
+			return true;
+		hcv_link_fail(link, ESTALE, "its gate is closed");
+		WRITE_ONCE(c->fail, true);
+	}
+	return false;
+}
+
+/*
+ * Count the bio in, if the link takes it.  There is one look at the state, in one
+ * RCU section with hcv_link_enter(), since a link may be tied anew at any time:
+ * it then gets no page of an extent that is not done, nor one for its old place.
+ */
+static bool commit_enter(struct hcv_commit *c, struct hcv_link *link,
+			 struct commit_bio *cb)
+{
+	bool ok = false;
+	u8 state;
+
+	rcu_read_lock();
+	/* Pairs with link_set_state(): the places were noted before. */
+	state = smp_load_acquire(&link->state);
 	if (state == HCV_LINK_FAILING || state == HCV_LINK_LOST) {
 		/*
 		 * Part of the in-sync set until its removal is confirmed: a
 		 * round without it must not forget what it may have missed.
 		 */
 		WRITE_ONCE(c->fail, true);
-		return NULL;
+		goto out;
 	}
-	if (!hcv_link_writable(state))
-		return NULL;
-	bio = bio_alloc_bioset(NULL, page ? 1 : 0, opf, GFP_NOIO, &commit_bs);
-	cb = commit_bio_of(bio);
+	if (!hcv_link_writable(state) ||
+	    (cb->page && !commit_place(c, link, state, cb->page,
+				       &cb->leg.bio.bi_iter.bi_sector)))
+		goto out;
 	if (!hcv_link_enter(link, &cb->leg)) {
 		hcv_link_refused(link, &cb->leg);
-		bio_put(bio);
 		WRITE_ONCE(c->fail, true);
+		goto out;
+	}
+	cb->leg.strong = state != HCV_LINK_SYNCING;
+	ok = true;
+out:
+	rcu_read_unlock();
+	return ok;
+}
+
+/* A bio for a link that takes writes, or NULL. */
+static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
+			      blk_opf_t opf, struct commit_page *page)
+{
+	struct commit_bio *cb;
+	struct bio *bio;
+
+	bio = bio_alloc_bioset(NULL, page ? 1 : 0, opf, GFP_NOIO, &commit_bs);
+	cb = commit_bio_of(bio);
+	cb->commit = c;
+	cb->page = page;
+	if (!commit_enter(c, link, cb)) {
+		bio_put(bio);
 		return NULL;
 	}
 	if (link->local && READ_ONCE(link->local->failed)) {
@@ -159,9 +210,6 @@ static struct bio *commit_bio(struct hcv_commit *c, struct hcv_link *link,
 	if (!link->local)
 		bio->bi_opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
 			       REQ_FAILFAST_DEV;
-	cb->commit = c;
-	cb->page = page;
-	cb->leg.strong = state != HCV_LINK_SYNCING;
 	bio->bi_end_io = commit_endio;
 	cb->start_ns = ktime_get_boottime_ns();
 	hcv_stats_begin(link->stats);
@@ -189,25 +237,17 @@ static void commit_write_page(struct hcv_commit *c, struct commit_page *cp)
 {
 	struct hcv_vol *vol = c->vol;
 	struct hcv_reps reps;
+	struct bio *bio;
 	u32 i;
 
 	rcu_read_lock();
 	reps = *hcv_reps(cp->ext);
 	rcu_read_unlock();
 	for (i = 0; i < reps.nr; i++) {
-		struct hcv_link *link = vol->link[reps.rep[i].link];
-		struct bio *bio;
-
-		if (READ_ONCE(link->state) == HCV_LINK_SYNCING &&
-		    !hcv_sync_takes_pages(link, cp->ext))
-			continue;
-		bio = commit_bio(c, link, REQ_OP_WRITE | REQ_SYNC | REQ_META,
-				 cp);
+		bio = commit_bio(c, vol->link[reps.rep[i].link],
+				 REQ_OP_WRITE | REQ_SYNC | REQ_META, cp);
 		if (!bio)
 			continue;
-		bio->bi_iter.bi_sector = reps.rep[i].meta +
-			(cp->place * HCV_EXTENT_PAGES + cp->page) *
-			(HCV_BLOCK_SIZE >> SECTOR_SHIFT);
 		__bio_add_page(bio, virt_to_page(cp->buf), HCV_BLOCK_SIZE,
 			       offset_in_page(cp->buf));
 		hcv_submit_bio(bio);
@@ -462,7 +502,8 @@ void hcv_commit_tick(struct hcv_vol *vol)
 	if (ktime_get_boottime_ns() - c->last_ns <
 	    (u64)READ_ONCE(autocommit_ms) * NSEC_PER_MSEC ||
 	    (llist_empty(&vol->map.dirty) && llist_empty(&vol->map.unflushed) &&
-	     !READ_ONCE(vol->map.nr_unsettled)))
+	     !READ_ONCE(vol->map.nr_unsettled) &&
+	     !READ_ONCE(vol->map.freeing)))
 		return;
 	hcv_commit_kick(vol);
 }

@@ -779,6 +779,16 @@ static void link_let_go(struct hcv_link *link)
 			     &link->store, -ret);
 }
 
+void hcv_links_end_sync(struct hcv_vol *vol)
+{
+	u32 i;
+
+	mutex_lock(&vol->mutex);
+	for (i = 0; i < vol->nr_links; i++)
+		hcv_sync_stop(vol->link[i]);
+	mutex_unlock(&vol->mutex);
+}
+
 void hcv_links_destroy(struct hcv_vol *vol)
 {
 	u32 i;

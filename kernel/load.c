@@ -325,7 +325,7 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 		u8 state = READ_ONCE(link->state);
 		int err;
 
-		if (state == HCV_LINK_FAILING || state == HCV_LINK_LOST)
+		if (state == HCV_LINK_LOST)
 			missed = true;
 		if (!hcv_link_writable(state))
 			continue;
@@ -340,7 +340,7 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 					  sector + place * (HCV_VOLPAGE_SIZE >>
 							    SECTOR_SHIFT),
 					  buf, bytes);
-		if (err)
+		if (err && state == HCV_LINK_INSYNC)
 			missed = true;
 		if (!err)
 			done++;

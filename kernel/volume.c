@@ -660,7 +660,7 @@ static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	if (ret)
 		goto err_fence;
 	vol_set_state(vol, HCV_VOL_ACTIVE);
-	/* No slot goes back before that: hcv_map_reap(). */
+	/* Their successors do not go back before that: hcv_map_reap(). */
 	if (vol->map.nr_dropped)
 		hcv_commit_kick(vol);
 	queue_delayed_work(hcv_beat_wq, &vol->tick,
@@ -734,6 +734,14 @@ static void vol_teardown(struct hcv_vol *vol)
 	mutex_unlock(&vol->life_mutex);
 	hcv_front_del(vol);
 	cancel_delayed_work_sync(&vol->tick);
+	/*
+	 * The replicas are let go one after the other below: a round that a resync
+	 * asks for then would be good on the others.  And nobody confirms a
+	 * removal any more that a round might wait for.
+	 */
+	WRITE_ONCE(vol->impatient, true);
+	wake_up_all(&vol->wait);
+	hcv_links_end_sync(vol);
 	/* The disk is gone: what runs are our own, all of them bounded. */
 	vol_halt(vol);
 	wait_event(vol->wait, hcv_vol_drained(vol));

@@ -50,6 +50,7 @@ struct hcv_hot;
 #define HCV_SLOT_USED		BIT(0)
 #define HCV_SLOT_FREEING	BIT(1)	/* waits for its page and readers */
 #define HCV_SLOT_SUPERSEDED	BIT(2)	/* on the media until its successor is */
+#define HCV_SLOT_DOUBLE		BIT(3)	/* an older one was dropped at load */
 
 /**
  * struct hcv_bm - block states of a slot that is not full
@@ -272,8 +273,8 @@ struct hcv_ext *hcv_map_ext_find(struct hcv_map *map, u32 index);
  * @buf: the newest valid copy of page @page
  *
  * Of two slots with one (mib, gen) the higher sequence stays, the other one is
- * freed.  Until a round has taken it off the media no slot is reaped: that of the
- * same mib must not leave them first.  Refused are a generation that is not of the lineage, a
+ * freed.  Until a round has taken it off the media the first is not reaped: it
+ * must not leave them before.  Refused are a generation that is not of the lineage, a
  * mib of another column, a stamp beyond v, two equal sequences, and a page that
  * was loaded before.  Context: process, before the volume serves.
  * Return: 0, -EUCLEAN a record is bad, -ENOMEM, -ERANGE a mib beyond the end.
@@ -354,8 +355,8 @@ bool hcv_map_is_empty(struct hcv_map *map, u32 mib);
 /**
  * hcv_map_reap() - take a slot without data, over no older layer, out
  *
- * Does nothing if that is not so any more, nor while older records that were
- * dropped at load are on the media (@nr_dropped). It goes to map->freeing.
+ * Does nothing if that is not so any more, nor while an older record of the mib
+ * that was dropped at load is on the media. It goes to map->freeing.
  * Context: any; the caller holds the busy bits of the whole mib.
  */
 void hcv_map_reap(struct hcv_map *map, u32 mib);

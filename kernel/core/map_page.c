@@ -88,10 +88,13 @@ static int map_load_link(struct hcv_map *map, struct hcv_slot *slot)
 		map->next_seq = slot->seq + 1;
 	if (same && same->seq > slot->seq) {
 		map_load_drop(map, NULL, slot);
+		same->flags |= HCV_SLOT_DOUBLE;
 		return 0;
 	}
-	if (same)
+	if (same) {
 		map_load_drop(map, ent, same);
+		slot->flags |= HCV_SLOT_DOUBLE;
+	}
 	hcv_map_layer_add(map, ent, slot);
 	return 0;
 }

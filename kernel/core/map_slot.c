@@ -237,7 +237,8 @@ static struct hcv_slot *map_empty_slot(struct hcv_map *map,
 	struct hcv_slot *slot = rcu_dereference_protected(ent->slot, true);
 	struct hcv_bm *bm;
 
-	if (!slot || slot->gen != map->cur_gen || map->nr_dropped ||
+	if (!slot || slot->gen != map->cur_gen ||
+	    (map->nr_dropped && slot->flags & HCV_SLOT_DOUBLE) ||
 	    rcu_access_pointer(slot->older))
 		return NULL;
 	bm = rcu_dereference_protected(slot->bm, true);

@@ -116,7 +116,7 @@ life() {
 		"$(cat /sys/module/nvme_core/parameters/multipath)"
 	check_eq "io_timeout" 1000 "$(io_timeout "$S1")"
 	read -r ctrl _ < <(controller "$S1")
-	check_eq "keep-alive" 16 "$(cat "/sys/class/nvme/$ctrl/kato")"
+	check_eq "keep-alive" 18 "$(cat "/sys/class/nvme/$ctrl/kato")"
 	check "data" pattern "$dev" before
 	again=$(connect "$S1")
 	check_eq "same device again" "$dev" "$again"

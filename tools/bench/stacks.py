@@ -115,7 +115,7 @@ def connect(ctx, nqn):
         fabrics.write(
             f"transport=tcp,traddr=127.0.0.1,trsvcid=4420,nqn={nqn},"
             f"hostnqn=nqn.2014-08.org.nvmexpress:uuid:{host},hostid={host},"
-            "keep_alive_tmo=16,reconnect_delay=1,ctrl_loss_tmo=-1,"
+            "keep_alive_tmo=18,reconnect_delay=1,ctrl_loss_tmo=-1,"
             "fast_io_fail_tmo=0,nr_io_queues=1".encode())
         answer = fabrics.read(128).decode()
     name = f"nvme{answer.split('instance=')[1].split(',')[0]}"
