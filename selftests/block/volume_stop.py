@@ -23,7 +23,7 @@ from hcvbreak import (Child, Command, Writer, bring_back, failed, fill,
 from hcvvol import MIB
 
 node = hcvtest.Node()
-pool = hcvbreak.Pool(node, 2)
+pool = hcvbreak.Pool(node, 3)
 setting = pool.setting
 
 
@@ -74,6 +74,36 @@ def test_stop_with_a_failing_replica():
         with vol.attached() as disk:
             verify(disk, (1,), 2)
             verify(disk, (2,), 1)
+
+
+def test_stop_with_a_resync():
+    """A replica fails in the stop, after its flush, and nobody will confirm
+    that; a resync that comes to its end now must not wait for it."""
+    with setting(3, replicas=3, extents=1) as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(0, bytes([1]) * MIB)
+            disk.flush()
+            hcvbreak.take_out(vol, events, "@s3", devs[2])
+            disk.write(0, bytes([2]) * MIB)
+            disk.flush()
+        devs[2].heal()
+        # Its last piece takes seconds, with nothing left to copy.
+        vol.edo("VOL_SET", SYNC_KIBPS=64)
+        vol.reopen_store("@s3")
+        vol.place("@s3", range(1))
+        vol.link_add("@s3", "SYNCING")
+        hcvtest.wait_for(lambda: vol.link("@s3")["SYNC_COPIED"] == MIB, 60,
+                         "all copied")
+        sb = hcvtest.read_super(devs[1].path)
+        devs[1].fail_range(sb["vol_off"] // 512,
+                           (sb["meta_off"] - sb["vol_off"]) // 512)
+        # The volume page goes there last, and the piece ends meanwhile.
+        devs[2].delay(write=4000)
+        stop = Command("VOL_STOP", VOL=vol.vol)
+        ktap.check_eq("stopped", 0, stop.wait(30))
+        devs[1].heal()
+        vol.close_stores()
 
 
 def test_suspend_with_a_failing_replica():
