@@ -430,6 +430,16 @@ static enum hcv_owner_result step_start(struct hcv_owner_step *s)
 	return res;
 }
 
+static enum hcv_owner_result step_grow(struct hcv_owner_step *s)
+{
+	struct hcv_record rec = s->w->v.rec;
+	char err[HCV_ERR_SIZE];
+
+	if (hcv_record_grow(&rec, err))
+		return step_refused(s, err);
+	return step_commit(s, &rec, false);
+}
+
 enum hcv_owner_result hcv_owner_confirm(struct hcv_owner_step *s)
 {
 	int ret;
@@ -442,6 +452,9 @@ enum hcv_owner_result hcv_owner_confirm(struct hcv_owner_step *s)
 	if (!ret && s->out->state == HCV_LINK_OUT)
 		hcv_owner_gap_left(hcv_owner_view_name(s->w), s->w->v.uuid,
 				   s->out->store, step_store_name(s));
+	/* It still took writes under this version: v has to grow once more. */
+	if (ret == -ERANGE)
+		return step_grow(s);
 	return step_kernel(s, ret, "confirming a replica's state");
 }
 

@@ -110,6 +110,11 @@ static void link_set_state(struct hcv_link *link, u8 state)
 	WRITE_ONCE(vol->ack_gate, gate);
 	/* Pairs with the barriers of an I/O between its legs and io_verdict() */
 	smp_store_release(&link->state, state);
+	if (hcv_link_writable(old) && !hcv_link_writable(state)) {
+		/* Who sends a page has read its stamps before the state. */
+		smp_mb();
+		link->last_v = READ_ONCE(vol->map.v);
+	}
 	if (state != HCV_LINK_INSYNC)
 		link->final = false;
 	hcv_lease_update(vol);
@@ -681,6 +686,17 @@ static bool link_confirm_move(struct hcv_link *link, u32 from, u32 to)
 	return moved;
 }
 
+/* vol->confirm_mutex held; the link takes no writes any more. */
+static bool link_may_go(struct hcv_link *link, u64 v)
+{
+	bool may;
+
+	spin_lock_irq(&link->vol->lock);
+	may = hcv_repl_may_go(v, link->last_v);
+	spin_unlock_irq(&link->vol->lock);
+	return may;
+}
+
 static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 			struct netlink_ext_ack *extack)
 {
@@ -715,6 +731,14 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 		 * at the state after that, in hcv_link_enter(), under RCU.
 		 */
 		synchronize_rcu();
+	/*
+	 * Another one's confirmation told of this version while this copy took
+	 * pages: what it misses would get the stamps that it has.
+	 */
+	if (state == HCV_LINK_OUT && !link_may_go(link, v)) {
+		NL_SET_ERR_MSG(extack, "the store took part under this version; the record has to move on");
+		return -ERANGE;
+	}
 	hcv_map_bump(&vol->map, v);
 	if (!link_confirm_move(link, from, state)) {
 		NL_SET_ERR_MSG(extack, "the link failed meanwhile");

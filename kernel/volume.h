@@ -79,6 +79,7 @@ struct hcv_ioref {
  * @lease_end_ns: CLOCK_BOOTTIME (WRITE_ONCE under vol->lock)
  * @fail_work: tells the agent of the failure
  * @spare: the state in which it failed
+ * @last_v: of the map, when it last took writes (vol->lock)
  * @undecided: it failed, and what becomes of it is not known yet (vol->lock)
  * @final: it has the last in-sync copy of some extent, on this node: its disk's
  *	errors are the user's, not its end (vol->lock)
@@ -118,6 +119,7 @@ struct hcv_link {
 	s64 lease_end_ns;
 	struct work_struct fail_work;
 	u8 spare;
+	u64 last_v;
 	bool undecided;
 	bool final;
 	bool full;

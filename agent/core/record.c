@@ -434,6 +434,15 @@ int hcv_record_renew(struct hcv_record *r, const char *store, char *err)
 	return commit(r, &new, err);
 }
 
+int hcv_record_grow(struct hcv_record *r, char *err)
+{
+	struct hcv_record new = *r;
+
+	if (r->phase != HCV_PH_SERVING)
+		return fail(err, -EPERM, "no node serves the volume");
+	return commit(r, &new, err);
+}
+
 int hcv_record_join(struct hcv_record *r, const char *store, char *err)
 {
 	return move(r, store, HCV_RS_SYNCING, HCV_RS_INSYNC, err);

@@ -95,6 +95,14 @@ int hcv_record_begin_sync(struct hcv_record *r, const char *store, char *err);
  */
 int hcv_record_renew(struct hcv_record *r, const char *store, char *err);
 
+/**
+ * hcv_record_grow() - v + 1, and nothing else
+ *
+ * For a module that has confirmations of this v, but needs a higher one to tell
+ * what a store has missed.  Return: -EPERM nobody serves.
+ */
+int hcv_record_grow(struct hcv_record *r, char *err);
+
 /** hcv_record_join() - syncing to in-sync, v + 1; -EINVAL otherwise */
 int hcv_record_join(struct hcv_record *r, const char *store, char *err);
 

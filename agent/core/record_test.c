@@ -387,10 +387,14 @@ static void test_renew(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r.v, 10);
 	KUNIT_EXPECT_TRUE(test, hcv_record_insync(&r, id('A')));
 	KUNIT_EXPECT_EQ(test, hcv_record_renew(&r, id('F'), err), -ENOENT);
+	KUNIT_ASSERT_EQ(test, hcv_record_grow(&r, err), 0);
+	KUNIT_EXPECT_EQ(test, r.v, 11);
+	KUNIT_EXPECT_EQ(test, hcv_record_find(&r, id('A'))->renew, 10);
 	hcv_record_find(&r, id('A'))->renew = r.v + 1;
 	KUNIT_EXPECT_EQ(test, hcv_record_check(&r, err), -EINVAL);
 	r = parse("T1 e2 v5 Ai1");
 	KUNIT_EXPECT_EQ(test, hcv_record_renew(&r, id('A'), err), -EPERM);
+	KUNIT_EXPECT_EQ(test, hcv_record_grow(&r, err), -EPERM);
 }
 
 static void test_init(struct kunit *test)

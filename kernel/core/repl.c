@@ -18,3 +18,8 @@ bool hcv_repl_sole(u32 holders, u32 insync, u32 link)
 
 	return holders & self && !(holders & insync & ~self);
 }
+
+bool hcv_repl_may_go(u64 v, u64 last_v)
+{
+	return v > last_v;
+}

@@ -42,5 +42,13 @@ enum hcv_fate hcv_repl_fate(const struct hcv_repl_case *c);
  * @link: number of the link
  */
 bool hcv_repl_sole(u32 holders, u32 insync, u32 link);
+/**
+ * hcv_repl_may_go() - whether a removal under version @v tells what it missed
+ * @last_v: of the map, when the replica last took writes
+ *
+ * Its pages may have stamps up to @last_v, and what it misses has to get a
+ * higher one.
+ */
+bool hcv_repl_may_go(u64 v, u64 last_v);
 
 #endif /* HCV_CORE_REPL_H */

@@ -86,10 +86,22 @@ static void hcv_repl_test_all(struct kunit *test)
 			}
 }
 
+/* Stamps up to @last_v may be on a copy: what it misses needs a higher one. */
+static void hcv_repl_test_go(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, hcv_repl_may_go(5, 4));
+	KUNIT_EXPECT_TRUE(test, hcv_repl_may_go(9, 4));
+	KUNIT_EXPECT_FALSE(test, hcv_repl_may_go(5, 5));
+	KUNIT_EXPECT_FALSE(test, hcv_repl_may_go(4, 5));
+	/* Never tied by this owner. */
+	KUNIT_EXPECT_TRUE(test, hcv_repl_may_go(1, 0));
+}
+
 static struct kunit_case hcv_repl_cases[] = {
 	KUNIT_CASE(hcv_repl_test_fate),
 	KUNIT_CASE(hcv_repl_test_sole),
 	KUNIT_CASE(hcv_repl_test_all),
+	KUNIT_CASE(hcv_repl_test_go),
 	{ }
 };
 

@@ -124,6 +124,38 @@ def test_taken_out_during_resync():
         finish(vol)
 
 
+def test_taken_out_under_a_known_version():
+    """The record gave a copy up, and the module was told of that version by
+    another one's confirmation, before it was told of the copy: that has pages
+    with the version's stamps by then, and what it misses needs a higher one."""
+    with setting(stripe=2, extents=2) as (vol, devs, events):
+        vol.attach()
+        big_data(vol, [0, 2] + list(range(1, 31, 2)))
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, [0, 2] + list(range(1, 31, 2)))
+        begin_resync(vol, "@s2", devs[1], 256)
+        hcvtest.wait_for(lambda: vol.link("@s2")["SYNC_DONE"] > 2 * MIB, 10,
+                         "an extent done")
+        vol.edo("VOL_SET", SYNC_KIBPS=SLOW)
+        vol.confirm("@s1", "INSYNC")
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(0, b"v" * 4096)
+            disk.flush()	# a page with the stamp of that version
+            node.fails(errno.ERANGE, "the record has to move on",
+                       "VOL_CONFIRM", VOL=vol.vol, EPOCH=vol.epoch, V=vol.v,
+                       STORE="@s2", INCARNATION=vol.incarnation["@s2"],
+                       LINK_STATE="OUT")
+            writer = Writer(vol.path, lambda d: d.write(0, b"w" * 8192))
+            waits(vol, 1, "CONFIRM")
+            vol.confirm("@s2", "OUT")
+            ktap.check_eq("the write", 0, writer.wait())
+            disk.write(MIB // 2, b"x" * 4096)
+            disk.flush()
+        vol.edo("VOL_SET", SYNC_KIBPS=0)
+        bring_back(vol, events, "@s2", devs[1])
+        finish(vol)
+
+
 def overwrite(first, mibs, byte):
     """Blocks that have data, again and again."""
     def run(disk):

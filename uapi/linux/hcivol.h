@@ -111,7 +111,8 @@
  *			[SYNC_KIBPS]
  * HCV_CMD_VOL_CONFIRM	VOL EPOCH V STORE INCARNATION LINK_STATE
  *	The record was changed: STORE is OUT or INSYNC as of version V.
- *	-ESTALE: another epoch, an older V, or another incarnation.
+ *	-ESTALE: another epoch, an older V, or another incarnation.  -ERANGE:
+ *	OUT, but the store took writes under V: the record has to move on.
  * HCV_CMD_VOL_NOSPACE	VOL EPOCH COLUMN
  *	No store can give another extent: writes waiting for one get ENOSPC.
  * HCV_CMD_VOL_FENCE	VOL EPOCH
