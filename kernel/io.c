@@ -193,6 +193,10 @@ void hcv_io_ack(struct hcv_io *io, s64 now)
 {
 	enum io_verdict verdict = io_verdict(io, now);
 
+	/* It may end with an error from there, without another look here. */
+	if (unlikely(verdict != IO_ACK) && io->op == HCV_IO_WRITE &&
+	    !(io->flags & HCV_IO_LANDED))
+		hcv_rw_unsure(io);
 	if (unlikely(verdict == IO_HOLD))
 		verdict = io_hold(io);
 	switch (verdict) {

@@ -223,6 +223,15 @@ void hcv_rw_write(struct hcv_io *io);
 void hcv_rw_submit_write(struct hcv_io *io);
 /** hcv_rw_landed() - all replicas have a write: tell the map */
 void hcv_rw_landed(struct hcv_io *io);
+/**
+ * hcv_rw_unsure() - a write may end without having landed: stamp its blocks
+ * @io: with its slot and its mark
+ *
+ * Who has got it is not known.  A copy that left before the mark, which a round
+ * may have forgotten in between, must not compare equal; one that leaves
+ * later finds the mark.  Any context.
+ */
+void hcv_rw_unsure(struct hcv_io *io);
 int hcv_rw_init(void);
 void hcv_rw_exit(void);
 

@@ -322,6 +322,11 @@ void hcv_rw_landed(struct hcv_io *io)
 	hcv_map_written(map, io->slot, io->blk, io->nblk);
 }
 
+void hcv_rw_unsure(struct hcv_io *io)
+{
+	hcv_map_stamp(&io->vol->map, io->slot);
+}
+
 static void rw_write_done(struct hcv_io *io, s64 now)
 {
 	struct hcv_vol *vol = io->vol;
@@ -332,9 +337,12 @@ static void rw_write_done(struct hcv_io *io, s64 now)
 	hcv_map_mark(&vol->map, io->leaf, io->mib);
 	if (unlikely(io->flags & HCV_IO_BOUNCED))
 		hcv_rmw_free(io);
-	if (likely(!io->status && atomic_read(&io->strong_ok)))
+	if (likely(!io->status && atomic_read(&io->strong_ok))) {
 		hcv_io_ack(io, now);
-	else if (io->status && hcv_io_same_links(io))
+		return;
+	}
+	hcv_rw_unsure(io);
+	if (io->status && hcv_io_same_links(io))
 		/* The last replica said no, whatever others did. */
 		hcv_settle(io);
 	else

@@ -201,6 +201,42 @@ def test_last_of_some_refuses_in_part():
         finish(vol)
 
 
+def test_refused_after_a_round():
+    """A round ends, and forgets a write that is under way; one replica refuses
+    it and leaves, then the last one refuses it.  What the first one's disk made
+    of the write nobody knows: its resync goes over these blocks."""
+    error = hcvtest.dm_create("hcverr", f"0 {hcvvol.STORE_BYTES // 512} error")
+    try:
+        with setting(2) as (vol, devs, events), no_autocommit():
+            vol.attach()
+            with hcvvol.Disk(vol.path) as disk:
+                fill(disk, range(4), 1)
+                disk.flush()
+                for dev in devs:
+                    dev.hold_writes(*dev.slot(1), error)
+                writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
+                hcvtest.wait_for(lambda: all(
+                    vol.link(s)["INFLIGHT"] for s in vol.names), 10,
+                    "the write is under way")
+                # Nothing of that write, so it does not wait for it.
+                fill(disk, (2,), 3)
+                disk.flush()
+                devs[1].heal()
+                failed(vol, events, "@s2")
+                vol.confirm("@s2", "OUT")
+                devs[0].heal()
+                ktap.check_eq("refused", errno.EIO, writer.wait())
+                # As if its disk had written some of it nevertheless.
+                with hcvtest.Device(devs[1].disk) as raw:
+                    raw.write(devs[1].slot(1)[0] * 512 + 4096, b"\2" * 4096)
+                bring_back(vol, events, "@s2", devs[1])
+                verify(disk, (1,), 1)
+                verify(disk, (2,), 3)
+            finish(vol)
+    finally:
+        hcvtest.dm_remove("hcverr")
+
+
 def test_two_last_of_some_extents():
     """Two disks, each with the last copy of something, refuse a write that
     both should take: neither takes the other's word away."""

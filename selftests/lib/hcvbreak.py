@@ -106,6 +106,14 @@ class Breakable:
                   f"0 3600 1 error_writes\n"
                   f"{end} {self.sectors - end} linear {self.disk} {end}")
 
+    def hold_writes(self, first, count, error):
+        """Of some sectors, until heal(); then @error, a device, gets them."""
+        end = first + count
+        self.load(f"0 {first} linear {self.disk} 0\n"
+                  f"{first} {count} delay {self.disk} {first} 0 "
+                  f"{error} {first} 3600000 {self.disk} {first} 0\n"
+                  f"{end} {self.sectors - end} linear {self.disk} {end}")
+
     def slot(self, index, extent=0):
         """(first, count): sectors of a slot; extents as they were placed."""
         first = hcvtest.read_super(self.disk)["data_off"] // 512
