@@ -612,6 +612,8 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		link_untie(link);
 		goto out;
 	}
+	/* Who still has the places of before must not see the new state. */
+	synchronize_rcu();
 	link_note_ranges(link);
 	spin_lock_irq(&vol->lock);
 	/* A lost one may be on its way out, since others have all it has. */
@@ -678,6 +680,8 @@ static bool link_confirm_move(struct hcv_link *link, u32 from, u32 to)
 	spin_lock_irq(&vol->lock);
 	/* The agent cannot know yet what the module is about to decide. */
 	moved = from & BIT(link->state) && !link->undecided;
+	if (moved && to == HCV_LINK_FAILING)
+		link->spare = link->state;
 	if (moved)
 		link_set_state(link, to);
 	if (moved && to == HCV_LINK_OUT)
@@ -686,14 +690,20 @@ static bool link_confirm_move(struct hcv_link *link, u32 from, u32 to)
 	return moved;
 }
 
-/* vol->confirm_mutex held; the link takes no writes any more. */
+/*
+ * The confirm_mutex is held: the module's v stays, so that a link which takes
+ * writes will have taken them under this one at most when it is OUT.
+ */
 static bool link_may_go(struct hcv_link *link, u64 v)
 {
+	struct hcv_vol *vol = link->vol;
 	bool may;
 
-	spin_lock_irq(&link->vol->lock);
-	may = hcv_repl_may_go(v, link->last_v);
-	spin_unlock_irq(&link->vol->lock);
+	lockdep_assert_held(&vol->confirm_mutex);
+	spin_lock_irq(&vol->lock);
+	may = hcv_repl_may_go(v, hcv_link_writable(link->state) ?
+				 READ_ONCE(vol->map.v) : link->last_v);
+	spin_unlock_irq(&vol->lock);
 	return may;
 }
 
@@ -720,6 +730,15 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 		return -EBUSY;
 	}
 	/*
+	 * Another one's confirmation told of this version while this copy took
+	 * pages: what it misses would get the stamps that it has.  Until the
+	 * record has moved on nothing changes: acknowledgments go on.
+	 */
+	if (state == HCV_LINK_OUT && !link_may_go(link, v)) {
+		NL_SET_ERR_MSG(extack, "the store took part under this version; the record has to move on");
+		return -ERANGE;
+	}
+	/*
 	 * First the stamps, then the acknowledgments: the copy that left must
 	 * not compare equal to a mib of which it may have missed a write.
 	 */
@@ -731,14 +750,6 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 		 * at the state after that, in hcv_link_enter(), under RCU.
 		 */
 		synchronize_rcu();
-	/*
-	 * Another one's confirmation told of this version while this copy took
-	 * pages: what it misses would get the stamps that it has.
-	 */
-	if (state == HCV_LINK_OUT && !link_may_go(link, v)) {
-		NL_SET_ERR_MSG(extack, "the store took part under this version; the record has to move on");
-		return -ERANGE;
-	}
 	hcv_map_bump(&vol->map, v);
 	if (!link_confirm_move(link, from, state)) {
 		NL_SET_ERR_MSG(extack, "the link failed meanwhile");
