@@ -7,6 +7,7 @@
 """The limit of a resync: kept from the start, changed and lifted half-way."""
 
 import contextlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import hcvtest
 import hcvvol
 import ktap
+from hcvbreak import Writer
 from hcvtest import uuid_text
 from hcvvol import MIB, Volume
 
@@ -26,6 +28,14 @@ LIMIT_KIBPS = 1024
 # Time over which a rate is taken.
 SECONDS = 4
 node = hcvtest.Node()
+
+
+def write_all(disk):
+    """Each mib has another content; random bytes for all of them take an
+    emulated guest minutes."""
+    data = os.urandom(MIB)
+    for mib in range(DATA_MIB):
+        disk.write(mib * MIB, data[mib:] + data[:mib])
 
 
 @contextlib.contextmanager
@@ -43,13 +53,10 @@ def stale_replica():
         hcvtest.dm_reload("t1", f"0 {SECTORS} error")
         with hcvvol.Disk(vol.path) as disk:
             # The first write waits for the confirmation: not from here.
-            writer = hcvtest.subprocess.Popen(
-                ["dd", "if=/dev/urandom", f"of={vol.path}", "bs=1M",
-                 f"count={DATA_MIB}", "oflag=direct", "status=none"])
-            stack.callback(writer.kill)
+            writer = Writer(vol.path, write_all)
             events.wait("LINK_FAILED", STORE=uuid_text("@s2"))
             vol.confirm("@s2", "OUT")
-            ktap.check_eq("dd", 0, writer.wait(120))
+            ktap.check_eq("data", 0, writer.wait(120))
             disk.flush()
         hcvtest.dm_reload("t1", good)
         vol.reopen_store("@s2")
