@@ -174,6 +174,8 @@ ORDERS = ("rand", "seq")
 MIXED = ("fsync", "discard", "zeroes")
 # Block sizes, and KiB written with each.
 SIZES = {"512": 128, "4k": 1024, "64k": 6144, "1m": 16384, "512-64k": 2048}
+# And KiB of the largest I/O, of those above 4.
+LARGEST = {"64k": 64, "1m": 1024, "512-64k": 64}
 FIO_FACTORS = {"engine": ENGINES, "size": tuple(SIZES), "order": ORDERS,
                "mixed": MIXED}
 EDGE = MIB // 2
@@ -210,8 +212,12 @@ def fio_job(index, job):
     """One section; every third job collects requests before it submits."""
     kind = "trimwrite" if job["mixed"] == "discard" else "write"
     sizes = "bsrange" if "-" in job["size"] else "bs"
-    # What is under way must not take a slow machine seconds over NVMe/TCP.
-    depth = 4 if (job.get("device"), job["size"]) == ("nvme", "1m") else 16
+    depth = 16
+    if job.get("device") == "nvme":
+        # A beacon queues behind what is under way over NVMe/TCP: that must not
+        # take a slow machine seconds.
+        largest = LARGEST.get(job["size"], 4) * 1024
+        depth = max(1, min(depth, 4 * MIB // DIV // largest))
     kib = max(SIZES[job["size"]] // DIV, 64)
     if job["size"] == "1m":
         kib = max(kib, 2048)
@@ -220,8 +226,8 @@ def fio_job(index, job):
              f"{sizes}={job['size']}", f"offset={index * WINDOW + EDGE}",
              f"size={kib}k", f"iodepth={depth}", MIXERS[job["mixed"]]]
     if index % 3 == 0:
-        lines += [f"iodepth_batch_submit={depth // 2}",
-                  f"iodepth_batch_complete_min={depth // 4}"]
+        lines += [f"iodepth_batch_submit={max(depth // 2, 1)}",
+                  f"iodepth_batch_complete_min={max(depth // 4, 1)}"]
     return "\n".join(lines)
 
 
