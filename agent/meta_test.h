@@ -31,7 +31,7 @@ bool t_etcd_start(struct t_etcd *s, unsigned int nr);
 /** t_etcd_run() - start one (again); t_etcd_ready() waits for an answer */
 bool t_etcd_run(struct t_etcd *s, unsigned int i);
 bool t_etcd_ready(struct t_etcd *s, unsigned int i);
-/** t_etcd_kill() - send a signal to one; with SIGKILL wait for its end */
+/** t_etcd_kill() - send a signal to one; wait for what SIGKILL, SIGSTOP do */
 void t_etcd_kill(struct t_etcd *s, unsigned int i, int sig);
 /** t_etcd_stop() - all of them, and remove the folder */
 void t_etcd_stop(struct t_etcd *s);

@@ -193,6 +193,9 @@ void t_etcd_kill(struct t_etcd *s, unsigned int i, int sig)
 		waitpid(s->pid[i], NULL, 0);
 		s->pid[i] = 0;
 	}
+	/* Its last thread may answer for a while. */
+	if (sig == SIGSTOP)
+		waitpid(s->pid[i], NULL, WUNTRACED);
 }
 
 void t_etcd_stop(struct t_etcd *s)

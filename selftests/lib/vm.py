@@ -642,6 +642,9 @@ class Guest:
                  "/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress",
                  check=True, cwd="/")
         self.qemu.send_signal(signal.SIGSTOP)
+        # Only then has the last of its threads stopped.
+        os.waitid(os.P_PID, self.qemu.pid,
+                  os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self):
         """Let a frozen guest go on."""
