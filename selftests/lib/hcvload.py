@@ -214,10 +214,10 @@ def fio_job(index, job):
     sizes = "bsrange" if "-" in job["size"] else "bs"
     depth = 16
     if job.get("device") == "nvme":
-        # A beacon queues behind what is under way over NVMe/TCP: that must not
-        # take a slow machine seconds.
+        # A beacon queues behind what is under way over NVMe/TCP, that of all
+        # jobs: it must not take a slow machine seconds, by count or by size.
         largest = LARGEST.get(job["size"], 4) * 1024
-        depth = max(1, min(depth, 4 * MIB // DIV // largest))
+        depth = max(1, min(max(depth // DIV, 2), 4 * MIB // DIV // largest))
     kib = max(SIZES[job["size"]] // DIV, 64)
     if job["size"] == "1m":
         kib = max(kib, 2048)
