@@ -341,7 +341,7 @@ class Node(vm.Guest):
 
     def etcd_healthy(self):
         """Whether the member of this node can commit."""
-        result = self.run(f"curl -s -m 5 {self.etcd_url}/health", timeout=15)
+        result = self.run(f"curl -s -m 5 {self.etcd_url}/health", timeout=60)
         return '"health":"true"' in result.out
 
 
