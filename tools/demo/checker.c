@@ -4,6 +4,7 @@
  * /modules lists, writes blocks to /dev/vda that say which block and which
  * round they are, and reads them back, for the seconds given on the kernel's
  * command line (check=SECONDS).  Prints "checker: ok ..." or what is wrong.
+ * While the disk begins with "wait" it is not the real one yet.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -114,6 +115,19 @@ static int open_disk(void)
 	return fd;
 }
 
+/* Until the VM has moved to where its disk is to be used. */
+static void wait_for_disk(int fd)
+{
+	printf("checker: ready\n");
+	for (;;) {
+		if (pread(fd, buf, BLOCK, 0) != BLOCK)
+			fail("read");
+		if (memcmp(buf, "wait", 4))
+			return;
+		usleep(50000);
+	}
+}
+
 int main(void)
 {
 	uint64_t round = 1, writes = 0, block;
@@ -127,6 +141,7 @@ int main(void)
 	load_modules();
 	fd = open_disk();
 	limit = check_seconds();
+	wait_for_disk(fd);
 	printf("checker: started\n");
 	end = now() + limit;
 	srand(1);
