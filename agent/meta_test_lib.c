@@ -186,6 +186,8 @@ bool t_etcd_start(struct t_etcd *s, unsigned int nr)
 
 void t_etcd_kill(struct t_etcd *s, unsigned int i, int sig)
 {
+	siginfo_t info;
+
 	if (!s->pid[i])
 		return;
 	kill(s->pid[i], sig);
@@ -195,7 +197,8 @@ void t_etcd_kill(struct t_etcd *s, unsigned int i, int sig)
 	}
 	/* Its last thread may answer for a while. */
 	if (sig == SIGSTOP)
-		waitpid(s->pid[i], NULL, WUNTRACED);
+		waitid(P_PID, (id_t)s->pid[i], &info,
+		       WSTOPPED | WEXITED | WNOWAIT);
 }
 
 void t_etcd_stop(struct t_etcd *s)
