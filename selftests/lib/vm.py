@@ -636,11 +636,12 @@ class Guest:
 
     def freeze(self):
         """Stop the guest in its tracks; its clock will jump at thaw()."""
-        # However long that takes, it is no stall for the kernel to report;
-        # which it does again from its next boot on.
+        # However long that takes, it is no stall for the kernel to report.
+        # For RCU that is one again from the next boot on only: what it knows
+        # of the time before would be a stall after the thaw.
         self.run("echo 1 > "
-                 "/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress",
-                 check=True, cwd="/")
+                 "/sys/module/rcupdate/parameters/rcu_cpu_stall_suppress && "
+                 + self._soft_watchdog(0), check=True, cwd="/")
         self.qemu.send_signal(signal.SIGSTOP)
         # Only then has the last of its threads stopped.
         os.waitid(os.P_PID, self.qemu.pid,
@@ -649,6 +650,13 @@ class Guest:
     def thaw(self):
         """Let a frozen guest go on."""
         self.qemu.send_signal(signal.SIGCONT)
+        self.run(self._soft_watchdog(1), check=True, cwd="/")
+
+    @staticmethod
+    def _soft_watchdog(on):
+        """Shell code; not every kernel has one."""
+        file = "/proc/sys/kernel/soft_watchdog"
+        return f"{{ [ ! -e {file} ] || echo {on} > {file}; }}"
 
     def keep(self):
         """Have close() leave the guest's files where they are."""

@@ -99,12 +99,17 @@ def test_freeze(c):
     before = float(n1.out("cut -d' ' -f1 /proc/uptime"))
     ticker = n1.spawn("while :; do echo; sleep 0.2; done")
     wait_for(lambda: ticker.out, 10, "first tick")
+    # A processor that does nothing for twice as long is a fault otherwise.
+    n1.run("echo 2 > /proc/sys/kernel/watchdog_thresh", check=True)
     n1.freeze()
     ktap.check("does not answer", not reaches(n2, n1))
     count = len(ticker.out)     # what was on its way is here by now
     time.sleep(5)  # the clock must have something to jump over
     ktap.check_eq("does not run", count, len(ticker.out))
     n1.thaw()
+    n1.run("echo 10 > /proc/sys/kernel/watchdog_thresh", check=True)
+    ktap.check_eq("soft lockups are looked for", "1",
+                  n1.out("cat /proc/sys/kernel/soft_watchdog"))
     wait_for(lambda: len(ticker.out) > count, 20, "tick after the thaw")
     after = float(n1.out("cut -d' ' -f1 /proc/uptime"))
     ktap.check("clock has jumped", after - before >= 5, f"{before} {after}")
