@@ -337,7 +337,7 @@ static int commit_round(struct hcv_commit *c)
 	leaves = hcv_map_round_begin(&vol->map);
 	freed = hcv_map_freed(&vol->map);
 	hcv_map_settle_begin(&vol->map);
-	node = llist_del_all(&vol->map.dirty);
+	node = hcv_map_dirty_take(&vol->map);
 	llist_for_each_safe(node, next, node) {
 		ext = llist_entry(node, struct hcv_ext, dnode);
 		clear_bit(HCV_EXT_LISTED, &ext->flags);

@@ -33,6 +33,7 @@ int hcv_map_init(struct hcv_map *map, const u8 *volume, u64 lineage, u32 stripe,
 	if (!mibs || mibs > HCV_MIBS_MAX)
 		return -EFBIG;
 	spin_lock_init(&map->lock);
+	spin_lock_init(&map->dirty_lock);
 	INIT_LIST_HEAD(&map->exts);
 	for (i = 0; i < HCV_MAX_COLUMNS; i++)
 		INIT_LIST_HEAD(&map->avail[i]);
@@ -280,17 +281,45 @@ void hcv_map_count_free(struct hcv_map *map, struct hcv_ext *ext, u32 rec)
 		list_add(&ext->fnode, &map->avail[ext->column]);
 }
 
-void hcv_map_dirty(struct hcv_map *map, struct hcv_slot *slot)
+/*
+ * A round that begins after a bit was seen must find the extent on the list, or
+ * it would end well without the page.  So a bit is set and the extent listed
+ * under one lock, which the round takes, too: whoever set the bit has left it
+ * by then.
+ */
+void hcv_map_dirty_locked(struct hcv_map *map, struct hcv_slot *slot)
 {
 	struct hcv_ext *ext = hcv_map_slot_ext(slot);
-	u32 page = slot->rec / HCV_PAGE_RECORDS;
+
+	/* Fully ordered: what changed is visible before the bit. */
+	if (!test_and_set_bit(slot->rec / HCV_PAGE_RECORDS, &ext->dirty) &&
+	    !test_and_set_bit(HCV_EXT_LISTED, &ext->flags))
+		llist_add(&ext->dnode, &map->dirty);
+}
+
+void hcv_map_dirty(struct hcv_map *map, struct hcv_slot *slot)
+{
+	unsigned long flags;
 
 	/* What changed must be visible before the bit: hcv_map_encode(). */
 	smp_mb();
-	if (test_bit(page, &ext->dirty) || test_and_set_bit(page, &ext->dirty))
+	if (test_bit(slot->rec / HCV_PAGE_RECORDS,
+		     &hcv_map_slot_ext(slot)->dirty))
 		return;
-	if (!test_and_set_bit(HCV_EXT_LISTED, &ext->flags))
-		llist_add(&ext->dnode, &map->dirty);
+	spin_lock_irqsave(&map->dirty_lock, flags);
+	hcv_map_dirty_locked(map, slot);
+	spin_unlock_irqrestore(&map->dirty_lock, flags);
+}
+
+struct llist_node *hcv_map_dirty_take(struct hcv_map *map)
+{
+	struct llist_node *list;
+	unsigned long flags;
+
+	spin_lock_irqsave(&map->dirty_lock, flags);
+	list = llist_del_all(&map->dirty);
+	spin_unlock_irqrestore(&map->dirty_lock, flags);
+	return list;
 }
 
 /* Mask of the bits of word @w that lie in [blk, blk + nr). */

@@ -19,8 +19,9 @@
  *
  * Locks: map->lock (slots taken and given back, layer lists, table, what is
  *	unflushed moving between a leaf's bitmaps)
- *	> ext->lock (bits losing `data`, page copies, full <-> partial).
- * Both are taken with interrupts off.
+ *	> ext->lock (bits losing `data`, page copies, full <-> partial), or
+ *	> map->dirty_lock (pages becoming dirty, stamps growing).
+ * All are taken with interrupts off.
  */
 #ifndef HCV_CORE_MAP_H
 #define HCV_CORE_MAP_H
@@ -69,7 +70,7 @@ struct hcv_bm {
  * @older: next layer of the same mib (RCU, map->lock)
  * @bm: block states; NULL: full (RCU, ext->lock)
  * @seq: allocation sequence
- * @stamp: v at the last write (READ_ONCE, hcv_map_stamp())
+ * @stamp: v at the last write (map->dirty_lock, READ_ONCE)
  * @next: on map->freeing, when not HCV_SLOT_USED (map->lock)
  * @mib: volume byte offset >> 20
  * @gen: generation
@@ -121,7 +122,8 @@ struct hcv_pagepos {
  * @index: in the volume
  * @column: stripe column
  * @flags: HCV_EXT_*
- * @dirty: pages changed since their last copy (atomic bits)
+ * @dirty: pages changed since their last copy (set under map->dirty_lock,
+ *	cleared by the commit worker; atomic bits)
  * @free_data: records below 256 free (map->lock)
  * @free_zero: zero-only records free (map->lock)
  * @used: records in use or being freed (map->lock)
@@ -198,7 +200,8 @@ struct hcv_dir {
  * @v: the record's version; stamps follow it (READ_ONCE)
  * @volume: UUID
  * @lineage: lineage id
- * @dirty: extents with dirty pages
+ * @dirty_lock: see above
+ * @dirty: extents with dirty pages (map->dirty_lock)
  * @unflushed: leaves with bits in @cur
  * @freeing: slots that nothing refers to any more (map->lock)
  * @nr_dropped: records that were dropped at load and are on the media until a
@@ -226,6 +229,7 @@ struct hcv_map {
 	u64 v;
 	u8 volume[HCV_UUID_SIZE];
 	u64 lineage;
+	spinlock_t dirty_lock;	/* see above */
 	struct llist_head dirty;
 	struct llist_head unflushed;
 	struct hcv_slot *freeing;
@@ -336,8 +340,20 @@ void hcv_map_written(struct hcv_map *map, struct hcv_slot *slot, u32 blk,
 		     u32 nr);
 /** hcv_map_stamp() - give @slot the present v; after hcv_map_mark() */
 void hcv_map_stamp(struct hcv_map *map, struct hcv_slot *slot);
-/** hcv_map_dirty() - the page of @slot must be written by the next commit */
+/**
+ * hcv_map_dirty() - the page of @slot must be written by the next commit
+ *
+ * Every round that begins after the return has the page, whoever made it dirty.
+ * Context: any; not under map->dirty_lock.
+ */
 void hcv_map_dirty(struct hcv_map *map, struct hcv_slot *slot);
+/**
+ * hcv_map_dirty_take() - a round begins: the extents with dirty pages
+ *
+ * After hcv_map_freed().  For each of them the caller clears HCV_EXT_LISTED, has
+ * a barrier and looks at its dirty bits.  Return: a list of dnode, or NULL.
+ */
+struct llist_node *hcv_map_dirty_take(struct hcv_map *map);
 
 /**
  * hcv_map_clear() - blocks [blk, blk + nr) of a mib read as zero from now on

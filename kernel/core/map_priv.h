@@ -70,6 +70,9 @@ static inline int hcv_map_state(struct hcv_slot *slot, u32 blk)
 	return test_bit(blk, bm->zero) ? 2 : 0;
 }
 
+/** hcv_map_dirty_locked() - hcv_map_dirty() under map->dirty_lock; map.c */
+void hcv_map_dirty_locked(struct hcv_map *map, struct hcv_slot *slot);
+
 /* map.c; map->lock held */
 
 /** hcv_map_layer_add() - link @slot into its mib's list, newest first */

@@ -9,6 +9,9 @@ struct hcv_t_pair {
 	struct hcv_map map;
 	struct hcv_slot *slot;	/* of mib 3 */
 	struct llist_node *round;
+	void (*second)(void *arg);	/* by the other one, see hcv_t_flushes() */
+	u8 *page;			/* what the other one's round has written */
+	bool wrote, flushed;
 };
 
 static void hcv_t_bump(void *arg)
@@ -97,7 +100,8 @@ static bool hcv_t_beside(struct hcv_t_pair *p, const struct hcv_t_act *act,
 	bool fired;
 
 	hcv_t_other = (struct hcv_t_other) {
-		.fn = other, .arg = p, .lock = lock, .in = n,
+		.fn = other, .arg = p, .lock = lock,
+		.inner = &p->map.dirty_lock, .in = n,
 	};
 	act->fn(p);
 	fired = !hcv_t_other.fn;
@@ -249,6 +253,7 @@ static void hcv_race_copy(struct kunit *test)
 		hcv_t_other = (struct hcv_t_other) {
 			.fn = act->fn, .arg = &p, .in = n,
 			.lock = &hcv_map_slot_ext(p.slot)->lock,
+			.inner = &p.map.dirty_lock,
 		};
 		hcv_t_copy(&p, buf);
 		fired = !hcv_t_other.fn;
@@ -265,10 +270,168 @@ static void hcv_race_copy(struct kunit *test)
 	KUNIT_EXPECT_GT(test, n, HCV_PAGE_RECORDS);
 }
 
+static void hcv_t_again(struct hcv_t_pair *p, void (*fn)(void *arg))
+{
+	hcv_t_other = (struct hcv_t_other) {
+		.fn = fn, .arg = p, .lock = &p->map.lock,
+		.inner = &p->map.dirty_lock,
+	};
+}
+
+/* The round of a FLUSH: what it finds dirty it writes. */
+static void hcv_t_flush_round(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+	struct llist_node *node;
+	struct hcv_ext *ext = hcv_map_slot_ext(p->slot);
+
+	if (ext->lock.held) {
+		hcv_t_again(p, hcv_t_flush_round);
+		return;
+	}
+	hcv_t_begin(p);
+	hcv_map_freed(&p->map);
+	node = hcv_map_dirty_take(&p->map);
+	if (node) {
+		clear_bit(HCV_EXT_LISTED, &ext->flags);
+		if (test_bit(0, &ext->dirty))
+			hcv_t_copy(p, p->page);
+	}
+	hcv_t_end(p, true);
+	p->flushed = true;
+}
+
+/*
+ * The second write ends and is flushed, by rounds that begin after that.  It
+ * needs the lock only if it is the first to say what it says.
+ */
+static void hcv_t_flushes(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+	struct hcv_ext *ext = hcv_map_slot_ext(p->slot);
+
+	if (p->map.dirty_lock.held &&
+	    (!test_bit(0, &ext->dirty) || p->slot->stamp != p->map.v)) {
+		hcv_t_other = (struct hcv_t_other) {
+			.fn = hcv_t_flushes, .arg = p,
+		};
+		return;
+	}
+	p->second(p);
+	p->wrote = true;
+	hcv_t_again(p, hcv_t_flush_round);
+}
+
+/* In a mib whose record is on the same page. */
+static void hcv_t_neighbour(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	hcv_t_mark(&p->map, 600);
+	hcv_map_written(&p->map, p->slot + 1, 7, 1);
+}
+
+static void hcv_t_neighbour_zero(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	hcv_t_clear(&p->map, 600, 0, 1, false);
+}
+
+static void hcv_t_neighbour_reap(void *arg)
+{
+	struct hcv_t_pair *p = arg;
+
+	hcv_t_clear(&p->map, 600, 0, HCV_SLOT_BLOCKS, true);
+	hcv_map_reap(&p->map, 600);
+}
+
+/* One makes the page dirty, or stamps the slot, while the other one ends. */
+static const struct hcv_t_flushed {
+	const char *name;
+	bool grown;
+	void (*first)(void *arg);
+	void (*second)(void *arg);
+} hcv_t_flushed[] = {
+	{ "new blocks beside a neighbour's", .first = hcv_t_neighbour,
+	  .second = hcv_t_extend },
+	{ "new blocks beside zeroes", .first = hcv_t_neighbour_zero,
+	  .second = hcv_t_extend },
+	{ "new blocks beside a freed slot", .first = hcv_t_neighbour_reap,
+	  .second = hcv_t_extend },
+	{ "new blocks in the same mib", .grown = true,
+	  .first = hcv_t_overwrite, .second = hcv_t_extend },
+	{ "a stamp that another write gave", .grown = true,
+	  .first = hcv_t_overwrite, .second = hcv_t_overwrite },
+	{ "a stamp that zeroes gave", .grown = true, .first = hcv_t_zero,
+	  .second = hcv_t_overwrite },
+	{ "a stamp beside a neighbour's", .grown = true,
+	  .first = hcv_t_neighbour, .second = hcv_t_overwrite },
+};
+
+static void hcv_t_flushed_desc(const struct hcv_t_flushed *f, char *desc)
+{
+	strscpy(desc, f->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(hcv_t_flushed, hcv_t_flushed, hcv_t_flushed_desc);
+
+/* What the second one's round has to have written. */
+static void hcv_t_check_flushed(struct kunit *test, struct hcv_t_pair *p,
+				u32 n)
+{
+	struct hcv_rec got;
+
+	KUNIT_ASSERT_EQ(test, hcv_fmt_page_get(p->page, 0, p->slot->rec, &got),
+			0);
+	KUNIT_EXPECT_EQ_MSG(test, got.stamp, p->map.v, "step %u", n);
+	if (p->second == hcv_t_extend)
+		KUNIT_EXPECT_EQ_MSG(test, got.lo[3], ~0ULL, "step %u", n);
+}
+
+/* A FLUSH has all that ended before it, whoever made its page dirty. */
+static void hcv_race_flush(struct kunit *test)
+{
+	u8 *buf = kunit_kzalloc(test, HCV_BLOCK_SIZE, GFP_KERNEL);
+	const struct hcv_t_flushed *f = test->param_value;
+	struct hcv_t_act act = { .grown = f->grown };
+	struct hcv_t_pair p;
+	u32 n, beside = 0;
+	bool fired;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, buf);
+	if (!HCV_T_HOST)
+		kunit_skip(test, "needs the hooks of the host's build");
+	for (n = 0, fired = true; fired; n++) {
+		hcv_t_prepare(test, &p, &act);
+		p.second = f->second;
+		p.page = buf;
+		/* Nothing is dirty, but v may have grown. */
+		hcv_t_flush_round(&p);
+		p.flushed = false;
+		hcv_t_other = (struct hcv_t_other) {
+			.fn = hcv_t_flushes, .arg = &p, .in = n,
+		};
+		f->first(&p);
+		fired = p.wrote;
+		beside += p.flushed;
+		if (fired && !p.flushed) {
+			hcv_t_other.fn = NULL;
+			hcv_t_flush_round(&p);
+		}
+		hcv_t_other.fn = NULL;
+		if (fired)
+			hcv_t_check_flushed(test, &p, n);
+		hcv_map_destroy(&p.map);
+	}
+	KUNIT_EXPECT_GT(test, beside, 2U);
+}
+
 static struct kunit_case hcv_map_race_cases[] = {
 	KUNIT_CASE_PARAM(hcv_race_bump, hcv_t_stamped_gen_params),
 	KUNIT_CASE_PARAM(hcv_race_mark, hcv_t_marked_gen_params),
 	KUNIT_CASE_PARAM(hcv_race_copy, hcv_t_copied_gen_params),
+	KUNIT_CASE_PARAM(hcv_race_flush, hcv_t_flushed_gen_params),
 	{ }
 };
 

@@ -271,7 +271,7 @@ static void hcv_t_round_begin(struct hcv_t_sim *s)
 	s->nr_todo = 0;
 	s->nr_images = 0;
 	s->next = 0;
-	node = llist_del_all(&s->map.dirty);
+	node = hcv_map_dirty_take(&s->map);
 	llist_for_each_safe(node, next, node)
 		s->todo[s->nr_todo++] = llist_entry(node, struct hcv_ext,
 						    dnode);

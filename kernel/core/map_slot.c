@@ -134,19 +134,25 @@ struct hcv_slot *hcv_map_take(struct hcv_map *map, u32 mib, gfp_t gfp)
 
 void hcv_map_stamp(struct hcv_map *map, struct hcv_slot *slot)
 {
-	u64 v, old, was;
+	unsigned long flags;
+	u64 v;
 
 	/* Pairs with hcv_map_bump(): the mib's mark first, v then. */
 	smp_mb();
 	v = READ_ONCE(map->v);
+	/*
+	 * Who finds it there relies on the next round to write it, as with a
+	 * dirty bit; so the page is dirty before the lock is left.
+	 */
+	if (READ_ONCE(slot->stamp) >= v)
+		return;
+	spin_lock_irqsave(&map->dirty_lock, flags);
 	/* Never back: v may grow, and be stamped, once it was read here. */
-	for (old = READ_ONCE(slot->stamp); old < v; old = was) {
-		was = cmpxchg64(&slot->stamp, old, v);
-		if (was == old) {
-			hcv_map_dirty(map, slot);
-			return;
-		}
+	if (slot->stamp < v) {
+		WRITE_ONCE(slot->stamp, v);
+		hcv_map_dirty_locked(map, slot);
 	}
+	spin_unlock_irqrestore(&map->dirty_lock, flags);
 }
 
 void hcv_map_written(struct hcv_map *map, struct hcv_slot *slot, u32 blk,
@@ -289,8 +295,8 @@ static int map_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr,
 	ret = slot ? map_clear_bits(slot, blk, nr, spare) : -EAGAIN;
 	if (ret)
 		return ret;
-	WRITE_ONCE(slot->stamp, READ_ONCE(map->v));
 	hcv_map_dirty(map, slot);
+	hcv_map_stamp(map, slot);
 	return 0;
 }
 

@@ -468,7 +468,7 @@ static void hcv_t_whole_round(struct kunit *test, struct hcv_map *map, bool ok)
 	leaves = hcv_map_round_begin(map);
 	freed = hcv_map_freed(map);
 	hcv_map_settle_begin(map);
-	node = llist_del_all(&map->dirty);
+	node = hcv_map_dirty_take(map);
 	llist_for_each_safe(node, next, node) {
 		ext = llist_entry(node, struct hcv_ext, dnode);
 		clear_bit(HCV_EXT_LISTED, &ext->flags);

@@ -18,6 +18,7 @@ struct hcv_t_other {
 	void (*fn)(void *arg);
 	void *arg;
 	spinlock_t *lock;	/* that @fn takes */
+	spinlock_t *inner;	/* and this one */
 	u32 in;			/* steps until then */
 };
 
@@ -63,7 +64,7 @@ static inline void hcv_t_race(void)
 /*
  * Every access of the map's code to what processors share is a step, and
  * another processor may do something whole right before any of them; while
- * the lock that this takes is held, it waits.
+ * a lock that this takes is held, it waits.
  */
 static inline void hcv_t_beat(void)
 {
@@ -73,7 +74,7 @@ static inline void hcv_t_beat(void)
 		return;
 	if (o.in)
 		hcv_t_other.in--;
-	if (o.in || (o.lock && o.lock->held))
+	if (o.in || (o.lock && o.lock->held) || (o.inner && o.inner->held))
 		return;
 	hcv_t_other.fn = NULL;
 	o.fn(o.arg);
@@ -81,7 +82,6 @@ static inline void hcv_t_beat(void)
 
 #undef READ_ONCE
 #undef WRITE_ONCE
-#undef cmpxchg64
 #undef smp_mb
 #undef smp_rmb
 #undef smp_mb__before_atomic
@@ -90,13 +90,13 @@ static inline void hcv_t_beat(void)
 	(hcv_t_beat(), *(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) \
 	(hcv_t_beat(), *(volatile __typeof__(x) *)&(x) = (v))
-#define cmpxchg64(p, o, n)		(hcv_t_beat(), cmpxchg(p, o, n))
 #define test_bit(nr, p)			(hcv_t_beat(), test_bit(nr, p))
 #define set_bit(nr, p)			(hcv_t_beat(), set_bit(nr, p))
 #define clear_bit(nr, p)		(hcv_t_beat(), clear_bit(nr, p))
 #define test_and_set_bit(nr, p)		(hcv_t_beat(), test_and_set_bit(nr, p))
 #define llist_add(node, head)		(hcv_t_beat(), llist_add(node, head))
 #define llist_del_all(head)		(hcv_t_beat(), llist_del_all(head))
+#define spin_lock(lock)			(hcv_t_beat(), spin_lock(lock))
 #define spin_unlock(lock)		(spin_unlock(lock), hcv_t_beat())
 /* Not barriers: the steps of one processor. */
 #define smp_mb()			hcv_t_beat()
