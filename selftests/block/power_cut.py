@@ -7,6 +7,7 @@
 """Twenty power cuts; see selftests/lib/hcvcut.py. HCV_CUT_SEED starts from
 another seed, HCV_CUT_ROUNDS asks for more rounds."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import hcvcut
 import hcvtest
 import ktap
+from hcvplan import Lost
 
 SEED = int(os.environ.get("HCV_CUT_SEED", "1"))
 DIV = int(os.environ.get("HCV_SIZE_DIV", "1"))
@@ -27,6 +29,15 @@ def test_power_cuts():
     for part in range(2):
         hcvcut.run(node, SEED + part, max(ROUNDS // 2, 1),
                    max(100 // DIV, 30))
+
+
+def test_what_is_left_out_is_missed():
+    """A look at a record notices one write that is not there."""
+    with hcvcut.recorded(node, SEED + 2, 30) as cut:
+        for look in cut.looks:
+            for writes in look.needed():
+                ktap.check_raises(f"without writes {writes}", Lost,
+                                  functools.partial(look.check, writes))
 
 
 ktap.main(globals())

@@ -27,9 +27,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-import hcvcut
+import hcvplan
 import ktap
-from hcvcut import BLOCK, RUN
+from hcvplan import BLOCK, RUN
 
 OUT = "/run/hcv-out"
 DISK = 1280 << 20
@@ -54,7 +54,7 @@ class Kept:
         path.rename(f"{OUT}/record")
 
     def plan(self):
-        return hcvcut.Plan(self.data["seed"], STEPS)
+        return hcvplan.Plan(self.data["seed"], STEPS)
 
     def begin(self, vol, seed, seen):
         """Another load, on top of what was seen."""
@@ -130,7 +130,7 @@ def check(kept, vol):
     import hcvvol
     plan, (flushed, acked, begun) = kept.plan(), kept.progress()
     with hcvvol.Disk(vol.path) as disk:
-        seen = hcvcut.check(disk, plan, plan.durable(flushed, acked),
+        seen = hcvplan.check(disk, plan, plan.durable(flushed, acked),
                             plan.versions(begun), kept.before(), 512)
     print(f"checked {sum(begun)} steps, {sum(flushed)} flushed", flush=True)
     return seen
@@ -148,7 +148,7 @@ def run_load(kept, vol, seed, seen, beside=None):
     print("load", flush=True)
     if beside:
         beside.start()
-    hcvcut.Load(vol.path, kept.plan(), kept.teller()).run()
+    hcvplan.Load(vol.path, kept.plan(), kept.teller()).run()
     print("load ended", flush=True)
     if beside:
         beside.join()

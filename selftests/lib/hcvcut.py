@@ -2,320 +2,28 @@
 """Power cuts inside one guest.
 
 Both stores of a volume lie on dm-log-writes devices, which record every write
-and FLUSH in the order of their completion. After a load has run, each round
-picks a point of the record and makes what a disk with a volatile cache may
-hold if the power fails there: all that a FLUSH had made durable, and of what
-was written after it everything, nothing, the first, the last or any part;
-metadata even torn. The module is loaded anew, one of the stores is opened as it then is, the volume is attached
-under the next epoch, and every block must hold a version between the last one
-that was flushed before the cut and the last one that was begun.
+and FLUSH in the order of their completion. After a load has run, hcvlook.py
+looks at all cuts of the records by itself; then each round picks a point of a
+record and makes what a disk with a volatile cache may hold if the power fails
+there: all that a FLUSH had made durable, and of what was written after it
+everything, nothing, the first, the last or any part; metadata even torn. The
+module is loaded anew, one of the stores is opened as it then is, the volume is
+attached under the next epoch, and every block must hold a version between the
+last one that was flushed before the cut and the last one that was begun.
 """
 
-import hashlib
-import os
+import contextlib
 import random
-import struct
-import threading
 
 import hcvdm
+import hcvlook
 import hcvnl
 import hcvtest
 import hcvvol
 import ktap
+from hcvplan import BLOCK, Load, Lost, Plan, check
+from hcvrecord import Record
 from hcvvol import MIB, Volume
-
-BLOCK = 4096
-RUN = 16			# neighbouring blocks
-GROUPS = ((0, 6), (6, 12), (12, 16))	# one thread each
-LW_MAGIC = 0x6a736677736872
-FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
-
-
-def content(run, blk, seq):
-    """What version seq of a block looks like, checked as a whole."""
-    head = struct.pack("<4sIIQ", b"BLK!", run, blk, seq)
-    return (head + hashlib.sha256(head).digest()).ljust(64, b".") * 64
-
-
-class Plan:
-    """What the threads of a load do, known beforehand by its seed.
-
-    Blocks come in runs, of which every second lies across the border of two
-    slots. Each thread has its own blocks, and the n-th change to a block by
-    the plan makes its version n; version 0 is what was there before.
-    """
-
-    def __init__(self, seed, steps, runs=16):
-        self.seed, self.runs = seed, runs
-        self.ops = [list(self.make(group, steps))
-                    for group in range(len(GROUPS))]
-        # Per block the kind of each version.
-        self.kinds = [["before"] for _ in range(runs * RUN)]
-        for kind, blks, _ in (op for ops in self.ops for op in ops):
-            for blk in blks:
-                self.kinds[blk].append(kind)
-
-    def make(self, group, steps):
-        rnd = random.Random(self.seed * 8 + group)
-        low, high = GROUPS[group]
-        flushes = (0.12, 0.05, 0.015)[self.seed % 3]
-        for _ in range(steps):
-            base = rnd.randrange(self.runs) * RUN
-            kind = rnd.random()
-            first = rnd.randrange(low, high)
-            blks = [base + b for b in
-                    range(first, rnd.randint(first, high - 1) + 1)]
-            if kind < flushes:
-                yield "flush", (), False
-            elif kind < 0.75:
-                yield "write", blks, kind < flushes * 1.3
-            else:
-                if kind > 0.82:
-                    blks = [base + b for b in range(low, high)]
-                yield "zero" if kind < 0.88 else "discard", blks, False
-
-    def versions(self, counts, match=lambda group, index, fua: True):
-        """Versions of all blocks after the first counts[i] steps of each
-        thread; only matching steps count."""
-        out, seen = [0] * len(self.kinds), [0] * len(self.kinds)
-        for group, (ops, count) in enumerate(zip(self.ops, counts)):
-            for index, (_, blks, fua) in enumerate(ops[:count]):
-                for blk in blks:
-                    seen[blk] += 1
-                    if match(group, index, fua):
-                        out[blk] = seen[blk]
-        return out
-
-    def durable(self, flushed, acked):
-        """Versions that must not get lost: flushed, or written with FUA."""
-        return self.versions(acked, lambda group, index, fua:
-                             fua or index < flushed[group])
-
-    def image(self, blk, seq, before):
-        """What version seq looks like."""
-        kind = self.kinds[blk][seq]
-        if kind == "before" and before:
-            return before[blk]
-        if kind == "write":
-            return content(self.seed, blk, seq)
-        return bytes(BLOCK)
-
-    def allowed(self, blk, seqs, got, before, unit):
-        """Whether each unit of the block is of one of these versions."""
-        images = [self.image(blk, seq, before) for seq in seqs]
-        return all(any(got[off:off + unit] == image[off:off + unit]
-                       for image in images)
-                   for off in range(0, BLOCK, unit))
-
-
-class Load:
-    """Runs a plan; what is known of it are numbers of steps per thread:
-    begun, ended, and ended before a FLUSH that has ended, too.
-
-    tell(load), if given, is called whenever such a number has changed, before
-    a step begins.
-    """
-
-    def __init__(self, path, plan, tell=None):
-        self.path, self.plan = path, plan
-        self.tell = tell or (lambda load: None)
-        count = len(GROUPS)
-        self.begun, self.acked = [0] * count, [0] * count
-        self.flushed = [0] * count
-        self.lock = threading.Lock()
-        self.marks, self.errors = [], []
-
-    @staticmethod
-    def off(blk):
-        """Every second run begins 8 blocks before the end of a slot."""
-        run, index = divmod(blk, RUN)
-        return 2 * run * MIB + run % 2 * (MIB - 8 * BLOCK) + index * BLOCK
-
-    @classmethod
-    def end(cls, plan):
-        """First byte that no plan of that many runs reaches."""
-        return (2 * plan.runs + 1) * MIB
-
-    def change(self, disk, group, kind, blks, fua):
-        """One step; the versions follow from the steps before it."""
-        off, size = self.off(blks[0]), len(blks) * BLOCK
-        if kind == "write":
-            data = b"".join(content(self.plan.seed, blk, self.seqs[blk])
-                            for blk in blks)
-            disk.write(off, data, os.RWF_DSYNC if fua else 0)
-        elif kind == "zero":
-            disk.zeroout(off, size)
-        else:
-            disk.discard(off, size)
-        with self.lock:
-            self.acked[group] += 1
-            if fua:
-                self.tell(self)
-
-    def flush(self, disk, group):
-        with self.lock:
-            before = list(self.acked)
-        disk.flush()
-        with self.lock:
-            self.acked[group] += 1
-            self.flushed = list(map(max, self.flushed, before))
-            self.tell(self)
-
-    def work(self, group):
-        try:
-            with hcvvol.Disk(self.path) as disk:
-                for kind, blks, fua in self.plan.ops[group]:
-                    for blk in blks:
-                        self.seqs[blk] += 1
-                    with self.lock:
-                        self.begun[group] += 1
-                        self.tell(self)
-                    if kind == "flush":
-                        self.flush(disk, group)
-                    else:
-                        self.change(disk, group, kind, blks, fua)
-        except Exception as e:  # shown by the one who waits for the thread
-            self.errors.append(e)
-
-    def mark(self, logs):
-        """Write down what is known now, and the place in the records."""
-        with self.lock:
-            flushed, acked = list(self.flushed), list(self.acked)
-        for log in logs:
-            hcvdm.message(log, f"mark m{len(self.marks)}")
-        with self.lock:
-            self.marks.append((flushed, acked, list(self.begun)))
-
-    def run(self, every=None):
-        """Run the plan; every() is called all the time."""
-        self.seqs = [0] * len(self.plan.kinds)
-        threads = [threading.Thread(target=self.work, args=(i,))
-                   for i in range(len(GROUPS))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.02)
-                if every:
-                    every()
-        if self.errors:
-            raise self.errors[0]
-
-
-def check(disk, plan, low, high, before=None, unit=BLOCK):
-    """Versions low..high are allowed; returns the content seen.
-
-    unit: what the devices write as a whole. A write that was not flushed may
-    have got there in part.
-    """
-    out = []
-    for run in range(plan.runs):
-        data = disk.read(Load.off(run * RUN), RUN * BLOCK)
-        for i in range(RUN):
-            blk, got = run * RUN + i, data[i * BLOCK:(i + 1) * BLOCK]
-            out.append(got)
-            want = range(low[blk], high[blk] + 1)
-            if not plan.allowed(blk, want, got, before, unit):
-                raise AssertionError(
-                    f"block {blk} holds {describe(got)}, not one of the "
-                    f"versions {low[blk]}..{high[blk]} of run {plan.seed}, "
-                    f"{[plan.kinds[blk][seq] for seq in want]}")
-    return out
-
-
-def describe(got):
-    """For people: which block it seems to be."""
-    if not any(got):
-        return "zeroes"
-    magic, run, blk, seq = struct.unpack_from("<4sIIQ", got)
-    if magic == b"BLK!":
-        whole = "" if got == content(run, blk, seq) else ", torn"
-        return f"version {seq} of block {blk} of run {run}{whole}"
-    return f"foreign data {got[:32].hex()}"
-
-
-class Record:
-    """What dm-log-writes wrote down, replayed onto an image."""
-
-    def __init__(self, log, image):
-        self.image, self.applied = image, 0
-        self.entries, self.mark_at = [], {}
-        self.log = os.open(log, os.O_RDONLY)
-        magic, _, count, sector = struct.unpack(
-            "<QQQI", os.pread(self.log, 28, 0))
-        if magic != LW_MAGIC:
-            raise RuntimeError(f"{log} holds no log")
-        self.sector, pos = sector, sector
-        for i in range(count):
-            head = os.pread(self.log, sector, pos)
-            first, nr, flags, length = struct.unpack_from("<QQQQ", head)
-            pos += sector
-            self.entries.append((first * sector, nr * sector, flags, pos))
-            if flags & MARK:
-                self.mark_at[head[32:32 + length].rstrip(b"\0").decode()] = i
-            elif not flags & DISCARD:
-                pos += nr * sector
-
-    def close(self):
-        os.close(self.log)
-
-    def data(self, entry):
-        return os.pread(self.log, entry[1], entry[3])
-
-    def between(self, mark):
-        """Places at which a cut lies between this mark and the next."""
-        return self.mark_at[f"m{mark}"] + 1, \
-            self.mark_at.get(f"m{mark + 1}", len(self.entries))
-
-    def flushes(self, mark):
-        """Those of them that come right before a FLUSH."""
-        first, after = self.between(mark)
-        return [i for i in range(first, min(after + 1, len(self.entries)))
-                if self.entries[i][2] & FLUSH]
-
-    def flushed(self, cut):
-        """Entries before this index are durable at the cut."""
-        return max((i + 1 for i in range(self.applied, cut)
-                    if self.entries[i][2] & FLUSH), default=self.applied)
-
-    def advance(self, upto):
-        """The image holds the entries before upto. No way back."""
-        with open(self.image, "r+b", buffering=0) as file:
-            for entry in self.entries[self.applied:upto]:
-                if entry[1] and not entry[2] & (MARK | DISCARD):
-                    os.pwrite(file.fileno(), self.data(entry), entry[0])
-            os.fsync(file.fileno())
-        self.applied = max(self.applied, upto)
-
-    def spill(self, path, cut, rnd, meta_end):
-        """Put some of what was not flushed before the cut onto path."""
-        entries = [e for e in self.entries[self.applied:cut]
-                   if e[1] and not e[2] & (MARK | DISCARD)]
-        mode = rnd.choice(("none", "all", "prefix", "suffix", "suffix",
-                           "some", "some", "some"))
-        part = rnd.randrange(len(entries) + 1)
-        with open(path, "r+b", buffering=0) as file:
-            for i, entry in enumerate(entries):
-                if not (entry[2] & FUA or mode == "all" or
-                        mode == "prefix" and i < part or
-                        mode == "suffix" and i >= part):
-                    if mode != "some":
-                        continue
-                    self.tear(file, entry, rnd, meta_end)
-                    continue
-                os.pwrite(file.fileno(), self.data(entry), entry[0])
-            os.fsync(file.fileno())
-        return mode, len(entries)
-
-    def tear(self, file, entry, rnd, meta_end):
-        """Parts of a write: sectors of metadata, blocks of data."""
-        unit = 512 if entry[0] < meta_end else BLOCK
-        keep = rnd.choice((0.0, 0.5, 1.0))
-        data = self.data(entry)
-        for off in range(0, len(data), unit):
-            if rnd.random() < keep:
-                os.pwrite(file.fileno(), data[off:off + unit],
-                          entry[0] + off)
 
 
 class Cut:
@@ -358,10 +66,28 @@ class Cut:
         self.meta_end = hcvtest.read_super(self.below[0])["data_off"]
         self.records = [Record(log, image) for log, image in
                         zip(self.logs, self.images)]
+        sb = hcvtest.read_super(self.below[0])
+        self.looks = [hcvlook.Look(record, self.load, sb)
+                      for record in self.records]
 
     def close(self):
         for record in self.records:
             record.close()
+
+    def look(self):
+        """All cuts of both records, without the module."""
+        for i, look in enumerate(self.looks):
+            try:
+                ktap.note(f"store {i + 1}: {look.check()} cuts looked at")
+            except Lost as e:
+                ktap.note(f"seed {self.seed} store {i + 1}")
+                self.tell(look, e.blk)
+                raise
+
+    def tell(self, look, blk):
+        """Where in the record the block is: it is gone with the guest."""
+        for line in look.describe(blk):
+            ktap.note(line)
 
     def cut_store(self, i, mark):
         """Make the store as a cut behind the mark may leave it."""
@@ -405,9 +131,11 @@ class Cut:
                 for i in range(2) if both else (one,):
                     self.no_silence(paths[i])
             self.check_round(vol, mark, both)
-        except Exception:
+        except Exception as e:
             ktap.note(f"seed {self.seed} round {number} mark {mark}: "
                       + "; ".join(text))
+            if isinstance(e, Lost):
+                self.tell(self.looks[one], e.blk)
             raise
         finally:
             vol.end()
@@ -447,8 +175,9 @@ class Cut:
             self.round(number, mark)
 
 
-def run(node, seed, rounds, steps):
-    """One load of that many steps a thread, then the rounds."""
+@contextlib.contextmanager
+def recorded(node, seed, steps):
+    """One load of that many steps a thread, and its records."""
     for name in ("dm-log-writes", "dm-snapshot"):
         hcvtest.run("modprobe", name)
     with hcvvol.ram_disks(8) as disks:
@@ -457,6 +186,13 @@ def run(node, seed, rounds, steps):
             cut.record(steps)
             ktap.note(f"{len(cut.load.marks)} marks, "
                       f"{[len(r.entries) for r in cut.records]} entries")
-            cut.rounds(rounds)
+            yield cut
         finally:
             cut.close()
+
+
+def run(node, seed, rounds, steps):
+    """A load and so many rounds on it."""
+    with recorded(node, seed, steps) as cut:
+        cut.look()
+        cut.rounds(rounds)
