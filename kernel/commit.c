@@ -18,6 +18,12 @@
  * replica and not on another that returns as it was, so the next ones go to the
  * same places: the other places hold what all of them have.
  *
+ * A removal that is confirmed while a round is under way stamps what the images
+ * of that round do not show, and the link may be OUT before its FLUSH would be
+ * sent.  Such a round is run anew, too: the copy that left would compare equal to
+ * what it missed.  Of a removal that has begun the closed gate tells when the
+ * round begins; a later one makes v grow before the link is OUT.
+ *
  * One worker per volume; it sleeps, the I/O path never does for it.
  */
 #include <linux/bio.h>
@@ -54,6 +60,7 @@ struct hcv_commit {
 	struct work_struct work;
 	bool fail;
 	bool last_failed;
+	bool moved;		/* a removal was confirmed in this round */
 	u64 last_ns;
 	atomic_t pending;
 	struct completion done;
@@ -329,11 +336,18 @@ static int commit_round(struct hcv_commit *c)
 	s64 start = ktime_get_boottime_ns();
 	struct hcv_slot *freed;
 	struct hcv_ext *ext;
+	bool closed;
+	u64 v;
 
 	WRITE_ONCE(c->fail, false);
 	WRITE_ONCE(c->last_failed, false);
 	c->nr = 0;
 	c->pages = 0;
+	v = READ_ONCE(vol->map.v);
+	/* Open by now: the removals that v tells of are over, stamps and all. */
+	smp_rmb();
+	/* Pairs with link_set_state(). */
+	closed = smp_load_acquire(&vol->ack_gate) & HCV_ACK_CLOSED;
 	leaves = hcv_map_round_begin(&vol->map);
 	freed = hcv_map_freed(&vol->map);
 	hcv_map_settle_begin(&vol->map);
@@ -346,6 +360,11 @@ static int commit_round(struct hcv_commit *c)
 		commit_ext(c, ext);
 	}
 	commit_batch(c);
+	/* After commit_enter(): a link that was OUT there let v grow before. */
+	c->moved = !READ_ONCE(c->fail) &&
+		   (closed || READ_ONCE(vol->map.v) != v);
+	if (c->moved)
+		WRITE_ONCE(c->fail, true);
 	hcv_map_round_end(&vol->map, leaves, !c->fail);
 	hcv_map_settle_end(&vol->map, !c->fail);
 	trace_hcv_commit_round(vol, c->pages, ktime_get_boottime_ns() - start,
@@ -388,6 +407,8 @@ static int commit_until_done(struct hcv_commit *c)
 			hcv_vol_err(vol, "the last replica failed a flush; no write can be made durable until the volume is attached anew\n");
 			return ret;
 		}
+		if (c->moved)
+			continue;
 		if (READ_ONCE(vol->impatient))
 			return -EAGAIN;
 		wait_event(vol->wait, commit_may_retry(vol));

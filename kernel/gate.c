@@ -162,7 +162,20 @@ static u32 hcv_grant_inflight(struct hcv_grant *grant)
 	return n > 0 && n < U16_MAX ? n : 1;
 }
 
-/* When the lease of a grant ends; gate->spin held. */
+/*
+ * When the lease of a client ends, for a volume that was granted to it under
+ * @epoch; gate->spin held.  Its beacons renew that until they tell it of the
+ * revocation, whatever became of the grants: one may be retired, or gone.
+ */
+static u64 hcv_seat_lease_end(const struct hcv_seat *seat, u64 epoch)
+{
+	if (seat->done_epoch >= epoch)
+		return 0;
+	return seat->revoked_epoch >= epoch ? seat->lease_end_ns :
+		seat->client->lease_end_ns;
+}
+
+/* When the lease through a grant's handles ends; gate->spin held. */
 static u64 hcv_grant_lease_end(const struct hcv_grant *grant)
 {
 	u64 io = READ_ONCE(grant->io_ns), end;
@@ -184,7 +197,31 @@ static void hcv_seat_revoke(struct hcv_gate *gate, struct hcv_seat *seat,
 	if (!seat->revoked_epoch)
 		list_add_tail(&seat->revoked_node, &seat->client->revoked);
 	seat->revoked_epoch = epoch;
+	seat->lease_end_ns = seat->client->lease_end_ns;
 	gate->revoke_seq++;
+}
+
+/* The seats of a volume, with or without grants: see hcv_seat_lease_end(). */
+static void hcv_gate_revoke_seats(struct hcv_gate *gate, const uuid_t *vol,
+				  u64 epoch, u64 now, u32 *lease_ms)
+{
+	struct hcv_client *client;
+	struct hcv_seat *seat;
+	u64 end;
+
+	lockdep_assert_held(&gate->lock);
+	list_for_each_entry(client, &gate->clients, node) {
+		seat = hcv_gate_seat(client, vol);
+		/* A later epoch goes on, and so does its lease. */
+		if (!seat || !seat->granted_epoch ||
+		    seat->granted_epoch > epoch)
+			continue;
+		spin_lock_irq(&gate->spin);
+		hcv_seat_revoke(gate, seat, seat->granted_epoch);
+		end = hcv_seat_lease_end(seat, seat->granted_epoch);
+		spin_unlock_irq(&gate->spin);
+		*lease_ms = max(*lease_ms, hcv_gate_ms_left(end, now));
+	}
 }
 
 /*
@@ -262,6 +299,7 @@ int hcv_gate_revoke(struct hcv_store *store, const uuid_t *vol, u64 epoch,
 	gv->revoked_epoch = max(gv->revoked_epoch, epoch);
 	*inflight = 0;
 	*lease_ms = hcv_gate_ms_left(gate->silent_end_ns, now);
+	hcv_gate_revoke_seats(gate, vol, epoch, now, lease_ms);
 	list_for_each_entry_safe(grant, next, &gv->grants, vol_node) {
 		if (grant->epoch > epoch)
 			continue;
@@ -343,13 +381,11 @@ void hcv_gate_done(struct hcv_store *store, const uuid_t *uuid,
 	/* Nobody can let go of what he never had. */
 	if (!seat || !gv || epoch > seat->renew_epoch)
 		goto out;
-	list_for_each_entry(grant, &gv->grants, vol_node) {
-		if (grant->seat != seat || grant->epoch != epoch)
-			continue;
-		hcv_grant_done(gate, grant);
-		/* Its word is for ever: this epoch gets no grant again. */
-		gv->revoked_epoch = max(gv->revoked_epoch, epoch);
-	}
+	/* Its word is for ever: this epoch gets no grant again. */
+	gv->revoked_epoch = max(gv->revoked_epoch, epoch);
+	list_for_each_entry(grant, &gv->grants, vol_node)
+		if (grant->seat == seat && grant->epoch == epoch)
+			hcv_grant_done(gate, grant);
 	spin_lock_irq(&gate->spin);
 	hcv_seat_done(gate, seat, epoch);
 	spin_unlock_irq(&gate->spin);
@@ -510,14 +546,31 @@ bool hcv_gate_beacon_local(struct hcv_grant *grant)
 	return live;
 }
 
+/* Of all seats of a client; gate->lock and gate->spin held. */
+static u64 hcv_client_lease_end(const struct hcv_client *client)
+{
+	struct hcv_seat *seat;
+	u64 end = 0;
+
+	list_for_each_entry(seat, &client->seats, node)
+		if (seat->granted_epoch)
+			end = max(end, hcv_seat_lease_end(seat,
+							  seat->granted_epoch));
+	return end;
+}
+
 u32 hcv_gate_lease_ms(struct hcv_gate *gate)
 {
 	u64 now = ktime_get_boottime_ns(), end = gate->silent_end_ns;
+	struct hcv_client *client;
 	struct hcv_grant *grant;
 
 	mutex_lock(&gate->lock);
 	spin_lock_irq(&gate->spin);
-	/* A beacon of a client without grants is a lease of nothing. */
+	/* A beacon of a client that was granted nothing is no lease. */
+	list_for_each_entry(client, &gate->clients, node)
+		if (!client->local)
+			end = max(end, hcv_client_lease_end(client));
 	list_for_each_entry(grant, &gate->grants, node)
 		if (!grant->seat->client->local)
 			end = max(end, hcv_grant_lease_end(grant));

@@ -12,15 +12,16 @@
  * in the same epoch too.  A grant has a renewal number; asking for a higher one
  * retires it like a revocation does, and new handles are given out when the
  * last I/O through the old ones has ended.  Leases are not touched: it is the
- * same owner, and the retired grant's own lease counts until it has ended.
+ * same owner, and its beacons go on.
  *
  * Withdrawal: an extent that the volume gives back is withdrawn from all of its
  * grants.  What was let in before that is told from what follows by the period:
  * a new one takes its place, and the extent is free when the old one is over.
  *
  * Leases: each answer to a client's beacon, at the time its read arrived,
- * extends the lease of all of the client's grants that the answer does not
- * list as revoked, to arrival + HCV_LEASE_MS on CLOCK_BOOTTIME.  The local gate
+ * extends the client's lease of all volumes that it was ever granted and that the
+ * answer does not list as revoked, whatever became of the grants, to arrival +
+ * HCV_LEASE_MS on CLOCK_BOOTTIME.  The local gate
  * gives the lease with hcv_gate_beacon_local().  An I/O that an export lets in
  * extends the lease of its own grant likewise.  Fenced means: no I/O in flight
  * and every lease given to an epoch <= e has ended.  After an open that does

@@ -288,6 +288,8 @@ static int hcv_gate_insert(struct hcv_gate *gate, struct hcv_grant *grant)
 	grant->seat = hcv_gate_seat_get(gate, &grant->client, &grant->vol);
 	if (!grant->seat)
 		return -ENOMEM;
+	grant->seat->granted_epoch = max(grant->seat->granted_epoch,
+					 grant->epoch);
 	grant->serial = ++gate->serials;
 	list_add_tail(&grant->node, &gate->grants);
 	list_add_tail(&grant->vol_node, &gv->grants);

@@ -45,7 +45,7 @@ struct hcv_chunks {
  * @node: entry in gate->clients
  * @uuid: of the node
  * @local: it is this node
- * @lease_end_ns: of its grants that are not revoked, CLOCK_BOOTTIME (spin)
+ * @lease_end_ns: of its seats that are not revoked, CLOCK_BOOTTIME (spin)
  * @revoked: its seats that have a revoked epoch (spin)
  * @seats: all its seats (gate->lock)
  */
@@ -66,7 +66,9 @@ struct hcv_client {
  * @vol: the volume
  * @revoked_epoch: all its grants up to this epoch are gone, 0: none (spin)
  * @done_epoch: the client has let go of all epochs up to this one (spin)
- * @renew_epoch: the highest epoch that was granted (gate->lock)
+ * @lease_end_ns: of @revoked_epoch, CLOCK_BOOTTIME (spin)
+ * @granted_epoch: the highest epoch that was granted, 0: none (gate->lock)
+ * @renew_epoch: the highest epoch that was asked for (gate->lock)
  * @renew: the highest renewal number of that epoch (gate->lock)
  */
 struct hcv_seat {
@@ -76,6 +78,8 @@ struct hcv_seat {
 	uuid_t vol;
 	u64 revoked_epoch;
 	u64 done_epoch;
+	u64 lease_end_ns;
+	u64 granted_epoch;
 	u64 renew_epoch;
 	u64 renew;
 };

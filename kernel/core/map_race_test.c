@@ -285,7 +285,7 @@ static void hcv_t_flush_round(void *arg)
 	struct llist_node *node;
 	struct hcv_ext *ext = hcv_map_slot_ext(p->slot);
 
-	if (ext->lock.held) {
+	if (hcv_t_held(&ext->lock)) {
 		hcv_t_again(p, hcv_t_flush_round);
 		return;
 	}
@@ -310,7 +310,7 @@ static void hcv_t_flushes(void *arg)
 	struct hcv_t_pair *p = arg;
 	struct hcv_ext *ext = hcv_map_slot_ext(p->slot);
 
-	if (p->map.dirty_lock.held &&
+	if (hcv_t_held(&p->map.dirty_lock) &&
 	    (!test_bit(0, &ext->dirty) || p->slot->stamp != p->map.v)) {
 		hcv_t_other = (struct hcv_t_other) {
 			.fn = hcv_t_flushes, .arg = p,

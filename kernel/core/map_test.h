@@ -26,6 +26,7 @@ static struct hcv_t_other hcv_t_other __maybe_unused;
 
 #ifdef __KERNEL__
 #define HCV_T_HOST		false
+#define hcv_t_held(lock)	false
 #define hcv_t_alloc_fail(n)	((void)(n))
 #define hcv_t_alloc_failed()	false
 #define hcv_t_lives()		1U
@@ -36,6 +37,7 @@ static struct hcv_t_other hcv_t_other __maybe_unused;
  * between the two reads of a record's words.
  */
 #define HCV_T_HOST		true
+#define hcv_t_held(lock)	((lock)->held)
 #define hcv_t_alloc_fail(n)	hcv_shim_alloc_fail(n)
 #define hcv_t_alloc_failed()	hcv_shim_alloc_failed()
 
@@ -74,7 +76,8 @@ static inline void hcv_t_beat(void)
 		return;
 	if (o.in)
 		hcv_t_other.in--;
-	if (o.in || (o.lock && o.lock->held) || (o.inner && o.inner->held))
+	if (o.in || (o.lock && hcv_t_held(o.lock)) ||
+	    (o.inner && hcv_t_held(o.inner)))
 		return;
 	hcv_t_other.fn = NULL;
 	o.fn(o.arg);

@@ -702,6 +702,110 @@ def test_renewal_and_revocation():
         held.check_fenced()
 
 
+def beacons(dev, seconds):
+    """As an owner whose path lasts."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        dev.read(CONTROL)
+        time.sleep(0.3)
+
+
+def test_retired_keeps_the_lease():
+    """Whoever is not told of a revocation goes on renewing its lease, though
+    its handles are out of date and their I/O hangs in the disk."""
+    with HeldWrites(1) as held:
+        node.fails(errno.EINPROGRESS, "has not ended", "GRANT",
+                   STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1,
+                   RENEW=1)
+        # Longer than any lease that was out by then.
+        beacons(held.dev, 1.5 * LEASE_MS / 1000)
+        begin = time.monotonic()
+        held.dev.read(CONTROL)
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        spent = (time.monotonic() - begin) * 1000
+        ktap.check("lease and I/O", got["INFLIGHT"] == 1 and
+                   LEASE_MS - spent - 1 <= got["LEASE_MS"] <= LEASE_MS,
+                   str(got))
+        held.let_go()
+        node.fence("@s1", "@v1", 1)
+        ktap.check("waited out", time.monotonic() - begin > LEASE_MS / 1000)
+        held.check_fenced()
+
+
+@contextlib.contextmanager
+def without_grants():
+    """A renewal that fails leaves a client with no handles and its lease."""
+    node.format(A)
+    for copy in range(2):
+        hcvtest.patch_super(A, copy, handle_next=(1 << 33) - 2 * 1024)
+    with exported(fmt=False) as dev:
+        grant()
+        hcvtest.wait_for(lambda: lease_of() == [0], 6, "end of lease")
+
+        def forgotten():
+            try:
+                grant(RENEW=1)
+            except hcvnl.Fail as e:
+                if e.code not in (errno.ENOSPC, errno.EINPROGRESS):
+                    raise
+            return not node.dump("GRANT_GET")
+        hcvtest.wait_for(forgotten, 6, "end of the old grant")
+        yield dev
+
+
+def test_lease_without_grants():
+    with without_grants() as dev:
+        begin = time.monotonic()
+        dev.read(CONTROL)
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        ktap.check("lease", got["LEASE_MS"] > 0, str(got))
+        ktap.check_eq("told", {hcvnl.parse_uuid("@v1"): 1},
+                      all_windows(dev)[1])
+        node.fence("@s1", "@v1", 1)
+        ktap.check("waited out", time.monotonic() - begin > LEASE_MS / 1000)
+        ktap.check_eq("once", 0, node.do("REVOKE", STORE="@s1", VOL="@v1",
+                                         EPOCH=1)["LEASE_MS"])
+
+
+def test_close_without_grants():
+    with without_grants() as dev:
+        begin = time.monotonic()
+        dev.read(CONTROL)
+        os.close(dev.fd)
+        node.do("EXPORT_DEL", STORE="@s1", NODE="@n2")
+        node.do("STORE_CLOSE", STORE="@s1")
+        ktap.check("waited", time.monotonic() - begin > LEASE_MS / 1000)
+        node.open(A, fmt=False)
+        dev.fd = os.open("/dev/null", os.O_RDONLY)
+
+
+def test_done_without_grants():
+    """The word ends the lease, and the epoch gets no grant again."""
+    with without_grants() as dev:
+        dev.read(CONTROL)
+        dev.write(CONTROL, done_message("@v1", 1))
+        node.fails(errno.ESTALE, "is revoked", "GRANT", STORE="@s1",
+                   VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1, RENEW=1)
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1)
+        ktap.check_eq("no lease", 0, got["LEASE_MS"])
+
+
+def test_nothing_granted():
+    """Whoever got nothing has no lease, whatever it asked for."""
+    node.format(A)
+    for copy in range(2):
+        hcvtest.patch_super(A, copy, handle_next=(1 << 33) - 2 * 1024)
+    with exported(fmt=False) as dev:
+        grant(client="@n3")
+        node.fails(errno.ENOSPC, "", "GRANT", STORE="@s1", VOL="@v1",
+                   EPOCH=2, NODE="@n2", COUNT=1)
+        dev.read(CONTROL)
+        node.fence("@s1", "@v1", 1)
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=2)
+        ktap.check_eq("no lease", 0, got["LEASE_MS"])
+        ktap.check_eq("not told", {}, all_windows(dev)[1])
+
+
 @contextlib.contextmanager
 def listening():
     """A list that events come into."""

@@ -106,6 +106,39 @@ def test_stop_with_a_resync():
         vol.close_stores()
 
 
+def test_stop_while_a_removal_is_confirmed():
+    """What a replica missed is known after a stop in order, though the word
+    came between the copy of the pages and the FLUSH that left it out."""
+    with hcvbreak.no_autocommit(), hcvbreak.cached_disks(
+            1, MIB, "slow", irqmode=2, completion_nsec=5 * 10**9,
+            hw_queue_depth=1, submit_queues=1) as (slow,), \
+            pool.remote_setting(2, ("@s2",)) as (vol, devs, events):
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1, 2), 1)
+            disk.flush()
+            fill(disk, (1,), 2)
+        vol.paths["@s2"].fail()
+        failed(vol, events, "@s2")
+        devs[0].add_flush_to(slow)
+        # It has one tag: the round sends nothing to @s2 before this has ended.
+        read = Writer(slow, lambda d: d.read(0, 4096))
+        hcvtest.wait_for(lambda: hcvtest.in_flight(slow) == (1, 0), 10,
+                         "read under way")
+        stop = Command("VOL_STOP", VOL=vol.vol)
+        waits(vol, 1)
+        vol.confirm("@s2", "OUT")
+        ktap.check("meanwhile", not read.ended() and not stop.ended())
+        ktap.check_eq("stopped", 0, stop.wait(60))
+        devs[0].heal()
+        vol.close_stores()
+        vol.attach()
+        vol.open_store("@s2")
+        copied = vol.resync(events, "@s2")
+        ktap.check("what it may have missed", copied == 8192, str(copied))
+        finish(vol)
+
+
 def test_suspend_with_a_failing_replica():
     """A confirmation goes through while a suspend waits for its I/O."""
     with setting() as (vol, devs, events):

@@ -20,7 +20,7 @@ EXTENT, SLOT = 256 * MIB // 512, MIB // 512
 
 
 @contextlib.contextmanager
-def cached_disks(count, size=hcvvol.STORE_BYTES, name="hcvc"):
+def cached_disks(count, size=hcvvol.STORE_BYTES, name="hcvc", **attrs):
     """null_blk disks with a write cache: FLUSH reaches them."""
     loaded = os.path.exists("/sys/module/null_blk")
     if not loaded:
@@ -37,7 +37,7 @@ def cached_disks(count, size=hcvvol.STORE_BYTES, name="hcvc"):
             folders.append(folder)
             for key, value in (("size", size >> 20), ("memory_backed", 1),
                                ("cache_size", 64), ("submit_queues", 2),
-                               ("power", 1)):
+                               *attrs.items(), ("power", 1)):
                 (folder / key).write_text(str(value))
             index = (folder / "index").read_text().strip()
             # The name is the folder's since 6.2.
@@ -82,6 +82,11 @@ class Breakable:
         end = self.sectors - 8
         self.load(f"0 {end} linear {self.disk} 0\n{end} 8 flakey {self.disk} "
                   f"{end} 0 3600 1 error_writes")
+
+    def add_flush_to(self, other):
+        """Each target gets a FLUSH: another disk has the unused end."""
+        end = self.sectors - 8
+        self.load(f"0 {end} linear {self.disk} 0\n{end} 8 linear {other} 0")
 
     def _range(self, first, count, target):
         end = first + count
