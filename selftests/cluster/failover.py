@@ -337,7 +337,13 @@ def check_refused(node):
 
 def take_over(c, node):
     """Attach on another node once the owner's has lost its lease."""
-    wait_for(lambda: try_attach(node).rc == 0, 120, f"take-over by {node}", 1)
+    def taken():
+        done = try_attach(node)
+        if done.rc:
+            ktap.note(f"{node}: {done.out}{done.err}")
+        return done.rc == 0
+
+    wait_for(taken, 120, f"take-over by {node}", 1)
     ktap.check_eq("owner", node.name, volume(node, NAME)["owner"])
     ktap.check_eq("content", c.sum, content(node))
 

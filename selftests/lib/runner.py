@@ -179,16 +179,20 @@ def judge(rc, output):
 
 
 def reasons(output, limit=12):
-    """The last limit lines of each failed case, an agent's log left out."""
+    """The last limit lines of each failed case, an agent's log left out.
+
+    The first comes last: what failed after it may do so because of it, and
+    who keeps only the end of an output needs the cause.
+    """
     found, said = [], []
     for line in output.splitlines():
         if re.match(r"not ok \d+", line):
-            found += [*said[-limit:], line]
+            found.append([*said[-limit:], line])
         if re.match(r"(ok|not ok) \d+", line):
             said = []
         elif line.startswith("# ") and not line.startswith("# agent: "):
             said.append(line)
-    return found
+    return [line for case in reversed(found) for line in case]
 
 
 class Memory:

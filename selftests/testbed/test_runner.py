@@ -79,6 +79,9 @@ def test_reasons():
     ktap.check_eq("of the failed case", ["# b", "# c", "not ok 2 y"],
                   runner.reasons("# a\nok 1 x\n# z\n# b\n# agent: log\n# c\n"
                                  "not ok 2 y\n# d\nok 3 w\n", 2))
+    ktap.check_eq("the first comes last",
+                  ["# b", "not ok 2 y", "# a", "not ok 1 x"],
+                  runner.reasons("# a\nnot ok 1 x\n# b\nnot ok 2 y\n"))
 
 
 def test_judge():
