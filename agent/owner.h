@@ -58,7 +58,8 @@ void hcv_owner_view_free(struct hcv_owner_view *w);
 /**
  * hcv_owner_view_read() - read the volume's keys anew, linearizably
  *
- * Settles unknown outcomes.  On failure the view is not known any more.
+ * Settles unknown outcomes.  On failure the view is not known any more; with
+ * HCV_META_CONFLICT the keys kept changing while they were read.
  */
 enum hcv_meta_result hcv_owner_view_read(struct hcv_owner_view *w,
 					 unsigned int ms);

@@ -68,22 +68,34 @@ static int kvs_append(struct hcv_kvs *to, struct hcv_kvs *from)
 	return 0;
 }
 
-enum hcv_meta_result hcv_owner_view_read(struct hcv_owner_view *w,
-					 unsigned int ms)
+/*
+ * Whether a key was changed after the first of the lists was read: what was
+ * written in one transaction may be there in part.  Keys that went are not seen;
+ * nobody acts on rows that are gone.
+ */
+static bool view_torn(const struct hcv_kvs *all)
+{
+	size_t i;
+
+	for (i = 0; i < all->nr; i++)
+		if (all->kv[i].rev > all->rev)
+			return true;
+	return false;
+}
+
+static enum hcv_meta_result view_list(struct hcv_owner_view *w, int64_t until,
+				      struct hcv_kvs *all)
 {
 	/* in the order of the keys, as a list of everything would be */
 	static const char *const prefix[] = { "grant/", "rec/", "rows/", "vol/" };
 	enum hcv_meta_result res = HCV_META_OK;
-	struct hcv_kvs all = { 0 }, part;
-	int64_t until = hcv_now_ms() + ms, left;
-	struct hcv_snap *back = NULL;
+	struct hcv_kvs part;
+	int64_t left;
 	char key[64];
 	size_t i;
-	int ret = 0;
 
-	w->settled = false;
-	w->known = false;
-	for (i = 0; i < 4 && res == HCV_META_OK && !ret; i++) {
+	memset(all, 0, sizeof(*all));
+	for (i = 0; i < 4 && res == HCV_META_OK; i++) {
 		left = until - hcv_now_ms();
 		snprintf(key, sizeof(key), "%s%s", prefix[i], w->v.uuid);
 		memset(&part, 0, sizeof(part));
@@ -92,13 +104,34 @@ enum hcv_meta_result hcv_owner_view_read(struct hcv_owner_view *w,
 		if (res != HCV_META_OK)
 			break;
 		if (!i)
-			all.rev = part.rev;
-		ret = kvs_append(&all, &part);
+			all->rev = part.rev;
+		if (kvs_append(all, &part))
+			res = HCV_META_UNREACHABLE;	/* no memory: later */
 		hcv_kvs_free(&part);
 	}
-	if (res == HCV_META_OK && !ret)
-		back = hcv_snap_build(w->a, &all);
-	hcv_kvs_free(&all);
+	return res;
+}
+
+enum hcv_meta_result hcv_owner_view_read(struct hcv_owner_view *w,
+					 unsigned int ms)
+{
+	int64_t until = hcv_now_ms() + ms;
+	struct hcv_snap *back = NULL;
+	enum hcv_meta_result res;
+	struct hcv_kvs all;
+	bool torn;
+
+	w->settled = false;
+	w->known = false;
+	do {
+		res = view_list(w, until, &all);
+		torn = res == HCV_META_OK && view_torn(&all);
+		if (res == HCV_META_OK && !torn)
+			back = hcv_snap_build(w->a, &all);
+		hcv_kvs_free(&all);
+	} while (torn && hcv_now_ms() < until);
+	if (torn)
+		return HCV_META_CONFLICT;
 	if (res != HCV_META_OK)
 		return res;
 	if (!back)

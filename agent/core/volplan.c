@@ -684,8 +684,10 @@ static bool vp_row_ready(struct vp *p, const struct hcv_row *row)
 		bool insync;
 
 		idx = vp_rec_index(rec, row->store[j]);
+		/* Both come with one transaction: writes would pass it by. */
 		if (idx < 0)
-			continue;
+			return vp_wait(p, 0, "extent %u names the store %s, which the record does not have",
+				       row->index, row->store[j]);
 		insync = rec->st[idx].state == HCV_RS_INSYNC;
 		if (!vp_row_copy_ready(p, row, row->store[j], insync))
 			return false;

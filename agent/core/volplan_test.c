@@ -327,6 +327,21 @@ static void volplan_gives_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->row[out.row].index, 8U);
 }
 
+/* A view that has the row, but not the record that came with it. */
+static void volplan_row_of_nobody(struct kunit *test)
+{
+	struct fix *f = kunit_kzalloc(test, sizeof(*f), 0);
+	struct hcv_vp_out out;
+
+	fix_init(f);
+	hole(f);
+	strcpy(f->row[7].store[1], SC);
+	f->rec.nr = 2;
+	hcv_volplan_next(&f->in, &out);
+	KUNIT_EXPECT_NE(test, out.act, HCV_VP_EXTENT_ADD);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(out.reason, "which the record does not have"));
+}
+
 static void volplan_retry_backs_off(struct kunit *test)
 {
 	struct hcv_vp_out step = { .act = HCV_VP_CONNECT, .store = SB };
@@ -419,6 +434,7 @@ static struct kunit_case volplan_test_cases[] = {
 	KUNIT_CASE_PARAM(volplan_table, plan_gen_params),
 	KUNIT_CASE(volplan_never_empties_the_set),
 	KUNIT_CASE(volplan_gives_back),
+	KUNIT_CASE(volplan_row_of_nobody),
 	KUNIT_CASE(volplan_retry_backs_off),
 	KUNIT_CASE(volplan_resync_backs_off),
 	KUNIT_CASE(volplan_timers),

@@ -86,8 +86,10 @@ class Load:
 def load(c):
     """A writer around what is done to the cluster; checks its data."""
     meter = Load(c.n1, c.uuid)
-    yield meter
-    figures, meter.gaps = meter.end()
+    try:
+        yield meter
+    finally:
+        figures, meter.gaps = meter.end()
     meter.figures = figures
     ktap.note(f"{figures}; gaps: {[round(ms) for ms, _ in meter.gaps]} ms")
     ktap.check_eq("errors", 0, figures["errors"])
@@ -409,7 +411,20 @@ def test_planned_move(c):
 def cases():
     """All; on instrumented kernels, where each takes minutes, every other."""
     names = [name for name in globals() if name.startswith("test_")]
-    return {name: globals()[name] for name in hcvtest.sampled(names, 2)}
+    return {name: explained(globals()[name])
+            for name in hcvtest.sampled(names, 2)}
+
+
+def explained(case):
+    """A case that, should it fail, says how the nodes were at that time."""
+    def run(c):
+        try:
+            case(c)
+        except Exception:
+            for node in c.nodes:
+                ktap.note(hcvcluster.explain(node))
+            raise
+    return run
 
 
 if __name__ == "__main__":
