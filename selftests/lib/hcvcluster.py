@@ -140,6 +140,9 @@ def explain(node):
     with contextlib.suppress(TestbedError):
         return f"{node}:\n" + node.run(
             f"tail -n 40 {AGENT_LOG}; agentctl volume list; "
+            "agentctl node list; agentctl store list; "
+            "curl -s -m 5 http://127.0.0.1:2379/health; "
+            "tail -n 15 /var/lib/hcivol/etcd.log; "
             "for t in /proc/$(pidof hcivold)/task/*; do cat $t/stack; done; "
             "agentctl events | tail -n 20; dmesg | tail -n 20; "
             "ps -eo pid,ppid,stat,etimes,wchan,args | grep -v ' 2 '").out
