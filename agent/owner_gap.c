@@ -116,8 +116,11 @@ void hcv_owner_gap_left(const char *name, const char *vol, const char *store,
 	}
 	pthread_mutex_unlock(&gap_lock);
 	/* Never in-sync, or removed by an agent before this one. */
-	if (!g.seen_ms || !g.removed_ms)
+	if (!g.seen_ms || !g.tries)
 		return;
+	/* The outcome of the last try was not known: by now it is. */
+	if (!g.removed_ms)
+		g.removed_ms = now;
 	hcv_log(HCV_SEV_INFO,
 		"volume %s: replica %s left: silent for up to %lld ms, noticed in %lld ms, record changed in %lld ms (%u tries), confirmed in %lld ms",
 		name, store_name, (long long)g.silent_ms,
