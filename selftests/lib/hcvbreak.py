@@ -16,6 +16,7 @@ from hcvtest import uuid_text
 from hcvvol import MIB, Volume
 
 CONFIGFS = Path("/sys/kernel/config")
+HUNG_TASK = Path("/proc/sys/kernel/hung_task_timeout_secs")
 EXTENT, SLOT = 256 * MIB // 512, MIB // 512
 
 
@@ -52,6 +53,22 @@ def cached_disks(count, size=hcvvol.STORE_BYTES, name="hcvc", **attrs):
             hcvtest.run("umount", str(CONFIGFS))
         if not loaded:
             hcvtest.remove_module("null_blk")
+
+
+_hanging = {}
+
+
+def _hangs(name):
+    """What waits for this device is not hung, but waits for us."""
+    if not _hanging and HUNG_TASK.exists():
+        _hanging["limit"] = HUNG_TASK.read_text()
+        HUNG_TASK.write_text(str(10 * int(_hanging["limit"])))
+    _hanging[name] = True
+
+
+def _goes_on(name):
+    if _hanging.pop(name, None) and list(_hanging) == ["limit"]:
+        HUNG_TASK.write_text(_hanging.pop("limit"))
 
 
 class Breakable:
@@ -114,6 +131,7 @@ class Breakable:
     def hold_writes(self, first, count, error):
         """Of some sectors, until heal(); then @error, a device, gets them."""
         end = first + count
+        _hangs(self.name)
         self.load(f"0 {first} linear {self.disk} 0\n"
                   f"{first} {count} delay {self.disk} {first} 0 "
                   f"{error} {first} 3600000 {self.disk} {first} 0\n"
@@ -133,18 +151,22 @@ class Breakable:
         if self.broken:
             self.load(self._table("linear {} 0"))
             self.broken = False
+            _goes_on(self.name)
 
     def suspend(self):
         """I/O waits from now on."""
         self.broken = True
+        _hangs(self.name)
         hcvtest.run("dmsetup", "suspend", "--nolockfs", "--noflush",
                     self.name)
 
     def resume(self):
         hcvtest.run("dmsetup", "resume", "--noudevsync", self.name)
+        _goes_on(self.name)
 
     def remove(self):
         hcvtest.dm_remove(self.name)
+        _goes_on(self.name)
 
 
 class Child:
