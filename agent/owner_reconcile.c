@@ -27,6 +27,7 @@ struct owner_run {
 	struct hcv_owner_vol vol;	/* a copy */
 	struct hcv_k_vol k;
 	bool present;
+	uint64_t wish_read;		/* the view was read after this wish */
 	struct hcv_vp_out out;
 	struct hcv_owner_step step;
 };
@@ -85,7 +86,8 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 	struct hcv_vp_in in = {
 		.node = hcv_agent_id(job->agent)->node,
 		.now_ms = hcv_now_ms(), .known = w->known,
-		.settled = w->settled, .want_detach = r->vol.detach,
+		.settled = w->settled && r->wish_read == r->vol.wishes,
+		.want_detach = r->vol.detach,
 		.want_force = r->vol.force,
 		.stopped = run_stopped(job, r),
 		.rec = v->rec_rev ? &v->rec : NULL,
@@ -158,6 +160,7 @@ static void run_done(struct hcv_job *job, struct owner_run *r)
 {
 	const struct hcv_owner_step *s = &r->step;
 	struct hcv_owner_vol *v = hcv_owner_vols_lock(r->uuid, true);
+	bool over;
 
 	if (!v) {
 		hcv_owner_vols_unlock(false);
@@ -168,14 +171,17 @@ static void run_done(struct hcv_job *job, struct owner_run *r)
 		v->stopped_epoch = r->k.epoch;
 	if (r->out.act == HCV_VP_STOP)
 		v->devlink[0] = 0;
-	if (r->out.act == HCV_VP_DETACH) {
+	/* A wish that came meanwhile is another one. */
+	over = (r->out.act == HCV_VP_DETACH || r->out.act == HCV_VP_FORGET) &&
+	       v->wishes == r->vol.wishes;
+	if (over) {
 		v->detach = false;
 		v->force = false;
 	}
 	if (r->out.act == HCV_VP_LINK_ADD || r->out.act == HCV_VP_LINK_DEL)
 		run_note_link(r, v);
 	hcv_owner_vols_unlock(false);
-	if (r->out.act == HCV_VP_DETACH)
+	if (over)
 		hcv_owner_options_drop(job->agent, r->uuid);
 }
 
@@ -238,6 +244,7 @@ static bool run_reread(struct hcv_job *job, struct owner_run *r)
 {
 	unsigned int left = hcv_job_left(job);
 
+	r->wish_read = r->vol.wishes;
 	return hcv_owner_view_read(&r->view, left < HCV_META_MS ? left :
 					     HCV_META_MS) == HCV_META_OK;
 }

@@ -537,6 +537,13 @@ static enum hcv_owner_result step_stop(struct hcv_owner_step *s)
 	return res;
 }
 
+/* What is to be forgotten is the caller's. */
+static enum hcv_owner_result step_forget(struct hcv_owner_step *s)
+{
+	(void)s;
+	return HCV_OWNER_DONE;
+}
+
 static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	(struct hcv_owner_step *s) = {
 	[HCV_VP_CREATE] = step_create,
@@ -559,6 +566,7 @@ static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	[HCV_VP_FENCE] = step_fence,
 	[HCV_VP_STOP] = step_stop,
 	[HCV_VP_DETACH] = step_detach,
+	[HCV_VP_FORGET] = step_forget,
 };
 
 enum hcv_owner_result hcv_owner_step_run(struct hcv_owner_step *s)

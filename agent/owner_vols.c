@@ -159,6 +159,7 @@ void hcv_owner_wish(struct hcv_agent *a, const char *uuid, bool detach,
 	if (v) {
 		v->detach = detach;
 		v->force = force;
+		v->wishes++;
 		v->report.failed = HCV_VP_NONE;
 		/* A new wish does not wait for an old failure's retry. */
 		v->mem.nr_retry = 0;

@@ -26,7 +26,7 @@ struct hcv_owner_link {
  * @seen_rev: keys read before this revision of the metadata store are old
  * @unknown: the outcome of a transaction is unknown: read first
  * @tracked: was in the module at the last scan
- * @detach, @force: an operator's wish
+ * @detach, @force: an operator's wish; @wishes: how many there were
  * @attaching: a command attaches it
  * @stopped_epoch: VOL_STOP ended in order in this epoch
  * @forced_epoch: a stop by force was begun in this epoch
@@ -42,6 +42,7 @@ struct hcv_owner_vol {
 	bool tracked;
 	bool detach;
 	bool force;
+	uint64_t wishes;
 	bool attaching;
 	uint64_t stopped_epoch;
 	uint64_t forced_epoch;

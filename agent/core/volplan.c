@@ -47,6 +47,7 @@ static const char *const vp_act_names[HCV_VP_NR] = {
 	[HCV_VP_FENCE] = "fence",
 	[HCV_VP_STOP] = "stop",
 	[HCV_VP_DETACH] = "detach",
+	[HCV_VP_FORGET] = "forget",
 };
 
 const char *hcv_volplan_act_name(enum hcv_vp_act act)
@@ -911,6 +912,23 @@ static bool vp_serving(struct vp *p)
 	}
 }
 
+/*
+ * Another node's, or nobody's, and not in the module.  A wish ends with the step
+ * that gives the volume up; but the outcome of that may not have been known, or
+ * another node took over before it could be done.
+ */
+static bool vp_elsewhere(struct vp *p)
+{
+	if (!p->in->want_detach && !p->in->want_force)
+		return false;
+	if (!p->in->settled) {
+		p->out->act = HCV_VP_REREAD;
+		vp_wait(p, 0, "the record read is older than the wish");
+		return true;
+	}
+	return vp_do(p, HCV_VP_FORGET, NULL);
+}
+
 /* ------------------------------------------------------------------ the whole */
 
 void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out)
@@ -931,7 +949,7 @@ void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 			   in->rec->phase == HCV_PH_NONE)) {
 		step = vp_contradicts(&p);
 	} else if (!in->rec || strcmp(in->rec->owner, in->node)) {
-		step = false;
+		step = vp_elsewhere(&p);
 	} else if (vp_behind(&p)) {
 		step = out->act == HCV_VP_REREAD;
 	} else if (in->rec->phase == HCV_PH_TAKING) {

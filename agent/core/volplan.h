@@ -80,6 +80,7 @@
  * @HCV_VP_FENCE: VOL_FENCE
  * @HCV_VP_STOP: VOL_STOP, by force if @force
  * @HCV_VP_DETACH: record: no owner, @clean, v + 1
+ * @HCV_VP_FORGET: the wish is over: nothing of the volume is left here
  */
 enum hcv_vp_act {
 	HCV_VP_NONE,
@@ -105,6 +106,7 @@ enum hcv_vp_act {
 	HCV_VP_FENCE,
 	HCV_VP_STOP,
 	HCV_VP_DETACH,
+	HCV_VP_FORGET,
 	HCV_VP_NR
 };
 
@@ -174,7 +176,7 @@ struct hcv_vp_mem {
  * @node: this node
  * @now_ms: CLOCK_BOOTTIME
  * @known: the metadata was read; false: nothing is known about the record
- * @settled: it was read, linearizably, after the module's state
+ * @settled: it was read, linearizably, after the module's state and the wish
  * @urgent: only steps that held I/O waits for are wanted
  * @want_detach, @want_force: an operator's wish
  * @stopped: VOL_STOP without force ended well in this epoch

@@ -904,6 +904,42 @@ static void force_zombie(struct fix *f)
 	f->k.state = HCV_VOL_ZOMBIE;
 }
 
+static void elsewhere_detach(struct fix *f)
+{
+	other_owner(f);
+	absent(f);
+	f->in.want_detach = true;
+}
+
+static void elsewhere_force(struct fix *f)
+{
+	other_owner(f);
+	absent(f);
+	f->in.want_force = true;
+}
+
+static void elsewhere_unsettled(struct fix *f)
+{
+	elsewhere_detach(f);
+	f->in.settled = false;
+}
+
+/* The step of a detach that was done without an answer. */
+static void nobody_detach(struct fix *f)
+{
+	absent(f);
+	f->rec.owner[0] = 0;
+	f->rec.phase = HCV_PH_NONE;
+	f->in.want_detach = true;
+}
+
+static void no_record_force(struct fix *f)
+{
+	no_record(f);
+	absent(f);
+	f->in.want_force = true;
+}
+
 static void fenced_here(struct fix *f)
 {
 	f->k.state = HCV_VOL_FENCED;

@@ -20,8 +20,8 @@
  * - every store that the record calls in-sync has all acknowledged writes;
  * - a volume that starts finds the same on all its in-sync stores;
  * - rows that were given back are neither written, nor copied, nor loaded.
- * In the end all faults are healed: an attach must succeed and all stores must
- * come back in-sync, with every acknowledged write.
+ * In the end all faults are healed: an attach must succeed, no wish of an operator
+ * is left, and all stores must come back in-sync, with every acknowledged write.
  *
  * The same runs each time; HCV_SIM_SEED=N repeats one, HCV_SIM_RUNS=N makes
  * that many that nobody has seen.
@@ -220,6 +220,8 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		ok = sim_act_record(s, i, a, &out);
 	else if (out.act == HCV_VP_DROP_ROWS)
 		ok = sim_act_rows(s, i, a, &out);
+	else if (out.act == HCV_VP_FORGET)
+		ok = true;
 	else
 		ok = sim_act_module(s, i, a, &out);
 	sim_log(s, "node %d%s: %s %d %s, epoch %llu v %llu", i,
@@ -228,7 +230,7 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		(unsigned long long)a->rec.epoch, (unsigned long long)a->rec.v);
 	if (ok) {
 		hcv_volplan_done(&a->mem, &out, s->now);
-		if (out.act == HCV_VP_DETACH) {
+		if (out.act == HCV_VP_DETACH || out.act == HCV_VP_FORGET) {
 			n->wish_force = false;
 			n->wish_detach = false;
 		}
@@ -332,6 +334,8 @@ static void sim_faults(struct sim *s)
 		n->wish_force = sim_chance(s, 3);
 		if (n->wish_force)
 			n->wish_detach = false;
+		n->job.settled = false;
+		n->urgent.settled = false;
 	}
 }
 
@@ -421,6 +425,17 @@ static bool sim_whole(const struct sim *s)
 	return false;
 }
 
+/* Who wished for something got it. */
+static bool sim_calm(const struct sim *s)
+{
+	int i;
+
+	for (i = 0; i < NODES; i++)
+		if (s->node[i].wish_detach || s->node[i].wish_force)
+			return false;
+	return sim_whole(s);
+}
+
 static void sim_heal(struct sim *s)
 {
 	int i, j, t;
@@ -428,23 +443,23 @@ static void sim_heal(struct sim *s)
 	s->calm = true;
 	for (i = 0; i < NODES; i++) {
 		s->node[i].meta = true;
-		s->node[i].wish_force = false;
-		s->node[i].wish_detach = s->node[i].wish_force;
 		for (j = 0; j < NODES; j++)
 			s->cut[i][j] = false;
 	}
-	for (t = 0; t < CALM_TURNS && !sim_whole(s) && !s->failed; t++) {
+	for (t = 0; t < CALM_TURNS && !sim_calm(s) && !s->failed; t++) {
 		sim_tick(s);
 		/* an operator: force what is stuck, then attach again */
 		if (t % 1500 == 1000)
 			for (i = 0; i < NODES; i++)
-				s->node[i].wish_force =
+				s->node[i].wish_force |=
 					!strcmp(s->rec.owner, node_id[i]) &&
 					s->node[i].agent;
 		if (t % 1500 == 1250)
 			sim_attach(s, sim_rand(s, NODES), false);
 	}
-	if (!sim_whole(s))
+	if (sim_whole(s) && !sim_calm(s))
+		sim_fail(s, "a wish is never over");
+	else if (!sim_whole(s))
 		sim_fail(s, "the volume does not come back: owner %s phase %d epoch %llu v %llu, states %d %d %d",
 			 s->rec.owner, s->rec.phase,
 			 (unsigned long long)s->rec.epoch,
