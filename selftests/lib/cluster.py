@@ -500,7 +500,7 @@ class Cluster:
                           for line in node.console.tail(30).splitlines()),
                   file=sys.stderr)
         for fault in self.faults():
-            print(f"# FAULT: {fault}", file=sys.stderr)
+            print(f"# FAULT: {console.brief(fault)}\n{fault}", file=sys.stderr)
 
     def keep(self):
         """Leave disks and logs in self.dir."""

@@ -95,6 +95,22 @@ def _report_end(lines, start):
     return min(len(lines), start + EXCERPT_LINES)
 
 
+_WHERE = re.compile(r"(?:\bRIP: \w+:|\] +)(?![?])([A-Za-z_][\w.]*)\+0x")
+
+
+def brief(fault, limit=16):
+    """One line of an excerpt: the report, and where it came from.
+
+    Of what an interrupt broke into, the interrupt itself is left out.
+    """
+    first, _, rest = fault.partition("\n")
+    names = []
+    for name in _WHERE.findall(rest.rpartition("<TASK>")[2]):
+        if names[-1:] != [name]:
+            names.append(name)
+    return " < ".join([first, *names[:limit]])
+
+
 class Console:
     """The console log of one guest, across its restarts."""
 

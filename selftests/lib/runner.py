@@ -349,7 +349,7 @@ class GuestLane:
         if faults:
             outcome.output += "".join(f"\n# FAULT:\n{text}\n"
                                       for text in faults)
-            why = "fault on the console: " + faults[0].splitlines()[0]
+            why = "fault on the console: " + console.brief(faults[0])
             outcome.detail = (f"{outcome.detail}; {why}"
                               if outcome.state == "FAIL" else why)
             outcome.state = "FAIL"

@@ -106,4 +106,31 @@ def test_emulator_race():
         ktap.check_eq(text, race, bool(console.EMULATOR_RACE.search(text)))
 
 
+STALL = """\
+[   93.2] watchdog: BUG: soft lockup - CPU#1 stuck for 44s! [ksoftirqd/1:21]
+[   93.2] Modules linked in: hcivol(OE)
+[   93.2] CPU: 1 PID: 21 Comm: ksoftirqd/1 Tainted: G           OE
+[   93.2] RIP: 0010:inner+0x1/0x20
+[   93.2] Call Trace:
+[   93.2]  <IRQ>
+[   93.2]  ? watchdog_timer_fn+0x1a4/0x200
+[   93.2]  tick+0x1/0x2
+[   93.2]  </IRQ>
+[   93.2]  <TASK>
+[   93.2]  asm_sysvec+0x1/0x2
+[   93.2] RIP: 0010:inner+0x1/0x20
+[   93.2]  ? older+0x1/0x2
+[   93.2]  inner+0x9/0x20
+[   93.2]  outer.part.0+0x9/0x20 [hcivol]
+[   93.2]  </TASK>"""
+
+
+def test_brief():
+    ktap.check_eq("a stall", STALL.splitlines()[0] +
+                  " < asm_sysvec < inner < outer.part.0",
+                  console.brief(STALL))
+    ktap.check_eq("one line", "kernel BUG at a.c:1!",
+                  console.brief("kernel BUG at a.c:1!"))
+
+
 ktap.main(globals())
