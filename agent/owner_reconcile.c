@@ -182,7 +182,9 @@ static void run_done(struct hcv_job *job, struct owner_run *r)
 		run_note_link(r, v);
 	hcv_owner_vols_unlock(false);
 	if (over)
-		hcv_owner_options_drop(job->agent, r->uuid);
+		hcv_owner_options_drop(job->agent, r->uuid,
+				       r->view.v.rec_rev ?
+				       r->view.v.rec.epoch : UINT64_MAX);
 }
 
 static void run_failed(struct owner_run *r)
@@ -244,6 +246,7 @@ static bool run_reread(struct hcv_job *job, struct owner_run *r)
 {
 	unsigned int left = hcv_job_left(job);
 
+	run_load(r);
 	r->wish_read = r->vol.wishes;
 	return hcv_owner_view_read(&r->view, left < HCV_META_MS ? left :
 					     HCV_META_MS) == HCV_META_OK;

@@ -393,13 +393,17 @@ void hcv_owner_options_load(struct hcv_agent *a, const char *uuid)
 	hcv_owner_vols_unlock(false);
 }
 
-void hcv_owner_options_drop(struct hcv_agent *a, const char *uuid)
+void hcv_owner_options_drop(struct hcv_agent *a, const char *uuid,
+			    uint64_t epoch)
 {
+	uint64_t of = 0, queue = 0;
 	struct hcv_owner_vol *v;
+	bool readonly = false;
 	char path[384];
 
 	options_path(a, uuid, path, sizeof(path));
-	unlink(path);	/* a leftover names an epoch that is over */
+	if (options_read(path, &of, &readonly, &queue) || of <= epoch)
+		unlink(path);	/* a leftover names an epoch that is over */
 	stop_path(a, uuid, path, sizeof(path));
 	unlink(path);	/* the same */
 	v = hcv_owner_vols_lock(uuid, false);

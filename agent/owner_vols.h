@@ -69,7 +69,14 @@ size_t hcv_owner_vols_tracked(char (**out)[HCV_ID_LEN]);
 void hcv_owner_vols_scan(const struct hcv_k_vol *vol, size_t nr);
 /** hcv_owner_options_load() - of the volume's file, if not loaded yet */
 void hcv_owner_options_load(struct hcv_agent *a, const char *uuid);
-void hcv_owner_options_drop(struct hcv_agent *a, const char *uuid);
+/**
+ * hcv_owner_options_drop() - an epoch is over: its file, and an older one
+ *
+ * The options of a later epoch stay: the next attach may have claimed, and left
+ * them, since the record was read.
+ */
+void hcv_owner_options_drop(struct hcv_agent *a, const char *uuid,
+			    uint64_t epoch);
 int hcv_owner_vols_init(void);
 void hcv_owner_vols_exit(void);
 

@@ -913,9 +913,9 @@ static bool vp_serving(struct vp *p)
 }
 
 /*
- * Another node's, or nobody's, and not in the module.  A wish ends with the step
- * that gives the volume up; but the outcome of that may not have been known, or
- * another node took over before it could be done.
+ * Another node's, or nobody's, and not in the module but as a zombie.  A wish ends
+ * with the step that gives the volume up; but the outcome of that may not have been
+ * known, or another node took over before it could be done.
  */
 static bool vp_elsewhere(struct vp *p)
 {

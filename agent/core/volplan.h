@@ -80,7 +80,7 @@
  * @HCV_VP_FENCE: VOL_FENCE
  * @HCV_VP_STOP: VOL_STOP, by force if @force
  * @HCV_VP_DETACH: record: no owner, @clean, v + 1
- * @HCV_VP_FORGET: the wish is over: nothing of the volume is left here
+ * @HCV_VP_FORGET: the wish is over: the volume is not attached here
  */
 enum hcv_vp_act {
 	HCV_VP_NONE,
