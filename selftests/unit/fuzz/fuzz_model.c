@@ -10,6 +10,7 @@
 
 #include "model.h"
 #include "record.h"
+#include "throttle_conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -85,6 +86,38 @@ static void claim_and_detach(const char *text)
 	}
 }
 
+/* Settings of recovery: whatever they say, the limits are in order. */
+static void settings(const char *text)
+{
+	struct hcv_thr_set one, two;
+	char err[HCV_ERR_SIZE] = "";
+	const struct hcv_hw_row *rows;
+	struct hcv_thr_conf c;
+	struct hcv_thr_eff e;
+	char *a, *b;
+	size_t nr;
+
+	if (hcv_thr_set_decode(text, &one, err)) {
+		CHECK(*err);
+		return;
+	}
+	a = hcv_thr_set_encode(&one);
+	CHECK(a && !hcv_thr_set_decode(a, &two, err));
+	b = hcv_thr_set_encode(&two);
+	CHECK(b && !strcmp(a, b));
+	free(a);
+	free(b);
+	for (rows = hcv_hw_rows(&nr); nr; nr--) {
+		hcv_thr_merge(&rows[nr - 1], &one, NULL, &e);
+		hcv_thr_conf(&e, false, &c);
+		CHECK(c.min_kibps && c.min_kibps <= c.max_kibps &&
+		      c.floor_kibps && c.floor_kibps <= c.max_kibps);
+		hcv_thr_merge(&rows[nr - 1], NULL, &one, &e);
+		hcv_thr_conf(&e, true, &c);
+		CHECK(c.min_kibps && c.min_kibps <= c.max_kibps);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const round[])(const char *text) = {
@@ -100,7 +133,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(text);
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
-	round[data[0] % (sizeof(round) / sizeof(round[0]))](text);
+	if (data[0] == 'R')
+		settings(text);
+	else
+		round[data[0] % (sizeof(round) / sizeof(round[0]))](text);
 	free(text);
 	return 0;
 }
