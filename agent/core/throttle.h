@@ -215,8 +215,8 @@ struct hcv_thr_share {
  * @limit_kibps: of the node, at least 1
  *
  * Volumes get equal parts.  One that may use less, by its own limit or because
- * it does not get on faster, leaves the rest to the others, but keeps a
- * quarter of an equal part to show that it got faster.  The sum is at most
+ * it does not get on faster, leaves the rest to those that want more, but keeps
+ * a quarter of an equal part to show that it got faster.  The sum is at most
  * @limit_kibps, unless there are more resyncs than KiB/s.
  */
 void hcv_thr_divide(uint32_t limit_kibps, struct hcv_thr_share *s, size_t nr);

@@ -44,7 +44,11 @@ const struct hcv_hw_row *hcv_hw_rows(size_t *nr)
 
 enum hcv_hw_disk hcv_hw_disk(const char *kname, bool rotational)
 {
-	if (rotational)
+	/* Hypervisors call their disks rotating unless told otherwise. */
+	bool is_virtual = !strncmp(kname, "vd", 2) ||
+			  !strncmp(kname, "xvd", 3);
+
+	if (rotational && !is_virtual)
 		return HCV_HW_HDD;
 	return !strncmp(kname, "nvme", 4) ? HCV_HW_NVME : HCV_HW_SATA;
 }

@@ -50,7 +50,8 @@ const struct hcv_hw_row *hcv_hw_rows(size_t *nr);
  * hcv_hw_disk() - the kind of a disk
  * @kname: the kernel's name of the disk beneath, "nvme0n1"
  *
- * What is neither is taken for a SATA SSD: disks of virtual machines, too.
+ * What is neither is taken for a SATA SSD; so are disks of virtual machines,
+ * whatever they say of themselves.
  */
 enum hcv_hw_disk hcv_hw_disk(const char *kname, bool rotational);
 

@@ -48,6 +48,23 @@ static size_t share_modest(struct hcv_thr_share *s, size_t nr, uint64_t equal,
 	return given;
 }
 
+/* All are content: what is left does no harm where it may be used. */
+static void share_rest(struct hcv_thr_share *s, size_t nr, uint64_t left)
+{
+	size_t i, open = 0;
+	uint64_t more, most;
+
+	for (i = 0; i < nr; i++)
+		open += !s[i].cap_kibps || s[i].kibps < s[i].cap_kibps;
+	for (i = 0; i < nr; i++) {
+		if (s[i].cap_kibps && s[i].kibps >= s[i].cap_kibps)
+			continue;
+		more = left / open / s[i].streams;
+		most = s[i].cap_kibps ? s[i].cap_kibps - s[i].kibps : more;
+		s[i].kibps += (uint32_t)(more < most ? more : most);
+	}
+}
+
 void hcv_thr_divide(uint32_t limit_kibps, struct hcv_thr_share *s, size_t nr)
 {
 	uint64_t left = limit_kibps, equal, part;
@@ -63,6 +80,8 @@ void hcv_thr_divide(uint32_t limit_kibps, struct hcv_thr_share *s, size_t nr)
 		given = share_modest(s, nr, equal, part, &left);
 		more -= given;
 	} while (given && more);
+	if (!more)
+		share_rest(s, nr, left);
 	for (i = 0; i < nr; i++) {
 		if (s[i].kibps)
 			continue;

@@ -5,7 +5,8 @@
  * steps of 50 ms, the throttle looks once a second, and the guest begins at
  * every moment between two looks.
  *
- *   HCV_THR_TRACE=row	prints the trace of idle -> load -> idle as a table
+ * HCV_THR_TRACE=ROW in the environment prints idle -> load -> idle second by
+ * second; tools/dev/throttle-plot makes a picture of it.
  */
 #include <kunit/test.h>
 
@@ -145,20 +146,8 @@ static unsigned int sim_steps_up(const struct hcv_thr_conf *c)
 	return n;
 }
 
-static void sim_trace(struct kunit *test, const struct sim *m, int64_t begin, uint64_t rec)
-{
-	char why[HCV_THR_WHY];
-
-	hcv_thr_reason(&m->t, &m->c, why);
-	kunit_info(test, "%6.2f s  limit %7.1f  recovery %7.1f  guest %6llu IOPS  %s",
-		   (double)(m->s.now_ms - begin) / 1000,
-		   m->t.limit_kibps / 1024.0, (double)rec / 1024,
-		   (unsigned long long)m->t.iops, why);
-}
-
 /* Going up: each step is the rule's, and a period lies between two. */
-static void sim_climb(struct kunit *test, struct sim *m, bool trace,
-		      int64_t begin)
+static void sim_climb(struct kunit *test, struct sim *m)
 {
 	int64_t last = m->s.now_ms, end = last + 120000, ms;
 	unsigned int steps = 0, want = sim_steps_up(&m->c);
@@ -180,8 +169,6 @@ static void sim_climb(struct kunit *test, struct sim *m, bool trace,
 		limit = m->t.limit_kibps;
 		last = m->s.now_ms;
 		steps++;
-		if (trace)
-			sim_trace(test, m, begin, m->rec_got);
 	}
 	KUNIT_ASSERT_EQ(test, steps, want);
 }
@@ -205,16 +192,15 @@ static int64_t sim_fall(struct sim *m)
 /* Idle at full speed, down within a period of load, back up step by step. */
 static void sim_reference(struct kunit *test, const struct hcv_hw_row *row,
 			  uint32_t io_kib, unsigned int load_pct,
-			  int64_t phase_ms, int64_t most_ms, bool trace)
+			  int64_t phase_ms, int64_t most_ms)
 {
 	struct sim m;
-	int64_t begin, fell;
+	int64_t fell;
 	uint64_t load;
 
 	sim_init(&m, row, HCV_THR_AUTO, phase_ms);
-	begin = m.s.now_ms;
 	sim_run(&m, LOOKS_MS);
-	sim_climb(test, &m, trace, begin);
+	sim_climb(test, &m);
 	sim_run(&m, 20000);
 	KUNIT_ASSERT_EQ(test, m.rec_got, row->max_kibps);
 	KUNIT_ASSERT_EQ(test, m.t.why, HCV_THR_HIGHEST);
@@ -225,8 +211,6 @@ static void sim_reference(struct kunit *test, const struct hcv_hw_row *row,
 		load = row->fg_kibps;
 	m.fg_kibps = load * load_pct / 100 + io_kib;
 	fell = sim_fall(&m);
-	if (trace)
-		sim_trace(test, &m, begin, m.rec_got);
 	KUNIT_EXPECT_LE_MSG(test, fell, most_ms,
 			    "%s, I/Os of %u KiB, %u %%, phase %lld", row->name,
 			    io_kib, load_pct, (long long)phase_ms);
@@ -235,38 +219,59 @@ static void sim_reference(struct kunit *test, const struct hcv_hw_row *row,
 	KUNIT_ASSERT_LE(test, m.rec_got, row->min_kibps);
 	KUNIT_ASSERT_GT(test, m.rec_got, 0);
 	m.fg_kibps = 0;
-	sim_climb(test, &m, trace, begin);
+	sim_climb(test, &m);
 	sim_run(&m, LOOKS_MS);
 	KUNIT_ASSERT_EQ(test, m.rec_got, row->max_kibps);
 }
 
 static void throttle_sim_reference(struct kunit *test)
 {
-	const char *trace = getenv("HCV_THR_TRACE");
+	/* A load of the threshold itself has to last as long as the mean. */
+	int64_t just = HCV_THR_PERIOD_MS + LOOKS_MS, phase;
 	const struct hcv_hw_row *rows;
-	int64_t phase;
 	size_t i, nr;
 
 	rows = hcv_hw_rows(&nr);
 	for (i = 0; i < nr; i++) {
-		/*
-		 * A load of the threshold itself fills the period that is looked at;
-		 * one and a half of it does within a period, whenever it begins.
-		 */
 		for (phase = 0; phase < LOOKS_MS; phase += STEP_MS) {
-			sim_reference(test, &rows[i], 4, 100, phase,
-				      HCV_THR_PERIOD_MS + LOOKS_MS, false);
+			sim_reference(test, &rows[i], 4, 100, phase, just);
 			sim_reference(test, &rows[i], 4, 150, phase,
-				      HCV_THR_PERIOD_MS, false);
-			sim_reference(test, &rows[i], 1024, 100, phase,
-				      HCV_THR_PERIOD_MS + LOOKS_MS, false);
+				      HCV_THR_PERIOD_MS);
+			sim_reference(test, &rows[i], 1024, 100, phase, just);
 			sim_reference(test, &rows[i], 1024, 150, phase,
-				      HCV_THR_PERIOD_MS, false);
+				      HCV_THR_PERIOD_MS);
 		}
-		if (trace && !strcmp(trace, rows[i].name))
-			sim_reference(test, &rows[i], 4, 200, 0,
-				      HCV_THR_PERIOD_MS, true);
 	}
+}
+
+/* A minute idle, 40 s of load, a minute idle; the load begins between looks. */
+static void throttle_sim_trace(struct kunit *test)
+{
+	const char *name = getenv("HCV_THR_TRACE");
+	const struct hcv_hw_row *rows, *row;
+	char why[HCV_THR_WHY];
+	struct sim m;
+	size_t i, nr;
+	int s;
+
+	rows = hcv_hw_rows(&nr);
+	row = rows;
+	for (i = 0; name && i < nr; i++)
+		if (!strcmp(rows[i].name, name))
+			row = &rows[i];
+	sim_init(&m, row, HCV_THR_AUTO, 500);
+	for (s = 0; s < 160; s++) {
+		m.fg_kibps = s >= 60 && s < 100 ? row->iops * 8ULL : 0;
+		sim_run(&m, LOOKS_MS);
+		if (!name)
+			continue;
+		hcv_thr_reason(&m.t, &m.c, why);
+		kunit_info(test, "t=%d limit_kibps=%u rate_kibps=%llu iops=%llu why=%s",
+			   s + 1, m.t.limit_kibps,
+			   (unsigned long long)m.rec_got,
+			   (unsigned long long)m.fg_kibps / m.io_kib, why);
+	}
+	KUNIT_EXPECT_EQ(test, m.t.limit_kibps, row->max_kibps);
 }
 
 /* Just below both thresholds recovery is not touched. */
@@ -487,6 +492,7 @@ static void throttle_sim_latency_idle(struct kunit *test)
 
 static struct kunit_case throttle_sim_test_cases[] = {
 	KUNIT_CASE(throttle_sim_reference),
+	KUNIT_CASE(throttle_sim_trace),
 	KUNIT_CASE(throttle_sim_below),
 	KUNIT_CASE(throttle_sim_any),
 	KUNIT_CASE(throttle_sim_latency),

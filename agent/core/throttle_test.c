@@ -518,6 +518,13 @@ static const struct share_case {
 	  { { 1, 30 }, { 1 }, { 1, 300 }, { 1 } }, { 30, 435, 300, 435 } },
 	{ "more resyncs than KiB/s", 2, { { 1 }, { 1 }, { 1 }, { 1 } },
 	  { 1, 1, 1, 1 } },
+	{ "alone, does not get on: nobody wants the rest", 1000,
+	  { { 1, 0, 1000, 200 } }, { 1000 } },
+	{ "all content: what is left for all that may", 1000,
+	  { { 1, 50, 50, 50 }, { 1, 0, 500, 100 }, { 1, 0, 500, 200 } },
+	  { 50, 400, 550 } },
+	{ "the rest within its own limit", 1000,
+	  { { 2, 400, 400, 100 }, { 1, 0, 500, 100 } }, { 250, 500 } },
 	{ "nothing is lost by many streams", 10, { { 3 } }, { 3 } },
 };
 
@@ -729,7 +736,9 @@ static void throttle_disks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hcv_hw_disk("nvme0n1", false), HCV_HW_NVME);
 	KUNIT_EXPECT_EQ(test, hcv_hw_disk("sda", false), HCV_HW_SATA);
 	KUNIT_EXPECT_EQ(test, hcv_hw_disk("vdb", false), HCV_HW_SATA);
-	KUNIT_EXPECT_EQ(test, hcv_hw_disk("vdb", true), HCV_HW_HDD);
+	KUNIT_EXPECT_EQ(test, hcv_hw_disk("sda", true), HCV_HW_HDD);
+	KUNIT_EXPECT_EQ(test, hcv_hw_disk("vdb", true), HCV_HW_SATA);
+	KUNIT_EXPECT_EQ(test, hcv_hw_disk("xvdb", true), HCV_HW_SATA);
 	KUNIT_EXPECT_EQ(test, hcv_hw_disk("nvme0n1", true), HCV_HW_HDD);
 }
 
