@@ -3,7 +3,7 @@
 # Host builds of the pure code, its tests and its fuzzers; included by the
 # top Makefile, run from the top of the tree.
 #
-#   make unit [UNIT=name]  all tests, or those of kernel/core or agent/core/name
+#   make unit [UNIT=name]  all tests, or those of .../name_test.c
 #   make unit-long [SIM_LIVES=64] [SIM_SEED=0]  the property test of the map, a million steps
 #   make fuzz [FUZZ_TIME=60] [FUZZ=name]
 #
@@ -45,11 +45,17 @@ UNIT_SHIM_SRC	:= $(UNIT_DIR)/shim/hcv_shim.c $(UNIT_DIR)/shim/kunit/runner.c \
 UNIT_H_TEST	:= $(sort $(wildcard $(UNIT_DIR)/*_test.c))
 UNIT_H_SRC	:= $(sort $(wildcard tools/lib/hcv_dump.c tools/lib/hcv_mkfs.c))
 
+# The checker of clusters' histories, with its tests beside it.
+UNIT_C_DIR	:= selftests/lib/checker
+UNIT_C_TEST	:= $(sort $(wildcard $(UNIT_C_DIR)/*_test.c))
+UNIT_C_SRC	:= $(addprefix $(UNIT_C_DIR)/,history.c log.c order.c stamp.c)
+
 UNIT_O		= $(patsubst %.c,$(UNIT_OUT)/obj/%.o,$(1))
 UNIT_PROG_K	:= $(patsubst %.c,$(UNIT_OUT)/%,$(UNIT_K_TEST))
 UNIT_PROG_A	:= $(patsubst %.c,$(UNIT_OUT)/%,$(UNIT_A_TEST))
 UNIT_PROG_H	:= $(patsubst %.c,$(UNIT_OUT)/%,$(UNIT_H_TEST))
-UNIT_PROGS	:= $(UNIT_PROG_K) $(UNIT_PROG_A) $(UNIT_PROG_H)
+UNIT_PROG_C	:= $(patsubst %.c,$(UNIT_OUT)/%,$(UNIT_C_TEST))
+UNIT_PROGS	:= $(UNIT_PROG_K) $(UNIT_PROG_A) $(UNIT_PROG_H) $(UNIT_PROG_C)
 ifneq ($(UNIT),)
 UNIT_PROGS	:= $(filter %/$(UNIT)_test,$(UNIT_PROGS))
 endif
@@ -75,6 +81,7 @@ unit-build: $(UNIT_PROGS)
 $(UNIT_OUT)/libkcore.a: $(call UNIT_O,$(UNIT_K_SRC))
 $(UNIT_OUT)/libacore.a: $(call UNIT_O,$(UNIT_A_SRC))
 $(UNIT_OUT)/libhost.a: $(call UNIT_O,$(UNIT_H_SRC))
+$(UNIT_OUT)/libchecker.a: $(call UNIT_O,$(UNIT_C_SRC))
 $(UNIT_OUT)/lib%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -105,6 +112,11 @@ $(UNIT_OUT)/obj/$(UNIT_DIR)/%.o: $(UNIT_DIR)/%.c
 	$(if $(filter 1,$(V)),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
 		$(UNIT_INC_USER) -Ikernel/core -Itools/lib -c $< -o $@
 
+$(UNIT_OUT)/obj/$(UNIT_C_DIR)/%.o: $(UNIT_C_DIR)/%.c
+	@mkdir -p $(@D)
+	$(if $(filter 1,$(V)),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
+		$(UNIT_INC_USER) -c $< -o $@
+
 UNIT_LINK = @mkdir -p $(@D); $(if $(filter 1,$(V)),,echo "  UNITLD  $@";) \
 	$(UNIT_CC) $(UNIT_SAN) -o $@ $^
 
@@ -122,6 +134,10 @@ $(UNIT_PROG_H): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
 		$(call UNIT_O,$(UNIT_SHIM_SRC)) $(UNIT_OUT)/libhost.a \
 		$(UNIT_OUT)/libkcore.a
 	$(UNIT_LINK) -lpthread -lblkid
+
+$(UNIT_PROG_C): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
+		$(call UNIT_O,$(UNIT_SHIM_SRC)) $(UNIT_OUT)/libchecker.a
+	$(UNIT_LINK) -lpthread
 
 # The same tests inside a kernel, see kunit.sh.
 .PHONY: kunit
