@@ -22,9 +22,9 @@ int hcv_json_err(char *err, const char *fmt, ...)
 	return -EINVAL;
 }
 
-static struct json_object *parse_text(const char *text, char *err)
+struct json_object *hcv_json_read(const char *text, int depth, char *err)
 {
-	struct json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
+	struct json_tokener *tok = json_tokener_new_ex(depth);
 	size_t len = strlen(text);
 	struct json_object *o;
 
@@ -55,7 +55,7 @@ static struct json_object *parse_text(const char *text, char *err)
 struct json_object *hcv_json_parse(const char *text, unsigned int schema,
 				   char *err)
 {
-	struct json_object *o = parse_text(text, err);
+	struct json_object *o = hcv_json_read(text, DEPTH_MAX, err);
 	uint64_t found;
 
 	if (!o)

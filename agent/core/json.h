@@ -20,6 +20,9 @@
 struct json_object *hcv_json_parse(const char *text, unsigned int schema,
 				   char *err);
 
+/** hcv_json_read() - any value, nested at most @depth; json_object_put() it */
+struct json_object *hcv_json_read(const char *text, int depth, char *err);
+
 /** hcv_json_err() - fill @err, return -EINVAL */
 int hcv_json_err(char *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
