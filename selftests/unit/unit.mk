@@ -33,6 +33,9 @@ UNIT_INC_AGENT	:= $(UNIT_INC_USER) -Ikernel/core -Iagent -Iagent/core \
 		   $(shell pkg-config --cflags json-c 2>/dev/null)
 UNIT_LIBS_AGENT	:= $(shell pkg-config --libs json-c 2>/dev/null || echo -ljson-c)
 
+UNIT_LIBS_healthsim := -lm
+UNIT_CFLAGS_healthsim_test := -O2
+
 UNIT_K_ALL	:= $(sort $(wildcard kernel/core/*.c))
 UNIT_K_TEST	:= $(filter %_test.c,$(UNIT_K_ALL))
 UNIT_K_SRC	:= $(filter-out %_test.c,$(UNIT_K_ALL))
