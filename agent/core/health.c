@@ -55,10 +55,14 @@ bool hcv_health_placeable(enum hcv_health_state state)
 
 /* ------------------------------------------------------------ what is counted */
 
-/* One error of a disk is a bad sector; many of them in a day are a bad disk. */
+/*
+ * One error of a disk is a bad sector; many of them in a day are a bad disk.  Those
+ * of one moment may have one cause, a cable say, however much was in flight.
+ */
 static void health_media(struct hcv_health *h, const struct hcv_health_in *in,
 			 struct hcv_health_out *out)
 {
+	uint32_t burst = HCV_HEALTH_MEDIA_BURST;
 	int64_t hours;
 
 	/* The clock was set back, or nothing is left to be forgotten. */
@@ -74,10 +78,9 @@ static void health_media(struct hcv_health *h, const struct hcv_health_in *in,
 	}
 	if (!in->errors)
 		return;
-	if (in->errors >= HCV_HEALTH_MEDIA_MAX - h->media)
+	h->media += in->errors < burst ? (uint32_t)in->errors : burst;
+	if (h->media > HCV_HEALTH_MEDIA_MAX)
 		h->media = HCV_HEALTH_MEDIA_MAX;
-	else
-		h->media += (uint32_t)in->errors;
 	out->dirty = true;
 }
 

@@ -39,6 +39,7 @@
 #define HCV_HEALTH_FORGET_S	86400	/* ok for so long: relapses are over */
 #define HCV_HEALTH_MEDIA_SUSPECT 5	/* errors, of which one an hour is free */
 #define HCV_HEALTH_MEDIA_DRAIN	50
+#define HCV_HEALTH_MEDIA_BURST	5	/* of one look: what is in flight fails at once */
 #define HCV_HEALTH_MEDIA_MAX	1000	/* more are not counted */
 #define HCV_HEALTH_MEDIA_S	3600	/* in which one error is forgotten */
 #define HCV_HEALTH_WHY		160
