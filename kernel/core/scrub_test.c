@@ -434,6 +434,7 @@ static void hcv_scrub_test_pace_change(struct kunit *test)
 
 /**
  * struct hcv_t_model - what really became of the blocks of a piece
+ * @rnd: state of the random generator
  * @nr: copies
  * @media: content of each copy
  * @bad: blocks that a copy refuses, until they are written
@@ -441,6 +442,8 @@ static void hcv_scrub_test_pace_change(struct kunit *test)
  * @torn: blocks whose newest write was changed under way
  * @away: copies that are away now
  * @written: blocks written since the first look
+ * @seen: what the copies gave at a look
+ * @p: the piece as the pass sees it
  */
 struct hcv_t_model {
 	u32 rnd;
