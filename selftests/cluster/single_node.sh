@@ -145,7 +145,8 @@ test_two_attaches_at_once() {
 	passed
 }
 
-# What fails is one of two replicas: writes go on once the record says so.
+# What fails is one of two replicas: writes go on once the record says so. The
+# store is out of use until the module was loaded anew.
 test_replica_fails() {
 	local sectors start usual disk
 
@@ -176,6 +177,24 @@ test_replica_fails() {
 	check "content" cmp "$TMP/data" <(head -c 8M "$(dev db1)")
 	run_expect 0 "$ctl" volume detach db1
 	run_expect 0 "$ctl" volume attach db1
+	check "content" cmp "$TMP/data" <(head -c 8M "$(dev db1)")
+	run_expect 0 "$ctl" volume detach db1
+	dmsetup suspend --noflush hcv-b
+	dmsetup load hcv-b --table "0 $sectors linear $disk 0"
+	dmsetup resume hcv-b
+	end_agent
+	agent
+	wait_for module_ok 20
+	check_eq "an agent that restarts opens nothing anew" true \
+		"$("$ctl" --json store show b | jq .failed)"
+	end_agent
+	rmmod hcivol
+	load_hcivol
+	agent
+	wait_for '[ "$("$ctl" --json store show b | jq .failed)" = false ]' 60 \
+		"the store's return"
+	run_expect 0 "$ctl" volume attach db1
+	wait_for '[ "$(insync db1)" = 2 ]' 60 "the replica's return"
 	check "content" cmp "$TMP/data" <(head -c 8M "$(dev db1)")
 	run_expect 0 "$ctl" volume detach db1
 	passed
