@@ -496,6 +496,31 @@ static bool vp_new(struct vp *p)
 
 /* ------------------------------------------------- serving: the volume runs */
 
+/* Whether the module already uses a row of the store. */
+static bool vp_rows_used(const struct vp *p, const char *store)
+{
+	const struct hcv_rows *rows = p->in->rows;
+	size_t i, j;
+
+	for (i = 0; rows && i < rows->nr && hcv_vp_given(p->in, i); i++)
+		for (j = 0; j < rows->row[i].nr; j++)
+			if (!strcmp(rows->row[i].store[j], store))
+				return true;
+	return false;
+}
+
+/*
+ * The record cannot let the store go, since rows that the module was not given
+ * yet are on no other.  No write went there, so it missed none: its link may go
+ * while it stays in the set, and vp_newcomer() ties it anew.
+ */
+static bool vp_missed_nothing(const struct vp *p, const char *store)
+{
+	char err[HCV_ERR_SIZE];
+
+	return !vp_rows_used(p, store) && !vp_removable(p, store, err);
+}
+
 /* Replicas that failed: the guest's acknowledgment waits for this. */
 static bool vp_failing(struct vp *p)
 {
@@ -508,7 +533,8 @@ static bool vp_failing(struct vp *p)
 
 		if (link->state != HCV_LINK_FAILING)
 			continue;
-		if (idx < 0 || rec->st[idx].state == HCV_RS_STALE) {
+		if (idx < 0 || rec->st[idx].state == HCV_RS_STALE ||
+		    vp_missed_nothing(p, link->store)) {
 			if (vp_confirm(p, link, HCV_LINK_OUT))
 				return true;
 			continue;
@@ -572,19 +598,6 @@ static bool vp_lost(struct vp *p)
 		if (vp_link_add(p, st, HCV_LINK_INSYNC, 0))
 			return true;
 	}
-	return false;
-}
-
-/* Whether the module already uses a row of the store. */
-static bool vp_rows_used(const struct vp *p, const char *store)
-{
-	const struct hcv_rows *rows = p->in->rows;
-	size_t i, j;
-
-	for (i = 0; rows && i < rows->nr && hcv_vp_given(p->in, i); i++)
-		for (j = 0; j < rows->row[i].nr; j++)
-			if (!strcmp(rows->row[i].store[j], store))
-				return true;
 	return false;
 }
 

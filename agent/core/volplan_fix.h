@@ -726,6 +726,37 @@ static void newcomer_used(struct fix *f)
 	f->k.nr_extents = 3;
 }
 
+/* The only one that the new row is on fails before the module has the row. */
+static void newcomer_failing_last(struct fix *f)
+{
+	f->rec.nr = 3;
+	fix_row(f, SC, NULL);
+	f->k.nr_links = 3;
+	f->k.link[2].state = HCV_LINK_FAILING;
+}
+
+/* Another one has the row as well: the ordinary way. */
+static void newcomer_failing(struct fix *f)
+{
+	newcomer_failing_last(f);
+	f->rows.nr--;
+	f->rows.next--;
+	fix_row(f, SA, SC);
+}
+
+static void newcomer_failing_last_used(struct fix *f)
+{
+	newcomer_failing_last(f);
+	f->k.nr_extents = 3;
+}
+
+/* Its link has gone, the record never let it go: it is tied anew. */
+static void newcomer_failed_last(struct fix *f)
+{
+	newcomer_failing_last(f);
+	f->k.link[2].state = HCV_LINK_OUT;
+}
+
 static void newcomer_linked(struct fix *f)
 {
 	newcomer(f);
