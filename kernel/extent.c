@@ -316,6 +316,31 @@ static bool extent_trusted(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 	return true;
 }
 
+/*
+ * A new extent is written at once.  Without an in-sync replica its writes would
+ * wait for one that no resync can make.  This and the addition are one step:
+ * a replica that fails later is looked at with the extent, see link_is_sole().
+ */
+static int extent_link_up(struct hcv_vol *vol, struct hcv_ext *ext,
+			  const struct hcv_reps *reps)
+{
+	int ret = hcv_map_ext_room(&vol->map, ext->index);
+	bool counts = vol->state == HCV_VOL_NEW;
+	u32 i;
+
+	if (ret)
+		return ret;
+	spin_lock_irq(&vol->lock);
+	for (i = 0; i < reps->nr; i++)
+		counts |= vol->link[reps->rep[i].link]->state ==
+			  HCV_LINK_INSYNC;
+	ret = counts ? hcv_map_ext_add(&vol->map, ext) : -EBUSY;
+	if (!ret)
+		hcv_link_look_again(vol);
+	spin_unlock_irq(&vol->lock);
+	return ret;
+}
+
 static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		      struct netlink_ext_ack *extack)
 {
@@ -359,7 +384,9 @@ static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		return -ENOMEM;
 	}
 	extent_set_reps(ext, reps);
-	ret = hcv_map_ext_add(&vol->map, ext);
+	ret = extent_link_up(vol, ext, reps);
+	if (ret == -EBUSY)
+		NL_SET_ERR_MSG(extack, "no replica of the row is in-sync");
 	if (ret) {
 		kfree(reps);
 		hcv_map_ext_free(&vol->map, ext);

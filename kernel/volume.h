@@ -7,11 +7,11 @@
  *   vol->mutex       configuration: links, extents, the volume page
  *   hcv_vol_lock     mutex, list of volumes, names
  *   vol->confirm_mutex  growth of v; never held over anything that waits
+ *   vol->lock        state, link states, lists of waiting I/Os
  *   map->lock, ext->lock   see core/map.h
  *   vol->hot_lock    list of hot slots
- *   vol->lock        state, link states, lists of waiting I/Os
  *   hot->lock        waiters of one hot slot
- * From map->lock on they are spinlocks taken with interrupts off.
+ * From vol->lock on they are spinlocks taken with interrupts off.
  */
 #ifndef HCV_VOLUME_H
 #define HCV_VOLUME_H

@@ -165,18 +165,22 @@ static int map_index_grow(struct hcv_map *map, u32 index)
 	return 0;
 }
 
+int hcv_map_ext_room(struct hcv_map *map, u32 index)
+{
+	if (index >= HCV_EXTENT_INDEX_MAX)
+		return -ERANGE;
+	return index < READ_ONCE(map->nr_index) ? 0 :
+						  map_index_grow(map, index);
+}
+
 int hcv_map_ext_add(struct hcv_map *map, struct hcv_ext *ext)
 {
 	unsigned long flags;
 	int ret;
 
-	if (ext->index >= HCV_EXTENT_INDEX_MAX)
-		return -ERANGE;
-	if (ext->index >= READ_ONCE(map->nr_index)) {
-		ret = map_index_grow(map, ext->index);
-		if (ret)
-			return ret;
-	}
+	ret = hcv_map_ext_room(map, ext->index);
+	if (ret)
+		return ret;
 	spin_lock_irqsave(&map->lock, flags);
 	if (map->by_index[ext->index]) {
 		ret = -EEXIST;

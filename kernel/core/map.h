@@ -268,7 +268,13 @@ int hcv_map_grow(struct hcv_map *map, u64 mibs);
  */
 struct hcv_ext *hcv_map_ext_new(struct hcv_map *map, u32 index, u8 column);
 void hcv_map_ext_free(struct hcv_map *map, struct hcv_ext *ext);
-/** hcv_map_ext_add() - -EEXIST, -ENOMEM */
+/**
+ * hcv_map_ext_room() - have hcv_map_ext_add() of @index allocate nothing
+ *
+ * Context: process, GFP_NOIO. Return: 0, -ENOMEM, -ERANGE.
+ */
+int hcv_map_ext_room(struct hcv_map *map, u32 index);
+/** hcv_map_ext_add() - -EEXIST, -ENOMEM, -ERANGE; see hcv_map_ext_room() */
 int hcv_map_ext_add(struct hcv_map *map, struct hcv_ext *ext);
 /** hcv_map_ext_find() - by index, or NULL; process context, no lock */
 struct hcv_ext *hcv_map_ext_find(struct hcv_map *map, u32 index);

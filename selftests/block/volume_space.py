@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import hcvbreak
+import hcvnl
 import hcvtest
 import hcvvol
 import ktap
@@ -126,6 +127,40 @@ def test_no_space_and_a_failure():
         with hcvvol.Disk(vol.path) as disk:
             verify(disk, (300,), 3)
             verify(disk, (1,), 4)
+        finish(vol)
+
+
+def test_row_without_replica():
+    """A new extent needs an in-sync replica: no resync could fill one."""
+    with setting(extents=2, size=1024 * MIB) as (vol, devs, events):
+        def refused(what):
+            try:
+                vol.extent_add((2,))
+            except hcvnl.Fail as e:
+                ktap.check_eq(what, errno.EBUSY, e.code)
+            else:
+                ktap.check(what, False, "taken")
+
+        vol.attach()
+        vol.rows.append(["@s2"])
+        vol.fresh.add(2)
+        vol.place("@s2", (2,))
+        vol.grant("@s2")
+        with hcvvol.Disk(vol.path) as disk:
+            devs[1].fail_writes()
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 4))
+            failed(vol, events, "@s2")
+            refused("failing")
+            vol.confirm("@s2", "OUT")
+            ktap.check_eq("goes on", 0, writer.wait())
+            refused("out")
+            devs[1].heal()
+            vol.reopen_store("@s2")
+            vol.resync(events, "@s2")
+            vol.extent_add((2,))
+            verify(disk, (1,), 4)
+            fill(disk, range(768), 5)
+            verify(disk, range(768), 5)
         finish(vol)
 
 
