@@ -629,19 +629,25 @@ static bool vol_unlist(struct hcv_vol *vol)
 static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 		     struct netlink_ext_ack *extack)
 {
-	int ret;
+	int ret = 0;
 
-	if (epoch != vol->epoch || v < vol->map.v) {
+	/* Confirmations let v grow, and come beside this. */
+	mutex_lock(&vol->confirm_mutex);
+	if (epoch != vol->epoch || v < vol->map.v)
+		ret = -ESTALE;
+	else if (vol->state == HCV_VOL_ACTIVE)
+		ret = -EALREADY;
+	else if (vol->state != HCV_VOL_NEW)
+		ret = -EBUSY;
+	else
+		vol->map.v = v;
+	mutex_unlock(&vol->confirm_mutex);
+	if (ret == -ESTALE)
 		NL_SET_ERR_MSG(extack, "the epoch or version is not the present one");
-		return -ESTALE;
-	}
-	if (vol->state == HCV_VOL_ACTIVE)
-		return -EALREADY;
-	if (vol->state != HCV_VOL_NEW) {
+	else if (ret == -EBUSY)
 		NL_SET_ERR_MSG(extack, "the volume is past its start");
-		return -EBUSY;
-	}
-	vol->map.v = v;
+	if (ret)
+		return ret;
 	vol_set_state(vol, HCV_VOL_LOADING);
 	ret = hcv_load(vol, store, extack);
 	if (ret)
