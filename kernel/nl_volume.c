@@ -385,9 +385,12 @@ int hcv_nl_vol_set(struct sk_buff *skb, struct genl_info *info)
 	if (!ret && info->attrs[HCV_A_POLICY_MS])
 		WRITE_ONCE(vol->policy_ms,
 			   nla_get_u32(info->attrs[HCV_A_POLICY_MS]));
-	if (!ret && info->attrs[HCV_A_SYNC_KIBPS])
+	if (!ret && info->attrs[HCV_A_SYNC_KIBPS]) {
 		WRITE_ONCE(vol->sync_kibps,
 			   nla_get_u32(info->attrs[HCV_A_SYNC_KIBPS]));
+		/* Resyncs wait there for their time, or for the end of a pause. */
+		wake_up_all(&vol->wait);
+	}
 	hcv_vol_put(vol);
 	return ret;
 }

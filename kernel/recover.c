@@ -161,6 +161,21 @@ static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 }
 
 /*
+ * The agent has paused it: nothing is held meanwhile, neither blocks nor a
+ * period, and what ends the resync ends the wait.  It stands before a copy and
+ * not after one, so that a replica to which nothing has to be copied joins.
+ */
+static void sync_pause(struct hcv_sync *s)
+{
+	struct hcv_vol *vol = s->link->vol;
+
+	while (READ_ONCE(vol->sync_kibps) == HCV_SYNC_PAUSED && !sync_over(s))
+		wait_event_timeout(vol->wait, sync_over(s) ||
+				   READ_ONCE(vol->sync_kibps) !=
+				   HCV_SYNC_PAUSED, HZ);
+}
+
+/*
  * Keep to the limit of the agent.  It is counted anew every few seconds and
  * when it changes: what was not used is not saved up for a burst, and a limit
  * set half-way does not ask for what was copied before.
@@ -179,7 +194,7 @@ static void sync_throttle(struct hcv_sync *s)
 		s->since_copied = s->last_copied;
 	}
 	s->last_copied = copied;
-	while (kibps && !sync_over(s)) {
+	while (kibps && kibps != HCV_SYNC_PAUSED && !sync_over(s)) {
 		ahead = div_u64((copied - s->since_copied) *
 				(NSEC_PER_SEC >> 10), kibps) -
 			(ktime_get_boottime_ns() - s->since_ns);
@@ -205,6 +220,7 @@ static int sync_slot(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 	int ret = 0;
 
 	for (blk = 0; blk < HCV_SLOT_BLOCKS && !ret; blk += SYNC_CHUNK_BLOCKS) {
+		sync_pause(s);
 		if (sync_over(s))
 			return -ECANCELED;
 		ret = sync_chunk(s, ext, rec, want, blk);

@@ -109,6 +109,8 @@
  *	ended every store that answers is told, which ends the leases there.
  * HCV_CMD_VOL_SET	VOL EPOCH [SIZE] [NAME] [POLICY] [POLICY_MS] [VOL_FLAGS]
  *			[SYNC_KIBPS]
+ *	SYNC_KIBPS counts for resyncs that are under way from their next 128 KiB
+ *	on; HCV_SYNC_PAUSED holds them.
  * HCV_CMD_VOL_CONFIRM	VOL EPOCH V STORE INCARNATION LINK_STATE
  *	The record was changed: STORE is OUT or INSYNC as of version V.
  *	-ESTALE: another epoch, an older V, or another incarnation.  -ERANGE:
@@ -255,7 +257,7 @@ enum hcv_attr {
 	HCV_A_SYNC_TOTAL	= 59,	/* u64 bytes to look at or copy */
 	HCV_A_SYNC_DONE		= 60,	/* u64 */
 	HCV_A_SYNC_COPIED	= 61,	/* u64 bytes really copied */
-	HCV_A_SYNC_KIBPS	= 62,	/* u32 limit, 0: none */
+	HCV_A_SYNC_KIBPS	= 62,	/* u32 limit of each resync, 0: none */
 	HCV_A_MISSED_MIBS	= 63,	/* u32 */
 	HCV_A_USED_SLOTS	= 64,	/* u64 slots with data */
 	HCV_A_META_BYTES	= 65,	/* u64 kernel memory of the map */
@@ -297,6 +299,12 @@ enum hcv_policy {
 #define HCV_VOL_F_COPY_WRITES	(1U << 2)
 #define HCV_VOL_F_ALL \
 	(HCV_VOL_F_READONLY | HCV_VOL_F_FORCE | HCV_VOL_F_COPY_WRITES)
+
+/*
+ * SYNC_KIBPS: nothing is copied.  A resync keeps what it has, takes all new
+ * writes, and joins if nothing is left to be copied.
+ */
+#define HCV_SYNC_PAUSED		0xffffffffU
 
 #define HCV_STORE_F_FAILED	(1U << 0)	/* an I/O error latched it */
 #define HCV_STORE_F_READONLY	(1U << 1)
