@@ -26,6 +26,7 @@
 #include "../kernel/version.h"
 #include "core/model.h"
 #include "core/request.h"
+#include "core/throttle_conf.h"
 #include "klink.h"
 #include "meta.h"
 
@@ -145,8 +146,21 @@ struct hcv_meta *hcv_agent_meta(struct hcv_agent *a);
 
 /* -------------------------------------------------------------- state cache */
 
+/**
+ * struct hcv_snap_recovery - "recovery" or "recovery/NODE"
+ * @rev: 0: there is no such key
+ * @bad: it cannot be decoded, @why
+ */
+struct hcv_snap_recovery {
+	struct hcv_thr_set s;
+	int64_t rev;
+	bool bad;
+	char why[HCV_ERR_SIZE];
+};
+
 struct hcv_snap_node {
 	struct hcv_node_info i;		/* i.live is valid */
+	struct hcv_snap_recovery recovery;	/* this node's own */
 	int64_t rev;			/* of node/NODE */
 	char boot_id[64];		/* from live/NODE */
 	char agent_version[32];
@@ -220,6 +234,7 @@ struct hcv_snap {
 	int64_t taken_ms;
 	struct hcv_cluster_info cluster;
 	int64_t cluster_rev;
+	struct hcv_snap_recovery recovery;	/* the cluster's */
 	size_t nr_nodes, nr_stores, nr_vols, nr_tombs;
 	struct hcv_snap_node *node;
 	struct hcv_snap_store *store;

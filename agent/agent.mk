@@ -41,10 +41,15 @@ AGENT_SRC := \
 	agent/core/record.c \
 	agent/core/request.c \
 	agent/core/storeplan.c \
+	agent/core/throttle.c \
+	agent/core/throttle_conf.c \
+	agent/core/throttle_hw.c \
+	agent/core/throttle_share.c \
 	$(filter-out %_test.c,$(sort $(wildcard agent/core/vol*.c))) \
 	agent/crash.c \
 	agent/devlinks.c \
 	agent/events.c \
+	agent/hwprobe.c \
 	agent/identity.c \
 	agent/iostat.c \
 	agent/jobs.c \
@@ -59,6 +64,7 @@ AGENT_SRC := \
 	agent/slow.c \
 	agent/snap.c \
 	agent/state.c \
+	agent/sync_limit.c \
 	agent/util.c \
 	kernel/core/format.c \
 	tools/lib/hcv_crc32c.c \

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "owner_vols.h"
+#include "sync_limit.h"
 
 static struct hcv_owner_urgent *owner_urgent;
 
@@ -415,8 +416,10 @@ static void scan_job(struct hcv_job *job)
 	struct hcv_k_vol *vol = NULL;
 	size_t nr = 0;
 
-	if (kl && !hcv_k_vol_list(kl, &vol, &nr))
+	if (kl && !hcv_k_vol_list(kl, &vol, &nr)) {
 		hcv_owner_vols_scan(vol, nr);
+		hcv_sync_limit_look(job, vol, nr);
+	}
 	free(vol);
 }
 

@@ -14,6 +14,7 @@
 #include "core/record.h"
 #include "nvme_host.h"
 #include "owner.h"
+#include "sync_limit.h"
 
 /* ------------------------------------------------------------------ outcomes */
 
@@ -237,7 +238,7 @@ static enum hcv_owner_result step_create(struct hcv_owner_step *s)
 		.lineage = v->rec.lineage, .stripe = v->i.stripe,
 		.replicas = v->i.replicas, .queue = s->queue,
 		.policy = v->i.policy, .policy_ms = v->i.policy_ms,
-		.sync_kibps = v->i.sync_kibps,
+		.sync_kibps = hcv_sync_limit_first(v->i.sync_kibps),
 		.flags = s->readonly ? HCV_VOL_F_READONLY : 0,
 	};
 	int ret;
@@ -463,7 +464,6 @@ static enum hcv_owner_result step_set(struct hcv_owner_step *s)
 	const struct hcv_vol_info *i = &s->w->v.i;
 	const struct hcv_k_vol *k = s->k;
 	uint32_t policy = i->policy, policy_ms = i->policy_ms;
-	uint32_t sync_kibps = i->sync_kibps;
 	struct hcv_k_vol_set set = { 0 };
 	int ret;
 
@@ -475,8 +475,6 @@ static enum hcv_owner_result step_set(struct hcv_owner_step *s)
 		set.policy = &policy;
 	if (policy == HCV_POLICY_ERROR && policy_ms != k->policy_ms)
 		set.policy_ms = &policy_ms;
-	if (sync_kibps != k->sync_kibps)
-		set.sync_kibps = &sync_kibps;
 	HCV_CRASH_POINT("owner-set");
 	ret = hcv_k_vol_set(s->kl, s->w->v.uuid, s->w->v.rec.epoch, &set);
 	HCV_CRASH_POINT("owner-set-done");

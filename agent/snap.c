@@ -335,6 +335,31 @@ static void hcv_snap_add_tomb(struct hcv_snap_build *b, const char *id,
 	t->index = (uint32_t)index;
 }
 
+static void hcv_snap_recovery(struct hcv_snap_build *b,
+			      struct hcv_snap_recovery *r,
+			      const struct hcv_kv *kv)
+{
+	char err[HCV_ERR_SIZE];
+
+	r->rev = kv->rev;
+	if (!hcv_thr_set_decode(kv->value, &r->s, err))
+		return;
+	r->bad = true;
+	snprintf(r->why, sizeof(r->why), "key %.60s: %.180s", kv->key, err);
+	hcv_snap_complain(b, kv, err);
+}
+
+static void hcv_snap_add_recovery(struct hcv_snap_build *b, const char *id,
+				  const char *rest, const struct hcv_kv *kv)
+{
+	size_t i;
+
+	(void)rest;
+	for (i = 0; i < b->s->nr_nodes; i++)
+		if (!strcmp(b->s->node[i].i.uuid, id))
+			hcv_snap_recovery(b, &b->s->node[i].recovery, kv);
+}
+
 static const struct hcv_snap_kind {
 	const char *prefix;
 	void (*add)(struct hcv_snap_build *b, const char *id, const char *rest,
@@ -345,6 +370,7 @@ static const struct hcv_snap_kind {
 	{ "store/", hcv_snap_add_store, 0 },
 	{ "vol/", hcv_snap_add_vol, 0 },
 	{ "live/", hcv_snap_add_live, 1 },
+	{ "recovery/", hcv_snap_add_recovery, 1 },
 	{ "storelive/", hcv_snap_add_storelive, 1 },
 	{ "rec/", hcv_snap_add_rec, 1 },
 	{ "rows/", hcv_snap_add_rows, 1 },
@@ -364,6 +390,10 @@ static void hcv_snap_add(struct hcv_snap_build *b, const struct hcv_kv *kv,
 			hcv_snap_complain(b, kv, err);
 		else
 			b->s->cluster_rev = kv->rev;
+		return;
+	}
+	if (!pass && !strcmp(kv->key, "recovery")) {
+		hcv_snap_recovery(b, &b->s->recovery, kv);
 		return;
 	}
 	for (i = 0; i < sizeof(hcv_snap_kinds) / sizeof(*hcv_snap_kinds); i++) {

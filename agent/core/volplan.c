@@ -823,6 +823,7 @@ static bool vp_ahead(struct vp *p)
 	return false;
 }
 
+/* The limit of resyncs is not in it: that has a writer of its own. */
 static bool vp_set(struct vp *p)
 {
 	const struct hcv_vol_info *vol = p->in->vol;
@@ -830,8 +831,7 @@ static bool vp_set(struct vp *p)
 	if (vol->size <= p->k->size && !strcmp(vol->name, p->k->name) &&
 	    vol->policy == p->k->policy &&
 	    (vol->policy == HCV_POLICY_SUSPEND ||
-	     vol->policy_ms == p->k->policy_ms) &&
-	    vol->sync_kibps == p->k->sync_kibps)
+	     vol->policy_ms == p->k->policy_ms))
 		return false;
 	return vp_do(p, HCV_VP_SET, NULL);
 }

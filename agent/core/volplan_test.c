@@ -183,7 +183,7 @@ static const struct plan_case plan_cases[] = {
 	C(set_smaller, NONE),
 	C(set_name, SET),
 	C(set_policy, SET),
-	C(set_sync, SET),
+	C(set_sync, NONE),
 	/* detach */
 	C(detach, STOP, .flags = F(0)),
 	C(detach_failing, REMOVE, SB),

@@ -46,7 +46,9 @@ UNIT_SHIM_SRC	:= $(UNIT_DIR)/shim/hcv_shim.c $(UNIT_DIR)/shim/kunit/runner.c \
 		   tools/lib/hcv_crc32c.c
 # Tests of user space code that lies elsewhere.
 UNIT_H_TEST	:= $(sort $(wildcard $(UNIT_DIR)/*_test.c))
-UNIT_H_SRC	:= $(sort $(wildcard tools/lib/hcv_dump.c tools/lib/hcv_mkfs.c))
+UNIT_H_SRC	:= $(sort $(wildcard tools/lib/hcv_dump.c tools/lib/hcv_mkfs.c \
+		   agent/sync_limit.c))
+UNIT_CFLAGS_sync_limit_test := -Iagent $(shell pkg-config --cflags json-c 2>/dev/null)
 
 # The checker of clusters' histories, with its tests beside it.
 UNIT_C_DIR	:= selftests/lib/checker
@@ -113,7 +115,7 @@ $(UNIT_OUT)/obj/tools/%.o: tools/%.c
 $(UNIT_OUT)/obj/$(UNIT_DIR)/%.o: $(UNIT_DIR)/%.c
 	@mkdir -p $(@D)
 	$(if $(filter 1,$(V)),,@echo "  UNITCC  $<";) $(UNIT_CC) $(UNIT_CFLAGS) $(UNIT_SAN) \
-		$(UNIT_INC_USER) -Ikernel/core -Itools/lib -c $< -o $@
+		$(UNIT_CFLAGS_$(*F)) $(UNIT_INC_USER) -Ikernel/core -Itools/lib -c $< -o $@
 
 $(UNIT_OUT)/obj/$(UNIT_C_DIR)/%.o: $(UNIT_C_DIR)/%.c
 	@mkdir -p $(@D)
@@ -135,8 +137,8 @@ $(UNIT_PROG_A): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
 
 $(UNIT_PROG_H): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
 		$(call UNIT_O,$(UNIT_SHIM_SRC)) $(UNIT_OUT)/libhost.a \
-		$(UNIT_OUT)/libkcore.a
-	$(UNIT_LINK) -lpthread -lblkid
+		$(UNIT_OUT)/libacore.a $(UNIT_OUT)/libkcore.a
+	$(UNIT_LINK) -lpthread -lblkid $(UNIT_LIBS_AGENT)
 
 $(UNIT_PROG_C): $(UNIT_OUT)/%: $(UNIT_OUT)/obj/%.o \
 		$(call UNIT_O,$(UNIT_SHIM_SRC)) $(UNIT_OUT)/libchecker.a
