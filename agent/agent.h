@@ -458,6 +458,7 @@ int hcv_owner_init(struct hcv_agent *a);	/* owner_*.c */
 int hcv_cmd_misc_init(struct hcv_agent *a);	/* version, debug.* */
 int hcv_cmd_cluster_init(struct hcv_agent *a);
 int hcv_cmd_node_init(struct hcv_agent *a);
+int hcv_cmd_recovery_init(struct hcv_agent *a);
 int hcv_cmd_store_init(struct hcv_agent *a);
 int hcv_cmd_volume_init(struct hcv_agent *a);
 

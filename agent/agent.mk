@@ -31,6 +31,7 @@ AGENT_SRC := \
 	agent/cmd_cluster.c \
 	agent/cmd_misc.c \
 	agent/cmd_node.c \
+	agent/cmd_recovery.c \
 	agent/cmd_store.c \
 	agent/core/elect.c \
 	agent/core/json.c \
@@ -90,6 +91,7 @@ AGENTCTL_SRC := \
 	tools/agentctl/main.c \
 	tools/agentctl/node.c \
 	tools/agentctl/out.c \
+	tools/agentctl/recovery.c \
 	tools/agentctl/size.c \
 	tools/agentctl/store.c \
 	tools/agentctl/tables.c \

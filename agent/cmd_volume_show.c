@@ -14,6 +14,7 @@
 #include "iostat.h"
 #include "jout.h"
 #include "owner.h"
+#include "sync_limit.h"
 
 static const char *const show_phases[] = { "none", "taking", "serving" };
 static const char *const show_sstates[] = { "insync", "stale", "syncing" };
@@ -257,6 +258,22 @@ static void show_waits(struct hcv_agent *a, const char *uuid,
 		hcv_jo_str(o, "last_failure", rep.why);
 }
 
+/* The limit in force and why; only where the volume is. */
+static void show_sync_limit(const char *uuid, struct json_object *out)
+{
+	struct hcv_sync_limit l;
+	struct json_object *o;
+
+	if (!hcv_sync_limit_get(uuid, &l))
+		return;
+	o = hcv_jo_obj(out, "sync_limit");
+	hcv_jo_bool(o, "paused", l.kibps == HCV_SYNC_PAUSED);
+	hcv_jo_u64(o, "kibps", l.kibps == HCV_SYNC_PAUSED ? 0 : l.kibps);
+	hcv_jo_u64(o, "resyncs", l.streams);
+	hcv_jo_u64(o, "rate_kibps", l.rate_kibps);
+	hcv_jo_str(o, "reason", l.reason);
+}
+
 int hcv_cmd_volume_show(struct hcv_api_req *req)
 {
 	const char *ref = hcv_api_str(req, "name", "");
@@ -292,8 +309,10 @@ int hcv_cmd_volume_show(struct hcv_api_req *req)
 	show_definition(v, req->result);
 	show_replicas(s, v, k, st, req->result);
 	show_waits(req->agent, v->uuid, req->result);
-	if (k)
+	if (k) {
 		show_module(k, req->result);
+		show_sync_limit(v->uuid, req->result);
+	}
 	if (st)
 		hcv_iostat_latency(&st->vol, req->result);
 	free(st);

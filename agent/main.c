@@ -223,6 +223,7 @@ static int hcv_main_rooms(struct hcv_agent *a)
 		hcv_cmd_misc_init,
 		hcv_cmd_cluster_init,
 		hcv_cmd_node_init,
+		hcv_cmd_recovery_init,
 		hcv_cmd_store_init,
 		hcv_cmd_volume_init,
 	};

@@ -87,7 +87,7 @@ test_help() {
 		run_expect 0 "$ctl" --help
 		check_match "$words in the list" "  $words" "$RUN_OUT"
 	done < <(commands)
-	for words in cluster node store volume; do
+	for words in cluster node store volume recovery; do
 		run_expect 0 "$ctl" "$words" --help
 		check_match "help of $words" "agentctl $words COMMAND" \
 			"$RUN_OUT"
@@ -125,6 +125,7 @@ test_completion() {
 	agentctl() {
 		case "$*" in
 		*"volume list") printf 'VOLUME SIZE\ndb1 1\ndb2 1\n' ;;
+		*"node list") printf 'NODE STATE\nn1 ready\nn2 ready\n' ;;
 		*) "$ctl" "$@" ;;
 		esac
 	}
@@ -153,6 +154,12 @@ test_completion() {
 		"$(complete_line volume set db1 readonly=on)"
 	check_eq "a limit" "sync-kibps=" \
 		"$(complete_line volume set db1 sync)"
+	check_eq "modes of recovery" "mode=static" \
+		"$(complete_line recovery set mode=s)"
+	check_eq "settings of recovery" "recovery-min= recovery-max=" \
+		"$(complete_line recovery set recov | paste -sd' ')"
+	check_eq "nodes for an option" "n1 n2" \
+		"$(complete_line recovery pause --node "" | paste -sd' ')"
 	check_eq "nothing unknown" "" "$(complete_line nonsense "")"
 }
 
@@ -207,6 +214,7 @@ test_no_agent() {
 		"volume create"|"volume resize") words+=" a 1G" ;;
 		"volume rename") words+=" a b" ;;
 		"volume set") words+=" a policy=error" ;;
+		"recovery set") words+=" mode=auto" ;;
 		*" show"|*" remove"|*" drain") words+=" a" ;;
 		"volume list"|*" status"|*" list"|*" init"|*" join") ;;
 		volume*) words+=" a" ;;
@@ -252,7 +260,8 @@ test_json_schema() {
 	check_match "hint" "see: agentctl cluster init" "$RUN_OUT"
 	run_expect 0 "$ctl" cluster init --node-name n1
 	for words in "cluster status" "node list" "node show" "store list" \
-			"volume list" version; do
+			"volume list" "recovery status" "recovery pause" \
+			"recovery resume" "recovery set limit=20M" version; do
 		# shellcheck disable=SC2086 # several words
 		run_expect 0 "$ctl" $words --json
 		check_eq "schema of $words" 1 "$(jq .schema <<< "$RUN_OUT")"
@@ -318,6 +327,13 @@ test_errors_name_all_three() {
 		3 volume rename nothing something
 		3 volume set nothing policy=error
 		3 volume delete nothing
+		3 recovery pause --node nobody
+		3 recovery resume --node nobody
+		3 recovery set mode=auto --node nobody
+		2 recovery set speed=1M
+		2 recovery set mode=fast
+		2 recovery set limit=501M
+		2 recovery set recovery-min=100
 		2 volume create -- -a- 1G
 		2 volume create a 1000
 		2 volume create a 1G --policy-ms 86400001
@@ -325,6 +341,45 @@ test_errors_name_all_three() {
 		4 cluster init
 		4 cluster join --metadata http://127.0.0.1:1 --addr 127.0.0.1
 	LIST
+}
+
+# Settings of recovery: kept, told from defaults, taken back; pause and resume.
+test_recovery() {
+	start_agent recovery
+	run_expect 0 "$ctl" cluster init --node-name n1
+	run_expect 0 "$ctl" recovery status
+	# There is no module here: nothing is in force, and it says so.
+	check_match "why not" "left as they are: the module has not been" \
+		"$RUN_OUT"
+	check_match "no replicas" "Replicas +all up to date" "$RUN_OUT"
+	run_expect 0 "$ctl" recovery set recovery-max=312.5M
+	run_expect 4 "$ctl" recovery set recovery-min=400M
+	check_match "in order" "recovery_min \(400 MiB/s\) is above recovery_max" \
+		"$RUN_OUT"
+	run_expect 0 "$ctl" recovery set recovery-min=400M --node n1
+	run_expect 0 "$ctl" recovery set recovery-min=default --node n1
+	run_expect 0 "$ctl" recovery set recovery-max=default
+	run_expect 0 "$ctl" recovery pause
+	check_match "says so" "recovery paused in the cluster" "$RUN_OUT"
+	run_expect 0 "$ctl" recovery pause
+	check_match "and again" "recovery was paused in the cluster" "$RUN_OUT"
+	run_expect 0 "$ctl" recovery pause --node n1
+	run_expect 0 "$ctl" recovery status
+	check_match "in the cluster" "PAUSED +in the cluster" "$RUN_OUT"
+	check_match "on the node" "PAUSED +on n1" "$RUN_OUT"
+	run_expect 0 "$ctl" recovery resume --node n1
+	check_match "the other word" "still paused in the cluster" "$RUN_OUT"
+	run_expect 0 "$ctl" recovery resume
+	run_expect 0 "$ctl" recovery resume
+	check_match "nothing to do" "was not paused in the cluster" "$RUN_OUT"
+	run_expect 0 "$ctl" --json recovery status
+	check_eq "JSON" "false 0 0" "$(jq -r '"\(.paused_in_cluster) \(
+		.paused_nodes | length) \(.replicas | length)"' <<< "$RUN_OUT")"
+	run_expect 0 "$ctl" --json events
+	check_eq "events" "paused in the cluster|paused on n1|resumed on n1|resumed in the cluster" \
+		"$(jq -rs 'map(select(.object == "recovery") | .text |
+			select(test("paused|resumed")) | split(":")[0]) |
+			join("|")' <<< "$RUN_OUT")"
 }
 
 test_events_follow() {

@@ -121,6 +121,22 @@ cycle_change() {
 		"the new rate"
 	wait_for 'alive || revive; [ "$(vol db1 .module.sync_kibps)" = "$rate" ]' 30 \
 		"the new rate in the module"
+	size=$((rate - 500))
+	persist 4 "$ctl" volume resize db1 "${size}M"
+	wait_for 'alive || revive; [ "$(vol db1 .module.size)" = $((size << 20)) ]' 30 \
+		"the new size in the module"
+}
+
+# Settings of the cluster: said again they are the same.
+cycle_settings() {
+	rate=$((rate + 1))
+	persist 4 "$ctl" recovery set "limit=${rate}0K"
+	wait_for 'alive || revive; [ "$(limit)" = "$rate"0 ]' 30 "the setting"
+}
+
+limit() {
+	"$ctl" --json recovery status |
+		jq '.settings[]? | select(.key == "limit").value'
 }
 
 # After an unclean end one replica is the source, the other is copied anew.
@@ -168,7 +184,8 @@ sweep() {
 
 test_killed_at_each_step() {
 	node
-	run_expect 0 "$ctl" volume create db1 512M
+	# cycle_change makes it larger, not by an extent.
+	run_expect 0 "$ctl" volume create db1 500M
 	wait_for '[ "$(used)" = 4 ]' 30 "formatted extents"
 	# shellcheck disable=SC2034 # for the condition in cycle_create
 	base=$(used)
@@ -186,7 +203,8 @@ test_killed_at_each_step() {
 	attached
 	sweep cycle_restart member-lease-granted member-storelive-written
 	sweep cycle_change volume-write volume-write-done owner-set \
-		owner-set-done
+		owner-set-done sync-limit sync-limit-done
+	sweep cycle_settings recovery-write recovery-write-done
 	detached
 	sweep cycle_resync volume-force-stop volume-force-stop-done \
 		owner-begin-sync owner-begin-sync-done owner-join \

@@ -100,12 +100,23 @@ test_settings() {
 	run_expect 0 "$ctl" volume attach db1
 	check_eq "read-only" 1 "$(blockdev --getro "$(dev db1)")"
 	check_eq "front" bio "$(vol db1 .module.queue)"
-	check_eq "limit of the first resync" 2048 \
-		"$(vol db1 .module.sync_kibps)"
+	wait_for '[ "$(vol db1 .module.sync_kibps)" = 2048 ]' 20 \
+		"limit of the first resync"
+	check_match "and why" "nothing is being recovered" \
+		"$(vol db1 .sync_limit.reason)"
 	run_expect 0 "$ctl" volume set db1 policy=error
 	run_expect 0 "$ctl" volume set db1 policy-ms=7000
 	run_expect 0 "$ctl" volume set db1 sync_kibps=0
-	wait_for '[ "$(vol db1 .module.sync_kibps)" = 0 ]' 20 "no limit"
+	wait_for '[ "$(vol db1 .module.sync_kibps)" -gt 2048 ]' 20 \
+		"no limit of its own"
+	run_expect 0 "$ctl" recovery pause
+	wait_for '[ "$(vol db1 .sync_limit.paused)" = true ]' 20 "pause"
+	check_eq "in the module" 4294967295 "$(vol db1 .module.sync_kibps)"
+	run_expect 0 "$ctl" recovery resume
+	wait_for '[ "$(vol db1 .sync_limit.paused)" = false ]' 20 "its end"
+	run_expect 0 "$ctl" recovery status
+	check_match "hardware" "Hardware +2 SSD" "$RUN_OUT"
+	check_match "mode" "Limit +100.* MiB/s, mode auto" "$RUN_OUT"
 	run_expect 0 "$ctl" volume show db1
 	check_match "policy" "fails after 7.0 s" "$RUN_OUT"
 	check_match "counters" "READS +P99 us +WRITES" "$RUN_OUT"

@@ -104,7 +104,8 @@ struct hcv_ctl {
 };
 
 extern const struct hcv_ctl_cmd hcv_ctl_cluster[], hcv_ctl_node[],
-	hcv_ctl_store[], hcv_ctl_volume[], hcv_ctl_events[], hcv_ctl_version[];
+	hcv_ctl_store[], hcv_ctl_volume[], hcv_ctl_recovery[], hcv_ctl_events[],
+	hcv_ctl_version[];
 /** hcv_ctl_tables - all of them, NULL at the end; each ends with noun NULL */
 extern const struct hcv_ctl_cmd *const hcv_ctl_tables[];
 

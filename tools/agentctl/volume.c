@@ -185,6 +185,19 @@ static void hcv_volume_show_layout(struct json_object *r)
 			      hcv_out_size(hcv_out_u64(r, "sync_kibps") << 10));
 }
 
+static void hcv_volume_show_limit(struct json_object *l)
+{
+	if (!l || (!hcv_out_u64(l, "resyncs") && !hcv_out_bool(l, "paused")))
+		return;
+	if (hcv_out_bool(l, "paused"))
+		hcv_out_field("Resync now", "%s", hcv_out_str(l, "reason"));
+	else
+		hcv_out_field("Resync now", "%s/s, at most %s/s: %s",
+			      hcv_out_size(hcv_out_u64(l, "rate_kibps") << 10),
+			      hcv_out_size(hcv_out_u64(l, "kibps") << 10),
+			      hcv_out_str(l, "reason"));
+}
+
 static void hcv_volume_show(struct json_object *r)
 {
 	struct json_object *m = hcv_out_get(r, "module");
@@ -204,6 +217,7 @@ static void hcv_volume_show(struct json_object *r)
 	else
 		hcv_out_field("Owner", "none");
 	hcv_volume_show_module(m);
+	hcv_volume_show_limit(hcv_out_get(r, "sync_limit"));
 	hcv_volume_show_wait(r, m);
 	hcv_volume_show_stores(hcv_out_get(r, "replica_list"));
 	hcv_out_iostat(m, hcv_out_get(r, "latency"));
@@ -324,8 +338,8 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 			{ "KEY=VALUE", "key", HCV_CTL_KEYVAL, false },
 		},
 		.details =
-	"Keys: policy (suspend, error), policy-ms, sync-kibps (KiB/s of a resync,\n"
-	"0: no limit); from the next attach on: readonly (on, off), queue (mq, bio).",
+	"Keys: policy (suspend, error), policy-ms, sync-kibps (KiB/s of a resync at most,\n"
+	"0: what recovery allows); from the next attach on: readonly (on, off), queue (mq, bio).",
 	}, {
 		.noun = "volume", .verb = "delete", .api = "volume.delete",
 		.summary = "Delete a detached volume and its data",

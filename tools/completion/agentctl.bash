@@ -23,6 +23,12 @@ _agentctl_values() {
 		printf '%s\n' policy=suspend policy=error policy-ms= \
 			sync-kibps= readonly=on readonly=off queue=mq queue=bio
 		;;
+	SETTING=VALUE)
+		printf '%s\n' mode=auto mode=static mode=latency \
+			mode=default limit= iops= bandwidth= recovery-min= \
+			recovery-max= migration-min= migration-max= \
+			latency-factor= latency-floor=
+		;;
 	esac
 }
 
@@ -85,6 +91,7 @@ _agentctl() {
 		for opt in $options; do
 			[ "${opt%%=*}" = "${words[-1]}" ] || continue
 			choices=${opt#*=}
+			[ "$opt" != --node= ] || choices=$(_agentctl_values NODE)
 			_agentctl_reply "${choices//|/ }" "$cur"
 		done
 		return
