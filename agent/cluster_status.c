@@ -245,6 +245,37 @@ static void hcv_status_volumes(struct hcv_status *st)
 		hcv_jo_u64(o, hcv_vol_health_name(i), count[i]);
 }
 
+/* Paused is easily forgotten, and costs copies. */
+static void hcv_status_recovery(struct hcv_status *st)
+{
+	const struct hcv_snap *s = st->s;
+	char object[96], hint[128];
+	size_t i;
+
+	if (s->recovery.bad)
+		hcv_status_problem(st, "recovery", "agentctl recovery status",
+				   "its settings cannot be read: %s",
+				   s->recovery.why);
+	else if (s->recovery.s.paused)
+		hcv_status_problem(st, "recovery", "agentctl recovery resume",
+				   "it is paused in the cluster: what is out of date stays so");
+	for (i = 0; i < s->nr_nodes; i++) {
+		const struct hcv_snap_node *n = &s->node[i];
+
+		snprintf(object, sizeof(object), "recovery on %s", n->i.name);
+		snprintf(hint, sizeof(hint), "agentctl recovery resume --node %s",
+			 n->i.name);
+		if (n->recovery.bad)
+			hcv_status_problem(st, object,
+					   "agentctl recovery status",
+					   "its settings cannot be read: %s",
+					   n->recovery.why);
+		else if (n->recovery.s.paused)
+			hcv_status_problem(st, object, hint,
+					   "it is paused on this node: what is out of date stays so");
+	}
+}
+
 static void hcv_status_domain(struct hcv_status *st)
 {
 	static const char * const noun[] = { "disk", "node", "rack" };
@@ -291,6 +322,7 @@ int hcv_cluster_status(struct hcv_api_req *req)
 		hcv_status_nodes(&st);
 		hcv_status_stores(&st);
 		hcv_status_volumes(&st);
+		hcv_status_recovery(&st);
 		hcv_status_domain(&st);
 		hcv_snap_put(s);
 	}

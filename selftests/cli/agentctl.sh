@@ -343,7 +343,15 @@ test_errors_name_all_three() {
 	LIST
 }
 
+# How many places of cluster status say that recovery is paused.
+# shellcheck disable=SC2317 # by way of wait_for
+paused_problems() {
+	"$ctl" --json cluster status |
+		jq '[.problems[] | select(.text | test("it is paused"))] | length'
+}
+
 # Settings of recovery: kept, told from defaults, taken back; pause and resume.
+# shellcheck disable=SC2016 # conditions are evaluated by wait_for
 test_recovery() {
 	start_agent recovery
 	run_expect 0 "$ctl" cluster init --node-name n1
@@ -367,11 +375,14 @@ test_recovery() {
 	run_expect 0 "$ctl" recovery status
 	check_match "in the cluster" "PAUSED +in the cluster" "$RUN_OUT"
 	check_match "on the node" "PAUSED +on n1" "$RUN_OUT"
+	# Nobody forgets it: it is a problem.
+	wait_for '[ "$(paused_problems)" = 2 ]' 10 "problems"
 	run_expect 0 "$ctl" recovery resume --node n1
 	check_match "the other word" "still paused in the cluster" "$RUN_OUT"
 	run_expect 0 "$ctl" recovery resume
 	run_expect 0 "$ctl" recovery resume
 	check_match "nothing to do" "was not paused in the cluster" "$RUN_OUT"
+	wait_for '[ "$(paused_problems)" = 0 ]' 10 "no problems"
 	run_expect 0 "$ctl" --json recovery status
 	check_eq "JSON" "false 0 0" "$(jq -r '"\(.paused_in_cluster) \(
 		.paused_nodes | length) \(.replicas | length)"' <<< "$RUN_OUT")"
