@@ -161,6 +161,7 @@ struct hcv_snap_recovery {
 struct hcv_snap_node {
 	struct hcv_node_info i;		/* i.live is valid */
 	struct hcv_snap_recovery recovery;	/* this node's own */
+	int64_t load_rev;		/* of load/NODE; 0: it is not loaded */
 	int64_t rev;			/* of node/NODE */
 	char boot_id[64];		/* from live/NODE */
 	char agent_version[32];
@@ -455,6 +456,7 @@ int hcv_devlink_del(const char *uuid, unsigned int minor);
 int hcv_member_init(struct hcv_agent *a);
 int hcv_target_init(struct hcv_agent *a);	/* target_*.c */
 int hcv_owner_init(struct hcv_agent *a);	/* owner_*.c */
+int hcv_node_load_init(struct hcv_agent *a);
 int hcv_cmd_misc_init(struct hcv_agent *a);	/* version, debug.* */
 int hcv_cmd_cluster_init(struct hcv_agent *a);
 int hcv_cmd_node_init(struct hcv_agent *a);

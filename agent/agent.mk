@@ -61,6 +61,7 @@ AGENT_SRC := \
 	agent/lowerdev.c \
 	agent/main.c \
 	agent/member.c \
+	agent/node_load.c \
 	agent/place.c \
 	agent/slow.c \
 	agent/snap.c \

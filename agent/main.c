@@ -220,6 +220,7 @@ static int hcv_main_rooms(struct hcv_agent *a)
 		hcv_member_init,
 		hcv_target_init,
 		hcv_owner_init,
+		hcv_node_load_init,
 		hcv_cmd_misc_init,
 		hcv_cmd_cluster_init,
 		hcv_cmd_node_init,

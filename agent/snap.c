@@ -360,6 +360,18 @@ static void hcv_snap_add_recovery(struct hcv_snap_build *b, const char *id,
 			hcv_snap_recovery(b, &b->s->node[i].recovery, kv);
 }
 
+/* That it is there says all. */
+static void hcv_snap_add_load(struct hcv_snap_build *b, const char *id,
+			      const char *rest, const struct hcv_kv *kv)
+{
+	size_t i;
+
+	(void)rest;
+	for (i = 0; i < b->s->nr_nodes; i++)
+		if (!strcmp(b->s->node[i].i.uuid, id))
+			b->s->node[i].load_rev = kv->rev;
+}
+
 static const struct hcv_snap_kind {
 	const char *prefix;
 	void (*add)(struct hcv_snap_build *b, const char *id, const char *rest,
@@ -371,6 +383,7 @@ static const struct hcv_snap_kind {
 	{ "vol/", hcv_snap_add_vol, 0 },
 	{ "live/", hcv_snap_add_live, 1 },
 	{ "recovery/", hcv_snap_add_recovery, 1 },
+	{ "load/", hcv_snap_add_load, 1 },
 	{ "storelive/", hcv_snap_add_storelive, 1 },
 	{ "rec/", hcv_snap_add_rec, 1 },
 	{ "rows/", hcv_snap_add_rows, 1 },

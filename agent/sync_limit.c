@@ -224,11 +224,33 @@ static void limit_hists(struct hcv_klink *kl, const struct hcv_k_vol *vol,
 
 /* --------------------------------------------------------------- the decision */
 
-static void limit_throttle(void)
+/* A node that gets copies from here and says that it is loaded; its name. */
+static const char *limit_loaded(const struct hcv_snap *snap, const char *node,
+				const struct hcv_k_vol *vol, size_t nr)
+{
+	const struct hcv_snap_store *st;
+	const struct hcv_snap_node *n;
+	size_t i, j;
+
+	for (i = 0; i < nr; i++) {
+		for (j = 0; j < vol[i].nr_links; j++) {
+			if (vol[i].link[j].state != HCV_LINK_SYNCING)
+				continue;
+			st = hcv_snap_store(snap, vol[i].link[j].store);
+			n = st ? hcv_snap_node(snap, st->i.node) : NULL;
+			if (n && n->load_rev && strcmp(n->i.uuid, node))
+				return n->i.name;
+		}
+	}
+	return NULL;
+}
+
+static void limit_throttle(const char *loaded)
 {
 	struct hcv_thr_sample s = {
 		.now_ms = hcv_now_ms(), .ios = limit.ios,
 		.bytes = limit.bytes, .copied = limit.copied,
+		.loaded = loaded,
 	};
 	struct hcv_thr_vol *vol;
 	size_t i;
@@ -375,9 +397,10 @@ void hcv_sync_limit_look(struct hcv_job *job, const struct hcv_k_vol *vol,
 	}
 	memcpy(limit.report.why, r.why, sizeof(r.why));
 	pthread_mutex_unlock(&limit.lock);
-	hcv_snap_put(snap);
-	if (*r.why || !kl)
+	if (*r.why || !kl) {
+		hcv_snap_put(snap);
 		return;
+	}
 	if (r.eff.val[HCV_TK_MODE] == HCV_THR_LATENCY)
 		st = calloc(1, sizeof(*st));
 	if (st)
@@ -386,10 +409,12 @@ void hcv_sync_limit_look(struct hcv_job *job, const struct hcv_k_vol *vol,
 	pthread_mutex_lock(&limit.lock);
 	hcv_thr_conf(&r.eff, false, &limit.conf);
 	limit.report = r;
-	limit_throttle();
+	limit_throttle(limit_loaded(snap, hcv_agent_id(job->agent)->node, vol,
+				    nr));
 	limit_divide(ms);
 	limit_report(&limit.report);
 	pthread_mutex_unlock(&limit.lock);
+	hcv_snap_put(snap);
 	limit_apply(kl, vol, nr);
 }
 
@@ -447,6 +472,16 @@ bool hcv_sync_limit_get(const char *uuid, struct hcv_sync_limit *out)
 	}
 	pthread_mutex_unlock(&limit.lock);
 	return v;
+}
+
+bool hcv_sync_limit_loaded(void)
+{
+	bool loaded;
+
+	pthread_mutex_lock(&limit.lock);
+	loaded = hcv_thr_loaded(&limit.thr, hcv_now_ms());
+	pthread_mutex_unlock(&limit.lock);
+	return loaded;
 }
 
 void hcv_sync_limit_report(struct hcv_sync_report *out)

@@ -61,6 +61,8 @@ void hcv_sync_limit_look(struct hcv_job *job, const struct hcv_k_vol *vol,
 uint32_t hcv_sync_limit_first(uint32_t own_kibps);
 /** hcv_sync_limit_get() - false: the volume was not looked at; any thread */
 bool hcv_sync_limit_get(const char *uuid, struct hcv_sync_limit *out);
+/** hcv_sync_limit_loaded() - whether this node's guests load it; any thread */
+bool hcv_sync_limit_loaded(void);
 /** hcv_sync_limit_report() - any thread */
 void hcv_sync_limit_report(struct hcv_sync_report *out);
 

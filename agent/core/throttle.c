@@ -85,6 +85,30 @@ static bool thr_settled(const struct hcv_thr *t, int64_t now_ms)
 	return now_ms - t->changed_ms >= HCV_THR_PERIOD_MS - HCV_THR_SLACK_MS;
 }
 
+/* ----------------------------------------------------------------------- load */
+
+static bool thr_at_threshold(const struct hcv_thr *t,
+			     const struct hcv_thr_conf *c)
+{
+	return t->iops >= c->iops || t->fg_kibps >= c->fg_kibps;
+}
+
+static void thr_note_load(struct hcv_thr *t, const struct hcv_thr_conf *c,
+			  const struct hcv_thr_sample *s)
+{
+	snprintf(t->loaded, sizeof(t->loaded), "%s",
+		 s->loaded ? s->loaded : "");
+	if (!thr_at_threshold(t, c))
+		return;
+	t->was_loaded = true;
+	t->load_ms = s->now_ms;
+}
+
+bool hcv_thr_loaded(const struct hcv_thr *t, int64_t now_ms)
+{
+	return t->was_loaded && now_ms - t->load_ms < 2 * HCV_THR_PERIOD_MS;
+}
+
 /* ----------------------------------------------------------------------- AUTO */
 
 static void thr_auto(struct hcv_thr *t, const struct hcv_thr_conf *c,
@@ -92,9 +116,10 @@ static void thr_auto(struct hcv_thr *t, const struct hcv_thr_conf *c,
 {
 	uint64_t grown = (uint64_t)t->limit_kibps * 3 / 2;
 
-	if (t->iops >= c->iops || t->fg_kibps >= c->fg_kibps) {
+	if (thr_at_threshold(t, c) || *t->loaded) {
 		t->why = t->iops >= c->iops ? HCV_THR_LOAD_IOPS :
-					      HCV_THR_LOAD_BYTES;
+			 t->fg_kibps >= c->fg_kibps ? HCV_THR_LOAD_BYTES :
+						      HCV_THR_LOAD_OTHER;
 		thr_limit(t, c->min_kibps, s->now_ms);
 		return;
 	}
@@ -295,6 +320,9 @@ static void thr_latency(struct hcv_thr *t, const struct hcv_thr_conf *c,
 			return;
 	} else if (worst > c->factor_pct && !t->window_quiet) {
 		thr_slow_down(t, c, s->now_ms);
+	} else if (*t->loaded) {
+		thr_slow_down(t, c, s->now_ms);
+		t->why = HCV_THR_LOAD_OTHER;
 	} else if (!over) {
 		return;
 	} else if (worst >= 100 + (c->factor_pct - 100) / 2 &&
@@ -338,6 +366,7 @@ void hcv_thr_look(struct hcv_thr *t, const struct hcv_thr_conf *c,
 	bool measured = thr_measure(t, s);
 	bool anew = !t->limit_kibps || t->mode != c->mode;
 
+	thr_note_load(t, c, s);
 	if (c->mode == HCV_THR_STATIC) {
 		t->mode = c->mode;
 		t->why = HCV_THR_FIXED;
@@ -442,6 +471,11 @@ void hcv_thr_reason(const struct hcv_thr *t, const struct hcv_thr_conf *c,
 	case HCV_THR_LOAD_IOPS:
 	case HCV_THR_LOAD_BYTES:
 		thr_reason_load(t, c, out);
+		break;
+	case HCV_THR_LOAD_OTHER:
+		snprintf(out, HCV_THR_WHY,
+			 "node %s, which gets the copies, is loaded by its guests: %s",
+			 t->loaded, lat ? "halved" : "lowest limit");
 		break;
 	case HCV_THR_HIGHEST:
 		snprintf(out, HCV_THR_WHY, "%s: highest limit",

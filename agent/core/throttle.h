@@ -23,6 +23,10 @@
  * seen.  A limit that has grown is kept for a period, because what recovery
  * did under the one before says nothing about it.
  *
+ * Recovery writes to disks of other nodes as well.  A node that is loaded says so
+ * (hcv_thr_loaded()), and to the one that recovers to it this is load of its
+ * own: the lowest limit in mode AUTO, halved at each look in mode LATENCY.
+ *
  * Without a mean (the agent has just begun, or was held up for long) the limit
  * is the lowest one, whatever it was: nobody knows the load.
  *
@@ -102,6 +106,8 @@ struct hcv_thr_vol {
  * @ios, @bytes: of all volumes of the node, counted up and never back
  * @copied: bytes that recovery has written, counted likewise
  * @streams: resyncs that are under way
+ * @loaded: a node that recovery writes to and that says that it is loaded, NULL:
+ *	there is none
  * @vol: LATENCY: the volumes of this node, their memory is changed
  */
 struct hcv_thr_sample {
@@ -110,6 +116,7 @@ struct hcv_thr_sample {
 	uint64_t bytes;
 	uint64_t copied;
 	unsigned int streams;
+	const char *loaded;
 	struct hcv_thr_vol *vol;
 	size_t nr_vols;
 };
@@ -121,6 +128,7 @@ enum hcv_thr_why {
 	HCV_THR_FIXED,		/* STATIC */
 	HCV_THR_LOAD_IOPS,	/* at the threshold */
 	HCV_THR_LOAD_BYTES,
+	HCV_THR_LOAD_OTHER,	/* at another node */
 	HCV_THR_HIGHEST,
 	HCV_THR_UNUSED,		/* recovery does not use what it has */
 	HCV_THR_GROWING,
@@ -142,6 +150,7 @@ struct hcv_thr_point {
  * @iops, @fg_kibps, @rec_kibps: means over the last period
  * @worst_pct: LATENCY: the highest p99 as percent of its volume's base
  * @worst: LATENCY: name of that volume
+ * @loaded: of the last look, or ""
  *
  * The other members are hcv_thr_look()'s own.
  */
@@ -153,8 +162,11 @@ struct hcv_thr {
 	uint64_t rec_kibps;
 	uint32_t worst_pct;
 	char worst[HCV_THR_NAME];
+	char loaded[HCV_THR_NAME];
 
 	enum hcv_thr_mode mode;
+	bool was_loaded;	/* @load_ms is valid */
+	int64_t load_ms;	/* a threshold was reached last */
 	int64_t changed_ms;	/* of the limit */
 	int64_t window_ms;	/* LATENCY: the window began */
 	bool window_quiet;	/* nothing was copied in it */
@@ -166,6 +178,14 @@ struct hcv_thr {
 /** hcv_thr_look() - take a look at the counters, set the limit */
 void hcv_thr_look(struct hcv_thr *t, const struct hcv_thr_conf *c,
 		  struct hcv_thr_sample *s);
+
+/**
+ * hcv_thr_loaded() - whether this node's guests reach a threshold, whatever the mode
+ *
+ * Or did within the last two periods: the others are told, and each change costs
+ * a transaction.
+ */
+bool hcv_thr_loaded(const struct hcv_thr *t, int64_t now_ms);
 
 /**
  * hcv_thr_reason() - why the limit is what it is, in words

@@ -262,6 +262,68 @@ static void throttle_reasons(struct kunit *test)
 	}
 }
 
+/* The guests of another node are load as well, for as long as it says so. */
+static void throttle_other_node(struct kunit *test)
+{
+	struct thr_node n;
+	char why[HCV_THR_WHY];
+
+	node_begin(&n, 1000);
+	n.rec_kibps = 500 * MIB;
+	node_run(&n, 20000);
+	KUNIT_EXPECT_EQ(test, n.t.limit_kibps, 500 * MIB);
+	n.s.loaded = "n2";
+	node_run(&n, 1000);
+	KUNIT_EXPECT_EQ(test, n.t.limit_kibps, 100 * MIB);
+	KUNIT_EXPECT_EQ(test, n.t.why, HCV_THR_LOAD_OTHER);
+	hcv_thr_reason(&n.t, &n.c, why);
+	KUNIT_EXPECT_STREQ(test, why, "node n2, which gets the copies, is loaded by its guests: lowest limit");
+	node_run(&n, 20000);
+	KUNIT_EXPECT_EQ(test, n.t.limit_kibps, 100 * MIB);
+	/* step by step again */
+	n.s.loaded = NULL;
+	node_run(&n, 1000);
+	KUNIT_EXPECT_EQ(test, n.t.limit_kibps, 150 * MIB);
+	node_run(&n, 4000);
+	KUNIT_EXPECT_EQ(test, n.t.limit_kibps, 225 * MIB);
+	/* mode latency: down to the floor, halved at each look */
+	n.c.mode = HCV_THR_LATENCY;
+	node_run(&n, 80000);
+	KUNIT_EXPECT_EQ(test, n.t.limit_kibps, 500 * MIB);
+	n.s.loaded = "n2";
+	node_run(&n, 1000);
+	KUNIT_EXPECT_EQ(test, n.t.limit_kibps, 250 * MIB);
+	KUNIT_EXPECT_EQ(test, n.t.why, HCV_THR_LOAD_OTHER);
+	node_run(&n, 8000);
+	KUNIT_EXPECT_EQ(test, n.t.limit_kibps, 10 * MIB);
+}
+
+/* What this node tells the others: at once, and for two periods after it. */
+static void throttle_says_loaded(struct kunit *test)
+{
+	enum hcv_thr_mode mode;
+	struct thr_node n;
+
+	memset(&n, 0, sizeof(n));
+	KUNIT_EXPECT_FALSE(test, hcv_thr_loaded(&n.t, 100));
+	for (mode = HCV_THR_AUTO; mode <= HCV_THR_LATENCY; mode++) {
+		node_begin(&n, 1000);
+		n.c.mode = mode;
+		node_run(&n, 8000);
+		KUNIT_EXPECT_FALSE(test, hcv_thr_loaded(&n.t, n.s.now_ms));
+		n.iops = 3000;
+		node_run(&n, 1000);
+		KUNIT_EXPECT_FALSE(test, hcv_thr_loaded(&n.t, n.s.now_ms));
+		node_run(&n, 1000);
+		KUNIT_EXPECT_TRUE(test, hcv_thr_loaded(&n.t, n.s.now_ms));
+		n.iops = 0;
+		node_run(&n, 9000);
+		KUNIT_EXPECT_TRUE(test, hcv_thr_loaded(&n.t, n.s.now_ms));
+		node_run(&n, 1000);
+		KUNIT_EXPECT_FALSE(test, hcv_thr_loaded(&n.t, n.s.now_ms));
+	}
+}
+
 static void throttle_counts(struct kunit *test)
 {
 	uint64_t last = 0;
@@ -750,6 +812,8 @@ static struct kunit_case throttle_test_cases[] = {
 	KUNIT_CASE(throttle_many_looks),
 	KUNIT_CASE(throttle_settings_change),
 	KUNIT_CASE(throttle_reasons),
+	KUNIT_CASE(throttle_other_node),
+	KUNIT_CASE(throttle_says_loaded),
 	KUNIT_CASE(throttle_counts),
 	KUNIT_CASE_PARAM(throttle_p99, p99_gen_params),
 	KUNIT_CASE(throttle_latency_rules),

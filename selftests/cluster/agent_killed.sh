@@ -27,6 +27,8 @@ rate=1000
 elsewhere='cluster-|store-|host\.|nvmet\.|target\.export-|'
 elsewhere+='member-(node-set|store-)|'
 elsewhere+='owner-(connect|disconnect|link-del|remove|renew|fence|nospace|place)|'
+# A single node has nobody to tell.
+elsewhere+='node-load|'
 # give_back.sh
 elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)'
 

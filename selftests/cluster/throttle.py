@@ -175,12 +175,18 @@ def copy_all_anew(c):
              60, "a resync")
 
 
-def fio(c, seconds, more=""):
+def fio(node, seconds, more="", device=DEV):
     """4 KiB random writes; the command, which prints JSON."""
-    return c.n1.spawn(f"fio --name=load --filename={DEV} --size={LOAD} "
+    return node.spawn(f"fio --name=load --filename={device} --size={LOAD} "
                       "--rw=randwrite --bs=4k --direct=1 --ioengine=libaio "
                       f"--iodepth=8 --time_based --runtime={seconds} "
                       f"--output-format=json {more}")
+
+
+def replica_node(c):
+    """The node with the replica that is not on n1."""
+    return next(c[r["node"]] for r in volume(c.n1, NAME)["replica_list"]
+                if r["node"] != "n1")
 
 
 def iops_of(command):
@@ -197,7 +203,7 @@ def measure_alone(c):
         return c.alone
     reset(c)
     wait_insync(c.n1, NAME, 600)
-    iops = iops_of(fio(c, 10))
+    iops = iops_of(fio(c.n1, 10))
     copy_all_anew(c)
     with sampling(c) as samples:
         wait_insync(c.n1, NAME, 600)
@@ -235,7 +241,7 @@ def test_idle_load_idle(c):
         copy_all_anew(c)
         wait_limit(c, highest)
         time.sleep(2 * PERIOD_S)        # the time at full speed is measured
-        iops = iops_of(fio(c, LOAD_S))
+        iops = iops_of(fio(c.n1, LOAD_S))
         wait_limit(c, highest)
         time.sleep(PERIOD_S)            # the same
     TRACE.write_text(json.dumps({
@@ -295,6 +301,26 @@ def check_climb(name, samples, lowest, highest, slack):
         if limit != want[1]:
             ktap.check(f"{name}: a period before {limit}",
                        b - a >= PERIOD_S - 0.3 - 2 * slack, f"{b - a:.1f} s")
+
+
+def test_load_at_the_other_end(c):
+    """The guests of the node that gets the copies count as well."""
+    lowest, highest = scaled_auto(c)
+    away = replica_node(c)
+    ctl(away, "volume create db2 256M --replicas 1")
+    ctl(away, "volume attach db2")
+    wait_limit(c, lowest)
+    copy_all_anew(c)
+    wait_limit(c, highest)
+    load = fio(away, LOAD_S, device=hcvcluster.device("db2"))
+    wait_limit(c, lowest)
+    ktap.check("while it goes on", load.running)
+    ktap.check_match("says who", f"node {away}, which gets the copies",
+                     ctl(c.n1, "recovery status"))
+    iops_of(load)
+    wait_limit(c, highest)
+    ctl(away, "volume detach db2")
+    ctl(away, "volume delete db2")
 
 
 # --- what an operator says
@@ -363,9 +389,8 @@ def events(c):
 def test_pause_lets_join(c):
     """A short absence without a write: in-sync again, though paused."""
     reset(c)
-    shown = wait_insync(c.n1, NAME, 600)
-    away = next(c[r["node"]] for r in shown["replica_list"]
-                if r["node"] != "n1")
+    wait_insync(c.n1, NAME, 600)
+    away = replica_node(c)
     sh(c.n1, f"dd if=/dev/urandom of={DEV} bs=4k count=1 oflag=direct "
              "conv=fsync status=none", 60)
     wait_for(lambda: not volume(c.n1, NAME)["module"]["unflushed_bytes"], 60,
@@ -394,7 +419,7 @@ def test_latency(c):
              latency_factor=2, latency_floor="256K")
     copy_all_anew(c)
     with sampling(c) as samples:
-        command = fio(c, 60, "--rate_iops=100")
+        command = fio(c.n1, 60, "--rate_iops=100")
         wait_for(lambda: not command.running, 180, "end of the load")
     iops_of(command)
     limits = [s["limit_kibps"] for s in samples if s["copying"]]

@@ -21,7 +21,7 @@
 static struct {
 	int64_t now_ms;
 	struct hcv_snap *snap;
-	struct hcv_snap_node node;
+	struct hcv_snap_node node, other;	/* this one, and that of s1 */
 	struct hcv_snap_vol def[VOLS];
 	struct hcv_k_vol vol[VOLS];
 	struct hcv_k_stats stats;
@@ -55,7 +55,16 @@ void hcv_snap_put(struct hcv_snap *s)
 const struct hcv_snap_node *hcv_snap_node(const struct hcv_snap *s,
 					  const char *uuid)
 {
-	return &world.node;
+	return strcmp(uuid, "n2") ? &world.node : &world.other;
+}
+
+const struct hcv_snap_store *hcv_snap_store(const struct hcv_snap *s,
+					    const char *uuid)
+{
+	static const struct hcv_snap_store here = { .i.node = "n" },
+					   there = { .i.node = "n2" };
+
+	return strcmp(uuid, "s1") ? &here : &there;
 }
 
 const struct hcv_snap_vol *hcv_snap_vol(const struct hcv_snap *s,
@@ -144,6 +153,11 @@ static void world_begin(size_t nr)
 	world.snap = NULL;
 	memset(&world.a_snap, 0, sizeof(world.a_snap));
 	memset(&world.node, 0, sizeof(world.node));
+	memset(&world.other, 0, sizeof(world.other));
+	strcpy(world.node.i.uuid, "n");
+	strcpy(world.node.i.name, "one");
+	strcpy(world.other.i.uuid, "n2");
+	strcpy(world.other.i.name, "two");
 	memset(world.vol, 0, sizeof(world.vol));
 	for (i = 0; i < VOLS; i++) {
 		struct hcv_k_vol *k = &world.vol[i];
@@ -365,6 +379,44 @@ static void sync_limit_streams(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kibps(1), 250 * MIB);
 }
 
+/* The node that gets the copies says that it is loaded. */
+static void sync_limit_other_node(struct kunit *test)
+{
+	struct hcv_sync_report r;
+
+	world_begin(1);
+	world_settings();
+	world.other.load_rev = 7;
+	world_run(6, 0);
+	/* nothing is copied to it */
+	KUNIT_EXPECT_EQ(test, kibps(0), FIRST);
+	recover(0);
+	world_run(20, 0);
+	KUNIT_EXPECT_EQ(test, kibps(0), 100 * MIB);
+	expect_reason(test, 0, "node two, which gets the copies, is loaded");
+	world.other.load_rev = 0;
+	world_run(20, 0);
+	KUNIT_EXPECT_EQ(test, kibps(0), 500 * MIB);
+	/* nothing is copied to it any more */
+	world.vol[0].link[1].state = HCV_LINK_INSYNC;
+	world.other.load_rev = 9;
+	world_run(3, 0);
+	hcv_sync_limit_report(&r);
+	KUNIT_EXPECT_EQ(test, r.limit_kibps, 500 * MIB);
+	world.other.load_rev = 0;
+	recover(0);
+	/* what this node says of itself is not another's word */
+	world.node.load_rev = 8;
+	world.vol[0].link[0].state = HCV_LINK_SYNCING;
+	world_run(2, 0);
+	KUNIT_EXPECT_EQ(test, kibps(0), 250 * MIB);
+	KUNIT_EXPECT_FALSE(test, hcv_sync_limit_loaded());
+	world_run(3, 1600);
+	KUNIT_EXPECT_FALSE(test, hcv_sync_limit_loaded());
+	world_run(1, 1600);
+	KUNIT_EXPECT_TRUE(test, hcv_sync_limit_loaded());
+}
+
 /* What one gets another has lost before: the sum is kept at each moment. */
 static void sync_limit_sum(struct kunit *test)
 {
@@ -423,6 +475,7 @@ static struct kunit_case sync_limit_test_cases[] = {
 	KUNIT_CASE(sync_limit_paused),
 	KUNIT_CASE(sync_limit_counters),
 	KUNIT_CASE(sync_limit_streams),
+	KUNIT_CASE(sync_limit_other_node),
 	KUNIT_CASE(sync_limit_sum),
 	KUNIT_CASE(sync_limit_latency),
 	{}
