@@ -317,24 +317,30 @@ static bool extent_trusted(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 }
 
 /*
- * A new extent is written at once.  Without an in-sync replica its writes would
- * wait for one that no resync can make.  This and the addition are one step:
- * a replica that fails later is looked at with the extent, see link_is_sole().
+ * A new extent of a running volume is written at once.  Without an in-sync
+ * replica its writes would wait for one that no resync can make.  With a failing
+ * one the record may not be able to let that go any more: it can as long as the
+ * row is not used.  This and the addition are one step: a replica that fails
+ * later is looked at with the extent, see link_is_sole().
  */
 static int extent_link_up(struct hcv_vol *vol, struct hcv_ext *ext,
 			  const struct hcv_reps *reps)
 {
 	int ret = hcv_map_ext_room(&vol->map, ext->index);
-	bool counts = vol->state == HCV_VOL_NEW;
+	bool fresh = vol->state != HCV_VOL_NEW, counts = false, failing = false;
 	u32 i;
 
 	if (ret)
 		return ret;
 	spin_lock_irq(&vol->lock);
-	for (i = 0; i < reps->nr; i++)
-		counts |= vol->link[reps->rep[i].link]->state ==
-			  HCV_LINK_INSYNC;
-	ret = counts ? hcv_map_ext_add(&vol->map, ext) : -EBUSY;
+	for (i = 0; i < reps->nr; i++) {
+		u8 state = vol->link[reps->rep[i].link]->state;
+
+		counts |= state == HCV_LINK_INSYNC;
+		failing |= state == HCV_LINK_FAILING;
+	}
+	ret = fresh && (!counts || failing) ? -EBUSY :
+					      hcv_map_ext_add(&vol->map, ext);
 	if (!ret)
 		hcv_link_look_again(vol);
 	spin_unlock_irq(&vol->lock);
@@ -386,7 +392,7 @@ static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 	extent_set_reps(ext, reps);
 	ret = extent_link_up(vol, ext, reps);
 	if (ret == -EBUSY)
-		NL_SET_ERR_MSG(extack, "no replica of the row is in-sync");
+		NL_SET_ERR_MSG(extack, "no replica of the row is in-sync, or one is failing");
 	if (ret) {
 		kfree(reps);
 		hcv_map_ext_free(&vol->map, ext);

@@ -512,13 +512,15 @@ static bool vp_rows_used(const struct vp *p, const char *store)
 /*
  * The record cannot let the store go, since rows that the module was not given
  * yet are on no other.  No write went there, so it missed none: its link may go
- * while it stays in the set, and vp_newcomer() ties it anew.
+ * while it stays in the set, and vp_newcomer() ties it anew.  Only who gives the
+ * rows may say so: given meanwhile, they would be written without it.
  */
 static bool vp_missed_nothing(const struct vp *p, const char *store)
 {
 	char err[HCV_ERR_SIZE];
 
-	return !vp_rows_used(p, store) && !vp_removable(p, store, err);
+	return !p->in->urgent && !vp_rows_used(p, store) &&
+	       !vp_removable(p, store, err);
 }
 
 /* Replicas that failed: the guest's acknowledgment waits for this. */

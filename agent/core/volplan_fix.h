@@ -744,6 +744,12 @@ static void newcomer_failing(struct fix *f)
 	fix_row(f, SA, SC);
 }
 
+static void newcomer_failing_last_urgent(struct fix *f)
+{
+	newcomer_failing_last(f);
+	f->in.urgent = true;
+}
+
 static void newcomer_failing_last_used(struct fix *f)
 {
 	newcomer_failing_last(f);

@@ -142,6 +142,7 @@ static const struct plan_case plan_cases[] = {
 	C(newcomer_used, REMOVE, SC, .says = "distrust"),
 	C(newcomer_failing, REMOVE, SC),
 	C(newcomer_failing_last, CONFIRM, SC, S(HCV_LINK_OUT)),
+	C(newcomer_failing_last_urgent, WAIT, .says = "must come back"),
 	C(newcomer_failing_last_used, WAIT, .says = "must come back"),
 	C(newcomer_failed_last, LINK_DEL, SC),
 	C(newcomer_linked, EXTENT_ADD, .flags = F(HCV_EXT_F_FRESH)),

@@ -131,33 +131,37 @@ def test_no_space_and_a_failure():
 
 
 def test_row_without_replica():
-    """A new extent needs an in-sync replica: no resync could fill one."""
+    """A new extent needs an in-sync replica, which no resync could fill, and
+    none that is failing, whose removal its row may forbid."""
     with setting(extents=2, size=1024 * MIB) as (vol, devs, events):
-        def refused(what):
+        def refused(what, index=2):
             try:
-                vol.extent_add((2,))
+                vol.extent_add((index,))
             except hcvnl.Fail as e:
                 ktap.check_eq(what, errno.EBUSY, e.code)
             else:
                 ktap.check(what, False, "taken")
 
         vol.attach()
-        vol.rows.append(["@s2"])
-        vol.fresh.add(2)
-        vol.place("@s2", (2,))
-        vol.grant("@s2")
+        vol.rows += [["@s2"], ["@s1", "@s2"]]
+        vol.fresh |= {2, 3}
+        vol.place("@s1", (3,))
+        vol.place("@s2", (2, 3))
+        for store in vol.names:
+            vol.grant(store)
         with hcvvol.Disk(vol.path) as disk:
             devs[1].fail_writes()
             writer = Writer(vol.path, lambda d: fill(d, (1,), 4))
             failed(vol, events, "@s2")
             refused("failing")
+            refused("one is failing", 3)
             vol.confirm("@s2", "OUT")
             ktap.check_eq("goes on", 0, writer.wait())
             refused("out")
             devs[1].heal()
             vol.reopen_store("@s2")
             vol.resync(events, "@s2")
-            vol.extent_add((2,))
+            vol.extent_add((2, 3))
             verify(disk, (1,), 4)
             fill(disk, range(768), 5)
             verify(disk, range(768), 5)
