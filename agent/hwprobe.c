@@ -95,17 +95,24 @@ static enum hcv_hw_disk probe_disk(const char *dir, unsigned int depth)
 
 /* ----------------------------------------------------------------------- link */
 
+/* Not as texts: an address of IPv6 has many. */
 static bool probe_is_addr(const struct sockaddr *sa, const char *addr)
 {
-	char text[INET6_ADDRSTRLEN] = "";
+	struct in6_addr want;
+	const void *has;
+	size_t len;
 
-	if (sa && sa->sa_family == AF_INET)
-		inet_ntop(AF_INET, &((struct sockaddr_in *)sa)->sin_addr, text,
-			  sizeof(text));
-	else if (sa && sa->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)sa)->sin6_addr,
-			  text, sizeof(text));
-	return *text && !strcmp(text, addr);
+	if (sa && sa->sa_family == AF_INET) {
+		has = &((const struct sockaddr_in *)sa)->sin_addr;
+		len = sizeof(struct in_addr);
+	} else if (sa && sa->sa_family == AF_INET6) {
+		has = &((const struct sockaddr_in6 *)sa)->sin6_addr;
+		len = sizeof(struct in6_addr);
+	} else {
+		return false;
+	}
+	return inet_pton(sa->sa_family, addr, &want) == 1 &&
+	       !memcmp(has, &want, len);
 }
 
 /* Of the interface that has the node's address; -1 there: not known. */

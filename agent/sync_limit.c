@@ -3,9 +3,10 @@
  * How fast this node's volumes recover.
  *
  * What is kept between two looks is only what counters said; an agent that
- * begins anew sets the lowest limits until it has seen a period.  As long as the
- * settings cannot be read the module's limits stay as they are: a pause must not
- * end because the metadata store does not answer.
+ * begins anew sets the lowest limits until it has seen a period.  Settings that
+ * cannot be read any more hold as they were.  An agent that has not read any yet
+ * goes by the defaults, but lowers limits only: a pause must not end because the
+ * metadata store does not answer, and guests must not wait for that answer.
  */
 #include "sync_limit.h"
 
@@ -45,6 +46,7 @@ static struct {
 	struct hcv_thr_conf conf;
 	uint64_t ios, bytes, copied;	/* never go back */
 	int64_t look_ms;
+	bool settled;			/* the settings were read once */
 	struct hcv_sync_report report;
 } limit = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -67,8 +69,11 @@ static void limit_probe(struct hcv_agent *a, const struct hcv_snap *snap)
 	limit_probed_stores = snap->nr_stores;
 }
 
-/* Why nothing is known of the settings, "": they are. */
-static void limit_settings(struct hcv_agent *a, const struct hcv_snap *snap,
+/*
+ * Which settings hold, and why they are not those of now, "": they are.  False:
+ * not even the hardware is known.
+ */
+static bool limit_settings(struct hcv_agent *a, const struct hcv_snap *snap,
 			   struct hcv_sync_report *r)
 {
 	const struct hcv_snap_node *n;
@@ -77,19 +82,23 @@ static void limit_settings(struct hcv_agent *a, const struct hcv_snap *snap,
 	if (!snap) {
 		snprintf(r->why, sizeof(r->why),
 			 "the metadata store has not been read yet");
-		return;
+		return false;
 	}
 	n = hcv_snap_node(snap, hcv_agent_id(a)->node);
-	if (snap->recovery.bad || (n && n->recovery.bad)) {
-		snprintf(r->why, sizeof(r->why), "its settings cannot be read: %.180s",
-			 snap->recovery.bad ? snap->recovery.why :
-					      n->recovery.why);
-		return;
-	}
 	limit_probe(a, snap);
 	r->row = hcv_hw_detect(&limit_hw, r->found, sizeof(r->found));
-	hcv_thr_merge(r->row, &snap->recovery.s, n ? &n->recovery.s : NULL,
-		      &r->eff);
+	if (!snap->recovery.bad && !(n && n->recovery.bad)) {
+		hcv_thr_merge(r->row, &snap->recovery.s,
+			      n ? &n->recovery.s : NULL, &r->eff);
+		return true;
+	}
+	snprintf(r->why, sizeof(r->why), "its settings cannot be read: %.180s",
+		 snap->recovery.bad ? snap->recovery.why : n->recovery.why);
+	if (limit.settled)
+		r->eff = limit.report.eff;
+	else
+		hcv_thr_merge(r->row, NULL, NULL, &r->eff);
+	return true;
 }
 
 /* ------------------------------------------------------------------- counters */
@@ -353,14 +362,14 @@ static bool limit_falls(uint32_t from, uint32_t to)
  * before another gets it.
  */
 static void limit_apply(struct hcv_klink *kl, const struct hcv_k_vol *vol,
-			size_t nr)
+			size_t nr, bool only_falls)
 {
 	const struct limit_vol *v;
 	uint32_t kibps;
 	unsigned int pass;
 	size_t i;
 
-	for (pass = 0; pass < 2; pass++) {
+	for (pass = 0; pass < (only_falls ? 1 : 2); pass++) {
 		for (i = 0; i < nr; i++) {
 			pthread_mutex_lock(&limit.lock);
 			v = limit_counts(&vol[i]) ? limit_find(vol[i].uuid) :
@@ -383,9 +392,11 @@ void hcv_sync_limit_look(struct hcv_job *job, const struct hcv_k_vol *vol,
 	struct hcv_sync_report r = { 0 };
 	struct hcv_k_stats *st = NULL;
 	int64_t now = hcv_now_ms(), ms;
+	bool known, settled;
 	size_t i;
 
-	limit_settings(job->agent, snap, &r);
+	/* Nobody else writes them. */
+	known = limit_settings(job->agent, snap, &r);
 	pthread_mutex_lock(&limit.lock);
 	limit_count_all(vol, nr);
 	ms = limit.look_ms ? now - limit.look_ms : 0;
@@ -397,7 +408,7 @@ void hcv_sync_limit_look(struct hcv_job *job, const struct hcv_k_vol *vol,
 	}
 	memcpy(limit.report.why, r.why, sizeof(r.why));
 	pthread_mutex_unlock(&limit.lock);
-	if (*r.why || !kl) {
+	if (!known || !kl) {
 		hcv_snap_put(snap);
 		return;
 	}
@@ -408,6 +419,8 @@ void hcv_sync_limit_look(struct hcv_job *job, const struct hcv_k_vol *vol,
 	free(st);
 	pthread_mutex_lock(&limit.lock);
 	hcv_thr_conf(&r.eff, false, &limit.conf);
+	limit.settled |= !*r.why;
+	settled = limit.settled;
 	limit.report = r;
 	limit_throttle(limit_loaded(snap, hcv_agent_id(job->agent)->node, vol,
 				    nr));
@@ -415,7 +428,7 @@ void hcv_sync_limit_look(struct hcv_job *job, const struct hcv_k_vol *vol,
 	limit_report(&limit.report);
 	pthread_mutex_unlock(&limit.lock);
 	hcv_snap_put(snap);
-	limit_apply(kl, vol, nr);
+	limit_apply(kl, vol, nr, !settled);
 }
 
 /* -------------------------------------------------------------------- answers */
@@ -425,7 +438,7 @@ uint32_t hcv_sync_limit_first(uint32_t own_kibps)
 	uint32_t kibps = HCV_SYNC_PAUSED;
 
 	pthread_mutex_lock(&limit.lock);
-	if (limit.report.known && !limit.conf.paused)
+	if (limit.settled && !limit.conf.paused)
 		kibps = limit_own(hcv_thr_start(&limit.thr, &limit.conf),
 				  own_kibps);
 	pthread_mutex_unlock(&limit.lock);
@@ -437,9 +450,9 @@ static void limit_reason(const struct limit_vol *v, struct hcv_sync_limit *out)
 	const struct hcv_sync_report *r = &limit.report;
 	char whole[32];
 
-	if (*r->why) {
-		snprintf(out->reason, sizeof(out->reason),
-			 "left as it was: %s", r->why);
+	if (!limit.settled && *r->why) {
+		snprintf(out->reason, sizeof(out->reason), "%s: %s",
+			 r->known ? "not raised" : "left as it was", r->why);
 	} else if (v->kibps == HCV_SYNC_PAUSED) {
 		snprintf(out->reason, sizeof(out->reason), "%s", r->reason);
 	} else if (!v->streams) {

@@ -29,7 +29,7 @@ struct hcv_sync_limit {
 /**
  * struct hcv_sync_report - how it stands with the node
  * @known: false: nothing was looked at yet; only @why is valid then
- * @why: "": the limits follow the rules; else why they are left as they are
+ * @why: "": the settings of now hold; else why they are older ones or defaults
  * @found: the hardware, in words; @row: the defaults that it has
  */
 struct hcv_sync_report {

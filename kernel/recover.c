@@ -170,9 +170,9 @@ static void sync_pause(struct hcv_sync *s)
 	struct hcv_vol *vol = s->link->vol;
 
 	while (READ_ONCE(vol->sync_kibps) == HCV_SYNC_PAUSED && !sync_over(s))
-		wait_event_timeout(vol->wait, sync_over(s) ||
-				   READ_ONCE(vol->sync_kibps) !=
-				   HCV_SYNC_PAUSED, HZ);
+		wait_event_idle_timeout(vol->wait, sync_over(s) ||
+					READ_ONCE(vol->sync_kibps) !=
+					HCV_SYNC_PAUSED, HZ);
 }
 
 /*

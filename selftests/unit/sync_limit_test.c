@@ -248,7 +248,23 @@ static void sync_limit_unknown(struct kunit *test)
 	hcv_sync_limit_report(&r);
 	KUNIT_EXPECT_FALSE(test, r.known);
 	KUNIT_EXPECT_EQ(test, hcv_sync_limit_first(0), HCV_SYNC_PAUSED);
+	/* There are some that nobody here understands: guests come first. */
 	world_settings();
+	world.a_snap.recovery.bad = true;
+	strcpy(world.a_snap.recovery.why, "schema 9");
+	world_second(0);
+	KUNIT_EXPECT_EQ(test, kibps(0), 4711);
+	world.vol[0].sync_kibps = 400 * MIB;
+	world_second(0);
+	KUNIT_EXPECT_EQ(test, kibps(0), 100 * MIB);
+	expect_reason(test, 0, "not raised: its settings cannot be read");
+	world.vol[0].sync_kibps = HCV_SYNC_PAUSED;
+	world_run(6, 0);
+	KUNIT_EXPECT_EQ(test, kibps(0), HCV_SYNC_PAUSED);
+	KUNIT_EXPECT_EQ(test, hcv_sync_limit_first(0), HCV_SYNC_PAUSED);
+	world.vol[0].sync_kibps = 4711;
+	world.a_snap.recovery.bad = false;
+	world.now_ms += 100000;
 	world_second(0);
 	KUNIT_EXPECT_EQ(test, kibps(0), 100 * MIB);
 	KUNIT_EXPECT_EQ(test, hcv_sync_limit_first(0), FIRST);
@@ -292,8 +308,28 @@ static void sync_limit_auto(struct kunit *test)
 	KUNIT_EXPECT_GT(test, kibps(0), 100 * MIB);
 }
 
+/* What was read last holds, and the guests are looked at as before. */
+static void sync_limit_unreadable(struct kunit *test)
+{
+	world_begin(1);
+	world_settings();
+	world_second(0);
+	recover(0);
+	world_run(30, 0);
+	KUNIT_EXPECT_EQ(test, kibps(0), 500 * MIB);
+	world.a_snap.recovery.bad = true;
+	world_run(2, 0);
+	KUNIT_EXPECT_EQ(test, kibps(0), 500 * MIB);
+	world_run(4, 1500);
+	KUNIT_EXPECT_EQ(test, kibps(0), 100 * MIB);
+	expect_reason(test, 0, "foreground load of 1500 IOPS");
+	world_run(30, 0);
+	KUNIT_EXPECT_EQ(test, kibps(0), 500 * MIB);
+}
+
 static void sync_limit_paused(struct kunit *test)
 {
+	struct hcv_sync_report r;
 	uint64_t copied;
 
 	world_begin(2);
@@ -314,7 +350,9 @@ static void sync_limit_paused(struct kunit *test)
 	world.a_snap.recovery.bad = true;
 	world_run(5, 0);
 	KUNIT_EXPECT_EQ(test, kibps(0), HCV_SYNC_PAUSED);
-	expect_reason(test, 0, "its settings cannot be read");
+	expect_reason(test, 0, "recovery is paused in the cluster");
+	hcv_sync_limit_report(&r);
+	KUNIT_EXPECT_TRUE(test, strstr(r.why, "its settings cannot be read"));
 	world.a_snap.recovery.bad = false;
 	world.node.recovery.s.paused = true;
 	world_second(0);
@@ -472,6 +510,7 @@ static void sync_limit_latency(struct kunit *test)
 static struct kunit_case sync_limit_test_cases[] = {
 	KUNIT_CASE(sync_limit_unknown),
 	KUNIT_CASE(sync_limit_auto),
+	KUNIT_CASE(sync_limit_unreadable),
 	KUNIT_CASE(sync_limit_paused),
 	KUNIT_CASE(sync_limit_counters),
 	KUNIT_CASE(sync_limit_streams),
