@@ -50,6 +50,7 @@ AGENT_SRC := \
 	agent/crash.c \
 	agent/devlinks.c \
 	agent/events.c \
+	agent/fault.c \
 	agent/hwprobe.c \
 	agent/identity.c \
 	agent/iostat.c \

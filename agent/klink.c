@@ -21,6 +21,7 @@
 
 #include <linux/genetlink.h>
 
+#include "fault.h"
 #include "klink_priv.h"
 
 #ifndef NETLINK_EXT_ACK
@@ -476,13 +477,20 @@ static int take_answers(struct hcv_klink *k, struct exchange *x,
 static int exchange(struct hcv_klink *k, struct nlmsghdr *nlh,
 		    struct exchange *x, unsigned int timeout_ms)
 {
+	int ret;
+
 	x->err = 0;
 	x->done = false;
 	x->intr = false;
 	nlh->nlmsg_seq = ++k->seq;
+	if (hcv_fault(HCV_FAULT_NETLINK_UNSENT))
+		return hcv_kl_fail(k, -ENOBUFS, "netlink send: as a test wants it");
 	if (mnl_socket_sendto(k->nl, nlh, nlh->nlmsg_len) < 0)
 		return hcv_kl_fail(k, -errno, "netlink send: %m");
-	return take_answers(k, x, timeout_ms);
+	ret = take_answers(k, x, timeout_ms);
+	if (hcv_fault(HCV_FAULT_NETLINK_LOST))
+		return hcv_kl_fail(k, -ETIMEDOUT, "no answer: as a test wants it");
+	return ret;
 }
 
 /* ---- the family ---- */

@@ -20,6 +20,7 @@
 
 #include "api.h"
 #include "events.h"
+#include "fault.h"
 #include "identity.h"
 #include "jobs.h"
 #include "loop.h"
@@ -274,7 +275,7 @@ int main(int argc, char **argv)
 {
 	static struct hcv_agent a;
 	char threads[16];
-	const char *crash, *hold;
+	const char *crash, *fault, *hold;
 	int ret;
 
 	ret = hcv_main_options(&a, argc, argv);
@@ -286,6 +287,11 @@ int main(int argc, char **argv)
 	crash = getenv("HCV_CRASH");
 	if (crash && *crash && hcv_crash_arm(crash)) {
 		hcv_log(HCV_SEV_ERR, "HCV_CRASH=%s: no such crash point", crash);
+		return 2;
+	}
+	fault = getenv("HCV_FAULT");
+	if (fault && *fault && hcv_fault_arm(fault)) {
+		hcv_log(HCV_SEV_ERR, "HCV_FAULT=%s: no such fault", fault);
 		return 2;
 	}
 	hold = getenv("HCV_HOLD");

@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "fault.h"
 #include "meta-int.h"
 
 static __thread char last_error[1024];
@@ -126,13 +127,38 @@ static int64_t deadline_in(unsigned int ms)
 	return hcv_meta_now_ms() + ms;
 }
 
+static bool unsent(void)
+{
+	if (!hcv_fault(HCV_FAULT_META_UNSENT))
+		return false;
+	hcv_meta_fail(HCV_META_UNREACHABLE, "not sent: as a test wants it");
+	return true;
+}
+
+/* Only what was done has an answer that can get lost. */
+static enum hcv_meta_result lost(enum hcv_meta_result res,
+				 enum hcv_meta_result told)
+{
+	if (res == HCV_META_OK && hcv_fault(HCV_FAULT_META_LOST))
+		res = hcv_meta_fail(told, "no answer: as a test wants it");
+	return res;
+}
+
 enum hcv_meta_result hcv_meta_get(struct hcv_meta *m, const char *key,
 				  struct hcv_kv *kv, unsigned int deadline_ms)
 {
+	enum hcv_meta_result res;
+
 	memset(kv, 0, sizeof(*kv));
 	if (!key_ok(key, false))
 		return bad_key(key);
-	return m->ops->get(m, key, kv, deadline_in(deadline_ms));
+	if (unsent())
+		return HCV_META_UNREACHABLE;
+	res = lost(m->ops->get(m, key, kv, deadline_in(deadline_ms)),
+		   HCV_META_UNREACHABLE);
+	if (res != HCV_META_OK)
+		hcv_kv_free(kv);
+	return res;
 }
 
 enum hcv_meta_result hcv_meta_list(struct hcv_meta *m, const char *prefix,
@@ -144,7 +170,10 @@ enum hcv_meta_result hcv_meta_list(struct hcv_meta *m, const char *prefix,
 	memset(kvs, 0, sizeof(*kvs));
 	if (!key_ok(prefix, true))
 		return bad_key(prefix);
-	res = m->ops->list(m, prefix, kvs, deadline_in(deadline_ms));
+	if (unsent())
+		return HCV_META_UNREACHABLE;
+	res = lost(m->ops->list(m, prefix, kvs, deadline_in(deadline_ms)),
+		   HCV_META_UNREACHABLE);
 	if (res != HCV_META_OK)
 		hcv_kvs_free(kvs);
 	return res;
@@ -195,8 +224,10 @@ enum hcv_meta_result hcv_meta_txn(struct hcv_meta *m,
 			return bad_key(cmp[i].key);
 	if (check_ops(op, nr_op) != HCV_META_OK)
 		return HCV_META_INVALID;
-	return m->ops->txn(m, cmp, nr_cmp, op, nr_op, rev ? rev : &dummy,
-			   deadline_in(deadline_ms));
+	if (unsent())
+		return HCV_META_UNREACHABLE;
+	return lost(m->ops->txn(m, cmp, nr_cmp, op, nr_op, rev ? rev : &dummy,
+				deadline_in(deadline_ms)), HCV_META_UNKNOWN);
 }
 
 enum hcv_meta_result hcv_meta_lease_grant(struct hcv_meta *m,
@@ -208,19 +239,29 @@ enum hcv_meta_result hcv_meta_lease_grant(struct hcv_meta *m,
 		return hcv_meta_fail(HCV_META_INVALID,
 				     "a lease of %u seconds is out of range",
 				     ttl_s);
-	return m->ops->lease_grant(m, ttl_s, lease, deadline_in(deadline_ms));
+	if (unsent())
+		return HCV_META_UNREACHABLE;
+	return lost(m->ops->lease_grant(m, ttl_s, lease,
+					deadline_in(deadline_ms)),
+		    HCV_META_UNREACHABLE);
 }
 
 enum hcv_meta_result hcv_meta_lease_keep(struct hcv_meta *m, int64_t lease,
 					 unsigned int deadline_ms)
 {
-	return m->ops->lease_keep(m, lease, deadline_in(deadline_ms));
+	if (unsent())
+		return HCV_META_UNREACHABLE;
+	return lost(m->ops->lease_keep(m, lease, deadline_in(deadline_ms)),
+		    HCV_META_UNREACHABLE);
 }
 
 enum hcv_meta_result hcv_meta_lease_revoke(struct hcv_meta *m, int64_t lease,
 					   unsigned int deadline_ms)
 {
-	return m->ops->lease_revoke(m, lease, deadline_in(deadline_ms));
+	if (unsent())
+		return HCV_META_UNREACHABLE;
+	return lost(m->ops->lease_revoke(m, lease, deadline_in(deadline_ms)),
+		    HCV_META_UNREACHABLE);
 }
 
 enum hcv_meta_result hcv_meta_watch(struct hcv_meta *m, const char *prefix,

@@ -6,7 +6,7 @@
 #
 #   make unit-meta [META_TEST=part-of-a-case-name]
 
-META_SRC	:= $(wildcard agent/meta.c agent/meta_*.c)
+META_SRC	:= agent/fault.c $(wildcard agent/meta.c agent/meta_*.c)
 META_TEST_SRC	:= $(filter agent/meta_test%.c,$(META_SRC))
 META_OBJ	:= $(patsubst %.c,$(UNIT_OUT)/obj/%.o, \
 		   $(filter-out $(META_TEST_SRC),$(META_SRC)))

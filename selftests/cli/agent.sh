@@ -66,6 +66,10 @@ test_options() {
 	run_expect 2 "$daemon" --nonsense
 	run_expect 2 "$daemon" word
 	run_expect 2 env HCV_CRASH=nowhere:1 "$daemon" --state-dir "$TMP/o"
+	for fault in nothing:1/2 meta-lost:0/2 meta-lost:3/2 meta-lost:1/1 \
+		     meta-lost:1 meta-lost:1/2x; do
+		run_expect 2 env HCV_FAULT="$fault" "$daemon" --state-dir "$TMP/o"
+	done
 	run_expect 0 "$daemon" --list-crash-points
 	check_eq "sorted, no doubles" "$(sort -u <<< "$RUN_OUT")" "$RUN_OUT"
 	check_match "a known one" "cluster-entered" "$RUN_OUT"
