@@ -40,6 +40,11 @@ static const char * const link_state_name[__HCV_LINK_STATES] = {
 	[HCV_LINK_JOINING]	= "joining",
 };
 
+const char *hcv_link_state_name(u32 state)
+{
+	return state < __HCV_LINK_STATES ? link_state_name[state] : "?";
+}
+
 struct hcv_link *hcv_link_find(struct hcv_vol *vol, const uuid_t *store)
 {
 	u32 i;

@@ -2,13 +2,14 @@
 /*
  * Loading and unloading.
  *
- * Netlink goes up last and down first, so that no command meets half a module;
- * in between each layer stands on those before it.
+ * Netlink goes up last, so that no command meets half a module, and only what
+ * looks on comes after it; in between each layer stands on those before it.
  */
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 
+#include "debugfs.h"
 #include "export.h"
 #include "io.h"
 #include "netlink.h"
@@ -32,6 +33,7 @@ static const struct {
 	{ hcv_front_init,	hcv_front_exit },
 	{ hcv_volume_init,	hcv_volume_exit },
 	{ hcv_netlink_init,	hcv_netlink_exit },
+	{ hcv_debugfs_init,	hcv_debugfs_exit },
 };
 
 static int __init hcv_main_init(void)

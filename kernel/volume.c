@@ -29,6 +29,7 @@ static struct workqueue_struct *vol_zombie_wq;
 
 static DEFINE_MUTEX(hcv_vol_lock);
 static LIST_HEAD(hcv_vols);
+static LIST_HEAD(hcv_vols_all);	/* those that are being taken down, too */
 static DEFINE_IDA(hcv_minors);
 static atomic_t hcv_vol_count = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(hcv_vol_gone);
@@ -47,6 +48,9 @@ static void vol_free(struct kref *kref)
 {
 	struct hcv_vol *vol = container_of(kref, struct hcv_vol, kref);
 
+	mutex_lock(&hcv_vol_lock);
+	list_del(&vol->all_node);
+	mutex_unlock(&hcv_vol_lock);
 	hcv_commit_destroy(vol);
 	while (vol->nr_links)
 		hcv_link_free(vol->link[--vol->nr_links]);
@@ -123,6 +127,26 @@ struct hcv_vol *hcv_vol_nth(u32 n)
 			found = vol;
 			break;
 		}
+	mutex_unlock(&hcv_vol_lock);
+	return found;
+}
+
+struct hcv_vol *hcv_vol_nth_of_all(u32 n, char *name)
+{
+	struct hcv_vol *vol, *found = NULL;
+
+	mutex_lock(&hcv_vol_lock);
+	list_for_each_entry(vol, &hcv_vols_all, all_node) {
+		/* One that is about to be freed does not count. */
+		if (!kref_read(&vol->kref) || n--)
+			continue;
+		if (kref_get_unless_zero(&vol->kref)) {
+			strscpy(name, vol->name, HCV_NAME_SIZE);
+			found = vol;
+			break;
+		}
+		n = 0;
+	}
 	mutex_unlock(&hcv_vol_lock);
 	return found;
 }
@@ -538,6 +562,7 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	INIT_DELAYED_WORK(&vol->tick, vol_tick_fn);
 	init_waitqueue_head(&vol->wait);
 	INIT_LIST_HEAD(&vol->node);
+	INIT_LIST_HEAD(&vol->all_node);
 	atomic_set(&vol->openers, 0);
 	vol->minor = -1;
 	uuid_copy(&vol->uuid, &cfg->uuid);
@@ -603,6 +628,7 @@ struct hcv_vol *hcv_vol_create(const struct hcv_vol_config *cfg,
 	if (!ret) {
 		kref_get(&vol->kref);
 		list_add_tail(&vol->node, &hcv_vols);
+		list_add_tail(&vol->all_node, &hcv_vols_all);
 	}
 	mutex_unlock(&hcv_vol_lock);
 	if (ret) {

@@ -176,6 +176,7 @@ static inline struct hcv_reps *hcv_reps(struct hcv_ext *ext)
  */
 struct hcv_vol {
 	struct list_head node;
+	struct list_head all_node;	/* until it is freed */
 	struct kref kref;
 	uuid_t uuid;
 	char name[HCV_NAME_SIZE];
@@ -275,6 +276,11 @@ void hcv_vol_put(struct hcv_vol *vol);
 int hcv_vol_alive(struct hcv_vol *vol, struct netlink_ext_ack *extack);
 /** hcv_vol_nth() - the @n-th volume with a reference, or NULL; for dumps */
 struct hcv_vol *hcv_vol_nth(u32 n);
+/**
+ * hcv_vol_nth_of_all() - the same, and those that are being taken down
+ * @name: gets the name it has or had, HCV_NAME_SIZE bytes
+ */
+struct hcv_vol *hcv_vol_nth_of_all(u32 n, char *name);
 int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 		  struct netlink_ext_ack *extack);
 int hcv_vol_stop(struct hcv_vol *vol, bool force,
@@ -369,6 +375,8 @@ int hcv_front_init(void);
 void hcv_front_exit(void);
 
 /* link.c */
+/** hcv_link_state_name() - an enum hcv_link_state in words */
+const char *hcv_link_state_name(u32 state);
 int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		 u64 incarnation, const char *path,
 		 const struct hcv_nl_range *range, u32 nr,

@@ -273,12 +273,26 @@ def ends_waiters(queue):
             MIB + 4096 * i, bytes(16384))) for i in range(3)]
         io.append(Writer(vol.path, lambda d: d.read(MIB, 8192)))
         waits(vol, len(io), "BUSY")
+        attached = hcvvol.debugfs_waits()[vol.vol.strip("@")]
+        ktap.check_eq("debugfs: state", "active", attached.state)
+        ktap.check_eq("debugfs: what waits",
+                      {"another write of the block": len(io)}, attached.waits)
+        ktap.check_eq("debugfs: what a device has", [0, 1],
+                      sorted(attached.inflight.values()))
         force(vol)
         ktap.check_eq("what waits", [errno.EIO] * len(io),
                       [w.wait(5) for w in io])
         ktap.check("the stuck one does not end", not stuck.ended())
+        # Netlink does not know it any more, and it keeps the module.
+        zombie = hcvvol.debugfs_waits()[vol.vol.strip("@")]
+        ktap.check_eq("debugfs: zombie", "zombie", zombie.state)
+        ktap.check_eq("debugfs: nothing waits behind it", {}, zombie.waits)
+        ktap.check_eq("debugfs: its last I/O", [0, 1],
+                      sorted(zombie.inflight.values()))
         devs[1].heal()
         ktap.check_eq("the stuck one", errno.EIO, stuck.wait())
+        hcvtest.wait_for(lambda: not hcvvol.debugfs_waits(), 10,
+                         "end of the zombie")
     node.reload()
 
 

@@ -6,9 +6,11 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import select
 import struct
 import time
+import types
 from pathlib import Path
 
 import hcvnl
@@ -327,3 +329,21 @@ class Volume:
 def sysfs(path, name):
     return Path(f"/sys/block/{os.path.basename(path)}/{name}") \
         .read_text().strip()
+
+
+def debugfs_waits():
+    """{name of a volume: its state, {what it waits for: I/Os}, {store: I/Os
+    that it has}}, those that are being taken down as well."""
+    vols, vol = {}, None
+    for line in Path("/sys/kernel/debug/hcivol/waits").read_text().splitlines():
+        if got := re.fullmatch(r"volume (\S+) \S+: (\w+), open \d+ times", line):
+            vol = types.SimpleNamespace(state=got[2], waits={}, inflight={})
+            vols[got[1]] = vol
+        elif got := re.fullmatch(r"  wait: (\d+) for (.*) since \d+ ms", line):
+            vol.waits[got[2]] = int(got[1])
+        elif got := re.fullmatch(
+                r"  store (\S+): [\w-]+, (\d+) in flight(, nothing.*)?", line):
+            vol.inflight[got[1]] = int(got[2])
+        else:
+            raise ValueError(f"debugfs: {line!r}")
+    return vols
