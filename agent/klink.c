@@ -32,6 +32,7 @@
 
 /* Why the last open of this thread failed: there is no struct to keep it. */
 static _Thread_local char open_error[HCV_ERR_SIZE];
+static _Thread_local bool open_absent;
 
 enum attr_kind { HCV_AK_ANY, HCV_AK_U32, HCV_AK_U64, HCV_AK_UUID, HCV_AK_STR };
 
@@ -86,6 +87,11 @@ int hcv_kl_fail(struct hcv_klink *k, int err, const char *fmt, ...)
 const char *hcv_klink_error(const struct hcv_klink *k)
 {
 	return k ? k->error : open_error;
+}
+
+bool hcv_klink_absent(void)
+{
+	return open_absent;
 }
 
 /* ---- UUIDs ---- */
@@ -557,7 +563,7 @@ static int resolve(struct hcv_klink *k, struct family *f)
 	ret = exchange(k, nlh, &x, HCV_KL_TIMEOUT_MS);
 	if (ret == -ENOENT || (!ret && !f->id))
 		return hcv_kl_fail(k, -ENOENT,
-			"the kernel module hcivol is not loaded (modprobe hcivol)");
+			"the hcivol module is not loaded on this node");
 	if (ret)
 		return ret;
 	if (f->version != HCV_GENL_VERSION)
@@ -600,6 +606,7 @@ static struct hcv_klink *open_family(struct family *f)
 	ret = prepare_socket(k);
 	if (!ret)
 		ret = resolve(k, f);
+	open_absent = ret == -ENOENT;
 	if (ret) {
 		memcpy(open_error, k->error, sizeof(open_error));
 		hcv_klink_close(k);

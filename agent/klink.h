@@ -27,6 +27,8 @@ struct hcv_klink;
  * from hcv_klink_error(NULL) on the same thread.
  */
 struct hcv_klink *hcv_klink_open(void);
+/** hcv_klink_absent() - whether that is why this thread's last open failed */
+bool hcv_klink_absent(void);
 void hcv_klink_close(struct hcv_klink *k);
 /** hcv_klink_error() - sentence about the last failed call of @k */
 const char *hcv_klink_error(const struct hcv_klink *k);

@@ -274,7 +274,7 @@ static void hcv_member_check_module(struct hcv_job *job)
 	int ret;
 
 	if (!k) {
-		hcv_member_set_module(a, NULL, "the hcivol module is not loaded");
+		hcv_member_set_module(a, NULL, hcv_klink_error(NULL));
 		return;
 	}
 	ret = hcv_k_module_get(k, &m);

@@ -117,8 +117,9 @@ int hcv_error_kernel(struct hcv_error *e, int err, struct hcv_klink *k,
 
 	if (!k)
 		return hcv_error_set(e, HCV_E_UNREACHABLE, object,
-				     "modprobe hcivol",
-				     "the hcivol module is not loaded on this node");
+				     hcv_klink_absent() ? "modprobe hcivol" :
+							  NULL,
+				     "%s", hcv_klink_error(NULL));
 	why = hcv_klink_error(k);
 	return hcv_error_set(e, hcv_error_code_of(err), object, NULL, "%s%s%s",
 			     why && *why ? why : "", why && *why ? ": " : "",
