@@ -180,6 +180,9 @@ int hcv_k_vol_link_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		       const struct hcv_nl_range *range, size_t nr);
 int hcv_k_vol_link_del(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		       const char *store);
+/** hcv_k_vol_link_drop() - a slow store is to fail; -EBUSY: it is needed */
+int hcv_k_vol_link_drop(struct hcv_klink *k, const char *vol, uint64_t epoch,
+			const char *store);
 int hcv_k_vol_extent_add(struct hcv_klink *k, const char *vol, uint64_t epoch,
 			 const struct hcv_row *row, size_t nr, uint8_t flags);
 /** hcv_k_vol_extent_retire() - up to @count idle ones, none of @keep; @leave stay */

@@ -72,6 +72,15 @@ int hcv_k_vol_link_del(struct hcv_klink *k, const char *vol, uint64_t epoch,
 	return vol_call(k, nlh);
 }
 
+int hcv_k_vol_link_drop(struct hcv_klink *k, const char *vol, uint64_t epoch,
+			const char *store)
+{
+	struct nlmsghdr *nlh = vol_msg(k, HCV_CMD_VOL_LINK_DROP, vol, epoch);
+
+	hcv_kl_put_uuid(k, nlh, HCV_A_STORE, store);
+	return vol_call(k, nlh);
+}
+
 static int put_rows(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		    const struct hcv_row *row, size_t nr, uint8_t flags)
 {

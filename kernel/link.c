@@ -786,6 +786,70 @@ int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
 	return ret;
 }
 
+/* Whether some link is neither in-sync nor out for good. */
+static bool link_others_move(struct hcv_vol *vol, const struct hcv_link *but)
+{
+	u32 i;
+
+	for (i = 0; i < READ_ONCE(vol->nr_links); i++) {
+		const struct hcv_link *link = vol->link[i];
+		u8 state = READ_ONCE(link->state);
+
+		if (link != but && state != HCV_LINK_INSYNC &&
+		    state != HCV_LINK_OUT)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Should another link fail between the look and the move, this one may be LOST
+ * instead of FAILING: it is brought back like any other then.  One of this node
+ * stays.
+ */
+static int link_drop(struct hcv_link *link, struct netlink_ext_ack *extack)
+{
+	struct hcv_vol *vol = link->vol;
+	u8 state = READ_ONCE(link->state);
+
+	if (state == HCV_LINK_FAILING || state == HCV_LINK_OUT)
+		return 0;
+	if (state != HCV_LINK_INSYNC ||
+	    READ_ONCE(vol->state) != HCV_VOL_ACTIVE) {
+		NL_SET_ERR_MSG(extack, "only an in-sync replica of an active volume is dropped");
+		return -EBUSY;
+	}
+	if (link_others_move(vol, link)) {
+		NL_SET_ERR_MSG(extack, "another replica is on its way in or out");
+		return -EBUSY;
+	}
+	if (link_is_sole(link)) {
+		NL_SET_ERR_MSG(extack, "the store has the last in-sync copy of some extent");
+		return -EBUSY;
+	}
+	if (!hcv_link_fail(link, ETIME, "its latency, on the agent's word,")) {
+		NL_SET_ERR_MSG(extack, "the store has become the last one of some extent");
+		return -EBUSY;
+	}
+	return 0;
+}
+
+int hcv_link_drop(struct hcv_vol *vol, const uuid_t *store,
+		  struct netlink_ext_ack *extack)
+{
+	struct hcv_link *link;
+	int ret = -ENOENT;
+
+	mutex_lock(&vol->confirm_mutex);
+	link = hcv_link_find(vol, store);
+	if (link)
+		ret = link_drop(link, extack);
+	else
+		NL_SET_ERR_MSG(extack, "the store is not tied to this volume");
+	mutex_unlock(&vol->confirm_mutex);
+	return ret;
+}
+
 void hcv_link_joined(struct hcv_link *link)
 {
 	struct hcv_vol *vol = link->vol;

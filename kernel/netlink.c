@@ -145,6 +145,8 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 		.may = { HCV_A_PATH, HCV_A_LINK_FLAGS } },
 	[HCV_CMD_VOL_LINK_DEL] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_STORE } },
+	[HCV_CMD_VOL_LINK_DROP] = {
+		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_STORE } },
 	[HCV_CMD_VOL_EXTENT_ADD] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_EXTENTS } },
 	[HCV_CMD_VOL_EXTENT_RETIRE] = {
@@ -345,6 +347,7 @@ static const struct genl_ops hcv_nl_ops[] = {
 	HCV_NL_DO(VOL_CREATE, hcv_nl_vol_create),
 	HCV_NL_DO(VOL_LINK_ADD, hcv_nl_vol_link_add),
 	HCV_NL_DO(VOL_LINK_DEL, hcv_nl_vol_link_del),
+	HCV_NL_DO(VOL_LINK_DROP, hcv_nl_vol_link_drop),
 	HCV_NL_DO(VOL_EXTENT_ADD, hcv_nl_vol_extent_add),
 	HCV_NL_DO(VOL_EXTENT_RETIRE, hcv_nl_vol_extent_retire),
 	HCV_NL_DO(VOL_EXTENT_DEL, hcv_nl_vol_extent_del),

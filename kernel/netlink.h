@@ -41,6 +41,7 @@ int hcv_nl_grant_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int hcv_nl_vol_create(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_link_add(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_link_del(struct sk_buff *skb, struct genl_info *info);
+int hcv_nl_vol_link_drop(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_extent_add(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_extent_retire(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_extent_del(struct sk_buff *skb, struct genl_info *info);

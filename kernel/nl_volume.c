@@ -214,6 +214,24 @@ int hcv_nl_vol_link_del(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
+int hcv_nl_vol_link_drop(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol;
+	uuid_t store;
+	int ret;
+
+	ret = NL_NEED(info, HCV_A_STORE);
+	if (ret)
+		return ret;
+	vol = nl_vol(info, true);
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	hcv_nl_uuid(info->attrs[HCV_A_STORE], &store);
+	ret = hcv_link_drop(vol, &store, info->extack);
+	hcv_vol_put(vol);
+	return ret;
+}
+
 int hcv_nl_vol_extent_add(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *rows;

@@ -405,6 +405,14 @@ bool hcv_link_read_error(struct hcv_link *link, int err);
 int hcv_link_confirm(struct hcv_vol *vol, u64 v, const uuid_t *store,
 		     u64 incarnation, u32 state,
 		     struct netlink_ext_ack *extack);
+/**
+ * hcv_link_drop() - the agent wants a slow store out; process context
+ *
+ * The link fails as by an error: acknowledgments wait for the record.
+ * Return: 0, -ENOENT, or -EBUSY with a sentence: it is needed.
+ */
+int hcv_link_drop(struct hcv_vol *vol, const uuid_t *store,
+		  struct netlink_ext_ack *extack);
 /** hcv_links_end_sync() - resyncs under way end; none begins, it is dying */
 void hcv_links_end_sync(struct hcv_vol *vol);
 void hcv_links_destroy(struct hcv_vol *vol);

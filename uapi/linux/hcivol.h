@@ -82,6 +82,11 @@
  *	through the old ones may still be on their way (GRANT with RENEW).
  * HCV_CMD_VOL_LINK_DEL	VOL EPOCH STORE
  *	Drops a link that is OUT.  -EBUSY: still in-sync.
+ * HCV_CMD_VOL_LINK_DROP	VOL EPOCH STORE
+ *	The agent finds an in-sync store too slow: as if it had failed, so the
+ *	record has to let go of it before writes are acknowledged.  -EBUSY: it has
+ *	the last in-sync copy of something, another one is on its way in or out,
+ *	or the volume is not ACTIVE.  Nothing happens to one that is FAILING or OUT.
  * HCV_CMD_VOL_EXTENT_ADD	VOL EPOCH EXTENTS
  *	Rows: struct hcv_nl_extent each.  Known rows with the same content
  *	are ignored; a known row with further stores extends it.
@@ -189,6 +194,7 @@ enum hcv_cmd {
 	HCV_CMD_STORE_EXTENT_WITHDRAW	= 31,
 	HCV_CMD_VOL_EXTENT_RETIRE	= 32,
 	HCV_CMD_VOL_EXTENT_DEL		= 33,
+	HCV_CMD_VOL_LINK_DROP		= 35,
 	__HCV_CMD_MAX
 };
 
