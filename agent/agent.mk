@@ -34,13 +34,17 @@ AGENT_SRC := \
 	agent/cmd_recovery.c \
 	agent/cmd_store.c \
 	agent/core/elect.c \
+	agent/core/health.c \
+	agent/core/health_key.c \
 	agent/core/json.c \
+	agent/core/latency.c \
 	agent/core/model.c \
 	agent/core/model_rows.c \
 	agent/core/nvme_names.c \
 	agent/core/placement.c \
 	agent/core/record.c \
 	agent/core/request.c \
+	agent/core/smart.c \
 	agent/core/storeplan.c \
 	agent/core/throttle.c \
 	agent/core/throttle_conf.c \

@@ -277,11 +277,20 @@ static bool set_readonly(struct hcv_vol_info *i, const char *value)
 	return true;
 }
 
+static bool set_slow_replica(struct hcv_vol_info *i, const char *value)
+{
+	if (strcmp(value, "keep") && strcmp(value, "drop"))
+		return false;
+	i->slow_drop = !strcmp(value, "drop");
+	return true;
+}
+
 static const struct set_key set_keys[] = {
 	{ "policy", "suspend or error", set_policy },
 	{ "policy_ms", "0 to 86400000", set_policy_ms },
 	{ "sync_kibps", "KiB/s of a resync, 0 (no limit) to 1073741824",
 	  set_sync_kibps },
+	{ "slow_replica", "keep or drop", set_slow_replica },
 	{ "queue", "mq or bio; from the next attach on", set_queue },
 	{ "readonly", "on or off; from the next attach on", set_readonly },
 };

@@ -231,6 +231,7 @@ static void show_definition(const struct hcv_snap_vol *v,
 								  "suspend");
 	hcv_jo_u64(o, "policy_ms", v->i.policy_ms);
 	hcv_jo_u64(o, "sync_kibps", v->i.sync_kibps);
+	hcv_jo_str(o, "slow_replica", v->i.slow_drop ? "drop" : "keep");
 	hcv_jo_bool(o, "readonly", v->i.readonly);
 	hcv_jo_str(o, "domain", show_domains[v->i.domain]);
 	hcv_jo_u64(o, "created", (uint64_t)v->i.created);

@@ -352,6 +352,27 @@ static enum hcv_owner_result step_link_del(struct hcv_owner_step *s)
 	return res;
 }
 
+/* What follows is the ordinary removal: the module tells that the link failed. */
+static enum hcv_owner_result step_drop_slow(struct hcv_owner_step *s)
+{
+	enum hcv_owner_result res;
+	char object[128];
+	int ret;
+
+	HCV_CRASH_POINT("owner-drop-slow");
+	ret = hcv_k_vol_link_drop(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
+				  s->out->store);
+	HCV_CRASH_POINT("owner-drop-slow-done");
+	res = step_kernel(s, ret, "dropping a slow replica");
+	if (res == HCV_OWNER_DONE) {
+		step_object(s, object, sizeof(object));
+		hcv_event_emit(s->a, HCV_SEV_WARN, object, NULL,
+			       "replica on %s is dropped: the store is slow",
+			       step_store_name(s));
+	}
+	return res;
+}
+
 static enum hcv_owner_result step_extent_add(struct hcv_owner_step *s)
 {
 	int ret;
@@ -549,6 +570,7 @@ static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	[HCV_VP_CONNECT] = step_connect,
 	[HCV_VP_LINK_ADD] = step_link_add,
 	[HCV_VP_LINK_DEL] = step_link_del,
+	[HCV_VP_DROP_SLOW] = step_drop_slow,
 	[HCV_VP_EXTENT_ADD] = step_extent_add,
 	[HCV_VP_START] = step_start,
 	[HCV_VP_REMOVE] = hcv_owner_remove,

@@ -33,6 +33,7 @@ static const char *const policies[] = {
 	[HCV_POLICY_SUSPEND] = "suspend", [HCV_POLICY_ERROR] = "error",
 };
 
+static const char *const slow_replicas[] = { "keep", "drop" };
 static const char *const phases[] = { "none", "taking", "serving" };
 static const char *const sstates[] = { "insync", "stale", "syncing" };
 static const char *const classes[] = { "ssd", "hdd" };
@@ -342,6 +343,7 @@ char *hcv_model_vol_encode(const struct hcv_vol_info *v)
 	hcv_json_put_u64(&j, "policy_ms", v->policy_ms);
 	hcv_json_put_u64(&j, "sync_kibps", v->sync_kibps);
 	hcv_json_put_bool(&j, "readonly", v->readonly);
+	hcv_json_put_str(&j, "slow_replica", slow_replicas[v->slow_drop]);
 	hcv_json_put_str(&j, "domain", domains[v->domain]);
 	hcv_json_put_str(&j, "state", vol_states[v->deleting]);
 	hcv_json_put_u64(&j, "created", (uint64_t)v->created);
@@ -376,6 +378,19 @@ static int vol_sync(struct json_object *o, struct hcv_vol_info *v, char *err)
 	return get_u32(o, "sync_kibps", UINT32_MAX, &v->sync_kibps, err);
 }
 
+/* Those from before there was the setting keep them. */
+static int vol_slow(struct json_object *o, struct hcv_vol_info *v, char *err)
+{
+	unsigned int drop = 0;
+
+	if (json_object_object_get_ex(o, "slow_replica", NULL) &&
+	    hcv_json_enum(o, "slow_replica", slow_replicas,
+			  ARRAY_LEN(slow_replicas), &drop, err))
+		return -EINVAL;
+	v->slow_drop = drop;
+	return 0;
+}
+
 int hcv_model_vol_decode(const char *json, struct hcv_vol_info *v, char *err)
 {
 	struct json_object *o = hcv_json_parse(json, HCV_SCHEMA, err);
@@ -393,7 +408,7 @@ int hcv_model_vol_decode(const char *json, struct hcv_vol_info *v, char *err)
 	    !hcv_json_enum(o, "policy", policies, ARRAY_LEN(policies),
 			   &new.policy, err) &&
 	    !get_u32(o, "policy_ms", UINT32_MAX, &new.policy_ms, err) &&
-	    !vol_sync(o, &new, err) &&
+	    !vol_sync(o, &new, err) && !vol_slow(o, &new, err) &&
 	    !hcv_json_bool(o, "readonly", &new.readonly, err) &&
 	    !hcv_json_enum(o, "domain", domains, ARRAY_LEN(domains),
 			   &domain, err) &&

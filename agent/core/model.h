@@ -71,6 +71,7 @@ struct hcv_vol_info {
 	unsigned int sync_kibps;	/* limit of resync, 0: none */
 	bool readonly;
 	bool deleting;
+	bool slow_drop;		/* slow replicas leave the in-sync set */
 	enum hcv_domain domain;
 	int64_t created;
 };

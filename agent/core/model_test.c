@@ -90,7 +90,7 @@ static void test_store(struct kunit *test)
 }
 
 static const char vol_json[] =
-	"{\"schema\":1,\"uuid\":\"" ID_A "\",\"name\":\"db_1.x\",\"size\":1099511627776,\"replicas\":2,\"stripe\":4,\"queue\":\"bio\",\"policy\":\"error\",\"policy_ms\":30000,\"sync_kibps\":51200,\"readonly\":true,\"domain\":\"rack\",\"state\":\"deleting\",\"created\":0}";
+	"{\"schema\":1,\"uuid\":\"" ID_A "\",\"name\":\"db_1.x\",\"size\":1099511627776,\"replicas\":2,\"stripe\":4,\"queue\":\"bio\",\"policy\":\"error\",\"policy_ms\":30000,\"sync_kibps\":51200,\"readonly\":true,\"slow_replica\":\"drop\",\"domain\":\"rack\",\"state\":\"deleting\",\"created\":0}";
 
 static void test_vol(struct kunit *test)
 {
@@ -105,12 +105,13 @@ static void test_vol(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, v.policy, HCV_POLICY_ERROR);
 	KUNIT_EXPECT_EQ(test, v.domain, HCV_DOM_RACK);
 	KUNIT_EXPECT_EQ(test, v.sync_kibps, 51200);
-	KUNIT_EXPECT_TRUE(test, v.readonly && v.deleting);
+	KUNIT_EXPECT_TRUE(test, v.readonly && v.deleting && v.slow_drop);
 	check_text(test, hcv_model_vol_encode(&v), vol_json);
 	/* One that was written before there was a limit. */
 	KUNIT_ASSERT_EQ_MSG(test, hcv_model_vol_decode(old, &v, err), 0, "%s",
 			    err);
 	KUNIT_EXPECT_EQ(test, v.sync_kibps, 0);
+	KUNIT_EXPECT_FALSE(test, v.slow_drop);
 }
 
 static const char record_json[] =

@@ -39,6 +39,7 @@ static const char *const vp_act_names[HCV_VP_NR] = {
 	[HCV_VP_JOIN] = "join",
 	[HCV_VP_RENEW] = "renew",
 	[HCV_VP_CONFIRM] = "confirm",
+	[HCV_VP_DROP_SLOW] = "drop-slow",
 	[HCV_VP_PLACE] = "place",
 	[HCV_VP_DROP_ROWS] = "drop-rows",
 	[HCV_VP_EXTENT_DEL] = "extent-del",
@@ -571,6 +572,26 @@ static bool vp_joining(struct vp *p)
 	return false;
 }
 
+/*
+ * A slow replica, by policy.  From the module's side it then is one that failed:
+ * acknowledgments wait for the record, so the metadata store must have answered
+ * a moment ago.
+ */
+static bool vp_slow(struct vp *p)
+{
+	const char *store = hcv_vp_slow(p->in);
+
+	if (!store)
+		return false;
+	if (!p->in->settled) {
+		p->out->act = HCV_VP_REREAD;
+		vp_wait(p, 0, "%s is slow and is to be dropped",
+			vp_name(p, store));
+		return true;
+	}
+	return vp_do(p, HCV_VP_DROP_SLOW, store);
+}
+
 /* The last in-sync replica went away; only the same incarnation may return. */
 static bool vp_lost(struct vp *p)
 {
@@ -646,6 +667,9 @@ static bool vp_return(struct vp *p, const struct hcv_rec_store *rs)
 		return false;
 	if (!vp_live(st))
 		return syncing ? vp_remove(p, rs->store, false) : false;
+	if (!syncing && hcv_vp_kept_out(p->in, rs->store))
+		return vp_wait(p, 0, "%s is slow and stays out until it is fast again",
+			       vp_name(p, rs->store));
 	if (!vp_granted(p, st, vp_rows_end(p, rs->store)))
 		return vp_wait(p, 0, "waits for the grant of %s, which is to be brought up to date",
 			       vp_name(p, rs->store));
@@ -895,6 +919,8 @@ static bool vp_run(struct vp *p)
 	/* A resync would not cover extents that are on their way out. */
 	if (p->k->nr_settling || p->k->nr_settled)
 		return p->in->vol && vp_set(p);
+	if (vp_slow(p))
+		return true;
 	return vp_bring_in(p) || (p->in->vol && vp_set(p)) || vp_retire(p);
 }
 

@@ -70,6 +70,7 @@
  * @HCV_VP_JOIN: record: syncing @store becomes in-sync, v + 1
  * @HCV_VP_RENEW: record: new handles are wanted of @store, v + 1
  * @HCV_VP_CONFIRM: VOL_CONFIRM @store @incarnation @v, @state OUT or INSYNC
+ * @HCV_VP_DROP_SLOW: VOL_LINK_DROP @store; its removal follows as for any other
  * @HCV_VP_PLACE: find a place for one more row of @column, else VOL_NOSPACE
  *	if @urgent
  * @HCV_VP_DROP_ROWS: the rows @index go, tombstones for their extents come
@@ -98,6 +99,7 @@ enum hcv_vp_act {
 	HCV_VP_JOIN,
 	HCV_VP_RENEW,
 	HCV_VP_CONFIRM,
+	HCV_VP_DROP_SLOW,
 	HCV_VP_PLACE,
 	HCV_VP_DROP_ROWS,
 	HCV_VP_EXTENT_DEL,
@@ -117,6 +119,7 @@ enum hcv_vp_act {
  * @local: of this node
  * @live: its agent and its node are alive and have it open
  * @bad: failed, or removed from the cluster
+ * @slow: its health says that it is slow
  * @incarnation: of the open store; valid while @live
  * @has_grant: @grant is valid
  * @path: the device of its export on this node, NULL: not connected
@@ -132,6 +135,7 @@ struct hcv_vp_store {
 	bool local;
 	bool live;
 	bool bad;
+	bool slow;
 	bool has_grant;
 	uint64_t incarnation;
 	const struct hcv_grant_info *grant;

@@ -31,4 +31,11 @@ size_t hcv_vp_settled(const struct hcv_vp_in *in, bool with_row,
 /** hcv_vp_retire() - whether a column has too many idle extents: HCV_VP_RETIRE */
 bool hcv_vp_retire(const struct hcv_vp_in *in, struct hcv_vp_out *out);
 
+/* volplan_slow.c: replicas on slow stores; @in->k is there */
+
+/** hcv_vp_slow() - the store whose replica is to be dropped, or NULL */
+const char *hcv_vp_slow(const struct hcv_vp_in *in);
+/** hcv_vp_kept_out() - whether a stale store is slow and stays out */
+bool hcv_vp_kept_out(const struct hcv_vp_in *in, const char *store);
+
 #endif /* HCV_AGENT_CORE_VOLPLAN_PRIV_H */

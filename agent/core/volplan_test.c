@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "volplan_fix_give.h"
+#include "volplan_fix_slow.h"
 
 /* ---------------------------------------------------------------- the table */
 
@@ -179,6 +179,24 @@ static const struct plan_case plan_cases[] = {
 	C(retired_detach, STOP, .flags = F(0)),
 	C(hole, EXTENT_ADD, .flags = F(HCV_EXT_F_FRESH)),
 	C(hole_retired, EXTENT_ADD, .flags = F(HCV_EXT_F_FRESH)),
+	/* slow stores */
+	C(slow_keep, NONE),
+	C(slow, DROP_SLOW, SB),
+	C(slow_local, DROP_SLOW, SA),
+	C(slow_both, NONE),
+	C(slow_unsettled, REREAD),
+	C(slow_urgent, NONE),
+	C(slow_suspended, NONE),
+	C(slow_settling, WAIT, .says = "wait for a flush"),
+	C(slow_failing, REMOVE, SB),
+	C(slow_row_last, NONE),
+	C(slow_detach, STOP, .flags = F(0)),
+	C(slow_backoff, WAIT, .says = "needed"),
+	C(slow_out, LINK_DEL, SB),
+	C(slow_stale, WAIT, .says = "stays out"),
+	C(slow_stale_fast, BEGIN_SYNC, SB),
+	C(slow_stale_keep, BEGIN_SYNC, SB),
+	C(slow_syncing, LINK_ADD, SB, S(HCV_LINK_SYNCING), F(0)),
 	/* definition */
 	C(set_size, SET),
 	C(set_smaller, NONE),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "health_key.h"
 #include "model.h"
 #include "record.h"
 #include "throttle_conf.h"
@@ -20,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 } while (0)
 
 /* Decode, encode, decode, encode: both texts are the same. */
-#define ROUND(name, type)						\
+#define ROUND(name, type)	ROUND_OF(hcv_model_##name, name, type)
+#define ROUND_OF(fn, name, type)					\
 static void round_##name(const char *text)				\
 {									\
 	struct type one, two;						\
@@ -29,13 +31,13 @@ static void round_##name(const char *text)				\
 									\
 	memset(&one, 0, sizeof(one));					\
 	memset(&two, 0, sizeof(two));					\
-	if (hcv_model_##name##_decode(text, &one, err)) {		\
+	if (fn##_decode(text, &one, err)) {		\
 		CHECK(*err);						\
 		return;							\
 	}								\
-	a = hcv_model_##name##_encode(&one);				\
-	CHECK(a && !hcv_model_##name##_decode(a, &two, err));		\
-	b = hcv_model_##name##_encode(&two);				\
+	a = fn##_encode(&one);				\
+	CHECK(a && !fn##_decode(a, &two, err));		\
+	b = fn##_encode(&two);				\
 	CHECK(b && !strcmp(a, b));					\
 	free(a);							\
 	free(b);							\
@@ -48,6 +50,8 @@ ROUND(storelive, hcv_store_info)
 ROUND(vol, hcv_vol_info)
 ROUND(record, hcv_record)
 ROUND(grant, hcv_grant_info)
+ROUND_OF(hcv_health_key, health, hcv_health_key)
+ROUND_OF(hcv_drain_key, drain, hcv_drain_key)
 
 static void round_rows(const char *text)
 {
@@ -123,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static void (*const round[])(const char *text) = {
 		round_cluster, round_node, round_store, round_storelive,
 		round_vol, round_record, round_rows, round_grant,
-		claim_and_detach,
+		claim_and_detach, round_health, round_drain,
 	};
 	char *text;
 
