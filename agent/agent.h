@@ -24,6 +24,7 @@
 #include <uv.h>
 
 #include "../kernel/version.h"
+#include "core/health_key.h"
 #include "core/model.h"
 #include "core/request.h"
 #include "core/throttle_conf.h"
@@ -171,6 +172,10 @@ struct hcv_snap_store {
 	struct hcv_store_info i;	/* i.live and what follows it as well */
 	int64_t rev;			/* of store/STORE; 0: only storelive */
 	int64_t live_rev;		/* of storelive/STORE; 0: none */
+	struct hcv_health_key health;	/* ok, no note: there is none */
+	int64_t health_rev;		/* of health/STORE; 0: none */
+	struct hcv_drain_key drain;
+	int64_t drain_rev;		/* of drain/STORE; 0: none */
 };
 
 struct hcv_snap_grant {
@@ -236,6 +241,7 @@ struct hcv_snap {
 	struct hcv_cluster_info cluster;
 	int64_t cluster_rev;
 	struct hcv_snap_recovery recovery;	/* the cluster's */
+	int64_t slow_rev;		/* of slow; 0: no store was ever */
 	size_t nr_nodes, nr_stores, nr_vols, nr_tombs;
 	struct hcv_snap_node *node;
 	struct hcv_snap_store *store;
@@ -457,6 +463,7 @@ int hcv_member_init(struct hcv_agent *a);
 int hcv_target_init(struct hcv_agent *a);	/* target_*.c */
 int hcv_owner_init(struct hcv_agent *a);	/* owner_*.c */
 int hcv_node_load_init(struct hcv_agent *a);
+int hcv_health_init(struct hcv_agent *a);	/* health_watch.c */
 int hcv_cmd_misc_init(struct hcv_agent *a);	/* version, debug.* */
 int hcv_cmd_cluster_init(struct hcv_agent *a);
 int hcv_cmd_node_init(struct hcv_agent *a);

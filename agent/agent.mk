@@ -55,6 +55,7 @@ AGENT_SRC := \
 	agent/devlinks.c \
 	agent/events.c \
 	agent/fault.c \
+	agent/health_watch.c \
 	agent/hwprobe.c \
 	agent/identity.c \
 	agent/iostat.c \

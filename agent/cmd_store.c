@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * store.add, store.list, store.show, store.remove.
+ * store.add, store.list, store.show, store.health, store.remove.
  *
  * add: format, then one transaction that makes the store known; the membership
  * reconciler opens it.  Killed in between, the device carries a store that
@@ -21,6 +21,7 @@
 #include <uuid/uuid.h>
 
 #include "hcv_mkfs.h"
+#include "health_watch.h"
 #include "iostat.h"
 #include "jout.h"
 #include "lowerdev.h"
@@ -52,6 +53,7 @@ static void hcv_store_json(const struct hcv_snap *s,
 	hcv_jo_u64(o, "used_extents", st->i.live ? st->i.used_extents :
 		   hcv_place_rows_on(s, st->i.uuid));
 	hcv_jo_u64(o, "bytes", (uint64_t)st->i.nr_extents * HCV_EXTENT_SIZE);
+	hcv_health_json(st, o);
 }
 
 static int hcv_cmd_store_list(struct hcv_api_req *req)
@@ -144,6 +146,76 @@ static int hcv_cmd_store_show(struct hcv_api_req *req)
 	}
 	hcv_snap_put(s);
 	return 0;
+}
+
+/* ------------------------------------------------------------------- health */
+
+/*
+ * Forget what is held against a store, and with it the wish of its health that it
+ * be emptied; what an operator wished stays.  The store's node goes on from there.
+ */
+static int hcv_store_clear(struct hcv_api_req *req,
+			   const struct hcv_snap_store *st)
+{
+	struct hcv_health_key key = st->health;
+	bool drain = st->drain_rev && st->drain.by_health;
+	char hkey[64], skey[64], dkey[64], object[128];
+	struct hcv_cmp cmp[3] = { { skey, st->rev }, { hkey, st->health_rev },
+				  { dkey, st->drain_rev } };
+	struct hcv_op op[2] = { { .key = hkey }, { .key = dkey } };
+	enum hcv_meta_result res;
+	char *value;
+
+	snprintf(object, sizeof(object), "store %s", st->i.name);
+	if (hcv_health_set(&key.h, HCV_HEALTH_OK, NULL, time(NULL)) && !drain)
+		return 0;	/* there is nothing */
+	snprintf(hkey, sizeof(hkey), "health/%s", st->i.uuid);
+	snprintf(skey, sizeof(skey), "store/%s", st->i.uuid);
+	snprintf(dkey, sizeof(dkey), "drain/%s", st->i.uuid);
+	value = hcv_health_key_encode(&key);
+	if (!value)
+		return hcv_error_set(&req->err, HCV_E_INTERNAL, object, NULL,
+				     "out of memory");
+	op[0].value = value;
+	HCV_CRASH_POINT("store-health");
+	res = hcv_meta_txn(hcv_agent_meta(req->agent), cmp, drain ? 3 : 2, op,
+			   drain ? 2 : 1, NULL, hcv_job_left(req->job));
+	HCV_CRASH_POINT("store-health-done");
+	free(value);
+	if (res == HCV_META_CONFLICT)
+		return 1;
+	if (res != HCV_META_OK)
+		return hcv_error_meta(&req->err, res, object);
+	hcv_event_emit(req->agent, HCV_SEV_INFO, object, NULL,
+		       "health is ok: an operator said so");
+	hcv_state_kick(req->agent);
+	return 0;
+}
+
+static int hcv_cmd_store_health(struct hcv_api_req *req)
+{
+	bool clear = hcv_api_bool(req, "clear", false);
+	const struct hcv_snap_store *st;
+	enum hcv_meta_result res;
+	struct hcv_snap *s;
+	int ret;
+
+	do {
+		res = hcv_state_read(req->agent, &s, HCV_META_MS);
+		if (res != HCV_META_OK)
+			return hcv_error_meta(&req->err, res, "metadata store");
+		st = hcv_store_arg(req, s);
+		ret = !st ? -1 : clear ? hcv_store_clear(req, st) : 0;
+		if (!ret && !clear)
+			hcv_store_json(s, st, req->result);
+		if (!ret && clear)
+			hcv_jo_str(req->result, "name", st->i.name);
+		hcv_snap_put(s);
+	} while (ret > 0 && !hcv_job_expired(req->job));
+	if (ret > 0)
+		return hcv_error_set(&req->err, HCV_E_TIMEOUT, "store", NULL,
+				     "its health keeps changing; try again");
+	return ret;
 }
 
 /* ---------------------------------------------------------------------- add */
@@ -530,9 +602,10 @@ static int hcv_store_forget_once(struct hcv_api_req *req,
 {
 	const struct hcv_snap_store *st;
 	enum hcv_meta_result res;
-	char key[64], live[64];
+	char key[64], live[64], health[64], drain[64];
 	struct hcv_cmp cmp = { .key = key };
-	struct hcv_op op[2] = { { .key = key }, { .key = live } };
+	struct hcv_op op[4] = { { .key = key }, { .key = live },
+				{ .key = health }, { .key = drain } };
 	struct hcv_snap *s;
 	bool changed;
 
@@ -548,7 +621,9 @@ static int hcv_store_forget_once(struct hcv_api_req *req,
 		return hcv_store_changed(req, info->name);
 	snprintf(key, sizeof(key), "store/%s", info->uuid);
 	snprintf(live, sizeof(live), "storelive/%s", info->uuid);
-	res = hcv_meta_txn(hcv_agent_meta(req->agent), &cmp, 1, op, 2, NULL,
+	snprintf(health, sizeof(health), "health/%s", info->uuid);
+	snprintf(drain, sizeof(drain), "drain/%s", info->uuid);
+	res = hcv_meta_txn(hcv_agent_meta(req->agent), &cmp, 1, op, 4, NULL,
 			   HCV_META_MS);
 	*done = res == HCV_META_OK;
 	if (res == HCV_META_CONFLICT || res == HCV_META_UNKNOWN)
@@ -630,6 +705,12 @@ static const struct hcv_api_arg hcv_cmd_store_args[] = {
 	{ NULL }
 };
 
+static const struct hcv_api_arg hcv_cmd_health_args[] = {
+	{ "name", HCV_ARG_STRING, true },
+	{ "clear", HCV_ARG_BOOL, false },
+	{ NULL }
+};
+
 static const struct hcv_api_arg hcv_cmd_add_args[] = {
 	{ "path", HCV_ARG_STRING, true },
 	{ "name", HCV_ARG_NAME, false },
@@ -644,6 +725,8 @@ static const struct hcv_api_cmd hcv_cmd_store[] = {
 	{ "store.list", hcv_cmd_store_list, 5000, HCV_API_SNAPSHOT, NULL },
 	{ "store.show", hcv_cmd_store_show, 5000, HCV_API_SNAPSHOT,
 	  hcv_cmd_store_args },
+	{ "store.health", hcv_cmd_store_health, 10000, HCV_API_SNAPSHOT,
+	  hcv_cmd_health_args },
 	{ "store.remove", hcv_cmd_store_remove, 30000, HCV_API_SNAPSHOT,
 	  hcv_cmd_store_args },
 };

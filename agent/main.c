@@ -51,7 +51,8 @@ static const char hcv_usage[] =
 "  --help                 print this\n"
 "\n"
 "HCV_CRASH=NAME:N in the environment kills the agent at the N-th pass of crash\n"
-"point NAME; HCV_HOLD=NAME:MS[,NAME:MS...] makes it wait at each pass.\n";
+"point NAME; HCV_HOLD=NAME:MS[,NAME:MS...] makes it wait at each pass.\n"
+"HCV_HEALTH_SPEED=N makes time go N times faster for the health of stores.\n";
 
 static int hcv_main_options(struct hcv_agent *a, int argc, char **argv)
 {
@@ -222,6 +223,7 @@ static int hcv_main_rooms(struct hcv_agent *a)
 		hcv_target_init,
 		hcv_owner_init,
 		hcv_node_load_init,
+		hcv_health_init,
 		hcv_cmd_misc_init,
 		hcv_cmd_cluster_init,
 		hcv_cmd_node_init,

@@ -200,6 +200,7 @@ void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
 		st->connecting = !st->local && hcv_owner_conn_busy(id);
 		st->live = s->i.live && n && n->i.live;
 		st->bad = s->i.failed || s->i.state == HCV_ST_REMOVED;
+		st->slow = s->health.h.slow;
 		st->incarnation = s->i.incarnation;
 	}
 }

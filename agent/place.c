@@ -64,6 +64,7 @@ int hcv_place_collect(const struct hcv_snap *s, struct hcv_place_store **out)
 		memcpy(p[i].node_name, n->i.name, sizeof(p[i].node_name));
 		memcpy(p[i].rack, n->i.rack, sizeof(p[i].rack));
 		p[i].ready = st->state == HCV_ST_READY && !st->failed &&
+			hcv_health_placeable(s->store[i].health.h.state) &&
 			!n->i.draining;
 		p[i].live = n->i.live && st->live;
 	}

@@ -20,6 +20,11 @@ enum hcv_slow_op {
 	HCV_SLOW_UNLINK,
 	HCV_SLOW_RMDIR,
 	HCV_SLOW_EXEC,		/* run @path; @arg: words with spaces */
+	/*
+	 * @arg 4 KiB reads of @path, 64 at most; the answer has a character for
+	 * each bucket of the module's histograms: ' ' and the reads in it
+	 */
+	HCV_SLOW_PROBE,
 };
 
 #define HCV_SLOW_ARG	1024
@@ -38,5 +43,16 @@ enum hcv_slow_op {
  */
 int hcv_slow_run(const char *key, enum hcv_slow_op op, const char *path,
 		 const char *arg, int64_t until_ms, char *answer, size_t size);
+
+/**
+ * hcv_slow_output() - run a program and take what it prints
+ * @out: ends with NUL; a program that prints more fails to
+ * @size: of @out
+ *
+ * As hcv_slow_run() with HCV_SLOW_EXEC, but whatever its exit status is it
+ * counts as having run.  Return: -ENOENT: there is no such program.
+ */
+int hcv_slow_output(const char *key, const char *path, const char *arg,
+		    int64_t until_ms, char *out, size_t size);
 
 #endif /* HCV_AGENT_SLOW_H */

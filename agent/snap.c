@@ -188,6 +188,44 @@ static void hcv_snap_add_store(struct hcv_snap_build *b, const char *id,
 	st->i.live = false;
 	memcpy(st->i.uuid, id, HCV_ID_LEN);
 	st->rev = kv->rev;
+	hcv_lat_note_none(&st->health.note);
+}
+
+static struct hcv_snap_store *hcv_snap_own_store(struct hcv_snap_build *b,
+						 const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < b->s->nr_stores; i++)
+		if (!strcmp(b->s->store[i].i.uuid, id))
+			return &b->s->store[i];
+	return NULL;
+}
+
+static void hcv_snap_add_health(struct hcv_snap_build *b, const char *id,
+				const char *rest, const struct hcv_kv *kv)
+{
+	struct hcv_snap_store *st = hcv_snap_own_store(b, id);
+	char err[HCV_ERR_SIZE] = "unknown key";
+
+	if (!st)
+		return;		/* of a store that was removed */
+	st->health_rev = kv->rev;
+	if (*rest || hcv_health_key_decode(kv->value, &st->health, err))
+		hcv_snap_complain(b, kv, err);
+}
+
+static void hcv_snap_add_drain(struct hcv_snap_build *b, const char *id,
+			       const char *rest, const struct hcv_kv *kv)
+{
+	struct hcv_snap_store *st = hcv_snap_own_store(b, id);
+	char err[HCV_ERR_SIZE] = "unknown key";
+
+	if (!st)
+		return;
+	st->drain_rev = kv->rev;
+	if (*rest || hcv_drain_key_decode(kv->value, &st->drain, err))
+		hcv_snap_complain(b, kv, err);
 }
 
 static void hcv_snap_add_storelive(struct hcv_snap_build *b, const char *id,
@@ -389,6 +427,8 @@ static const struct hcv_snap_kind {
 	{ "rows/", hcv_snap_add_rows, 1 },
 	{ "grant/", hcv_snap_add_grant, 1 },
 	{ "tomb/", hcv_snap_add_tomb, 1 },
+	{ "health/", hcv_snap_add_health, 1 },
+	{ "drain/", hcv_snap_add_drain, 1 },
 };
 
 static void hcv_snap_add(struct hcv_snap_build *b, const struct hcv_kv *kv,
@@ -407,6 +447,10 @@ static void hcv_snap_add(struct hcv_snap_build *b, const struct hcv_kv *kv,
 	}
 	if (!pass && !strcmp(kv->key, "recovery")) {
 		hcv_snap_recovery(b, &b->s->recovery, kv);
+		return;
+	}
+	if (!strcmp(kv->key, "slow")) {
+		b->s->slow_rev = kv->rev;
 		return;
 	}
 	for (i = 0; i < sizeof(hcv_snap_kinds) / sizeof(*hcv_snap_kinds); i++) {

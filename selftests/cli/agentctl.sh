@@ -152,6 +152,8 @@ test_completion() {
 	check_eq "no third argument" "" "$(complete_line volume show db1 "")"
 	check_eq "keys" "readonly=on" \
 		"$(complete_line volume set db1 readonly=on)"
+	check_eq "slow replicas" "slow-replica=drop" \
+		"$(complete_line volume set db1 slow-replica=d)"
 	check_eq "a limit" "sync-kibps=" \
 		"$(complete_line volume set db1 sync)"
 	check_eq "modes of recovery" "mode=static" \

@@ -15,6 +15,18 @@ static const char *hcv_store_state(struct json_object *s)
 	return hcv_out_str(s, "state");
 }
 
+/* "ok", or "suspect (latency)" */
+static const char *hcv_store_health(struct json_object *s)
+{
+	struct json_object *h = hcv_out_get(s, "health");
+	const char *cause = h ? hcv_out_str(h, "cause") : "";
+
+	if (!h)
+		return "-";
+	return *cause ? hcv_out_fmt("%s (%s)", hcv_out_str(h, "state"), cause) :
+			hcv_out_str(h, "state");
+}
+
 static const char *hcv_store_used(struct json_object *s)
 {
 	uint64_t all = hcv_out_u64(s, "extents");
@@ -29,19 +41,68 @@ static void hcv_store_show_list(struct json_object *r)
 	struct hcv_table t;
 	size_t i;
 
-	hcv_table_init(&t, "STORE|NODE|STATE|CLASS|>SIZE|>EXTENTS|>USED|DEVICE");
+	hcv_table_init(&t, "STORE|NODE|STATE|CLASS|HEALTH|>SIZE|>EXTENTS|>USED|DEVICE");
 	for (i = 0; array && i < json_object_array_length(array); i++) {
 		struct json_object *s = json_object_array_get_idx(array, i);
 
 		hcv_table_row(&t, hcv_out_str(s, "name"),
 			      hcv_out_str(s, "node"), hcv_store_state(s),
-			      hcv_out_str(s, "class"),
+			      hcv_out_str(s, "class"), hcv_store_health(s),
 			      hcv_out_size(hcv_out_u64(s, "bytes")),
 			      hcv_out_fmt("%llu", (unsigned long long)
 					  hcv_out_u64(s, "extents")),
 			      hcv_store_used(s), hcv_out_str(s, "path"));
 	}
 	hcv_table_print(&t);
+}
+
+static void hcv_store_show_p95(struct json_object *h, const char *op,
+			       const char *label)
+{
+	struct json_object *p95 = hcv_out_get(h, "p95_us");
+	struct json_object *r = p95 ? hcv_out_get(p95, op) : NULL;
+
+	if (!r)
+		return;
+	if (hcv_out_get(r, "below"))
+		hcv_out_field(label, "95 %% end within %llu us",
+			      (unsigned long long)hcv_out_u64(r, "below"));
+	else
+		hcv_out_field(label, "95 %% end within more than %llu us",
+			      (unsigned long long)hcv_out_u64(r, "from"));
+}
+
+static void hcv_store_show_health(struct json_object *r)
+{
+	struct json_object *h = hcv_out_get(r, "health");
+
+	if (!h)
+		return;
+	hcv_out_field("Health", "%s%s%s%s", hcv_store_health(r),
+		      hcv_out_bool(h, "slow") ? ", slow" : "",
+		      *hcv_out_str(h, "why") ? ": " : "",
+		      hcv_out_str(h, "why"));
+	if (hcv_out_bool(h, "drain"))
+		hcv_out_field("Drain", "it is to be emptied");
+	if (hcv_out_u64(h, "media_errors"))
+		hcv_out_field("Errors", "%llu of its disk lately",
+			      (unsigned long long)hcv_out_u64(h, "media_errors"));
+	hcv_out_field("SMART", "%s", hcv_out_str(h, "smart"));
+	hcv_store_show_p95(h, "read", "Reads");
+	hcv_store_show_p95(h, "write", "Writes");
+	hcv_store_show_p95(h, "flush", "Flushes");
+}
+
+static void hcv_store_show_cleared(struct json_object *r)
+{
+	if (hcv_out_get(r, "health")) {
+		hcv_out_field("Store", "%s (%s)", hcv_out_str(r, "name"),
+			      hcv_out_str(r, "uuid"));
+		hcv_store_show_health(r);
+	} else {
+		printf("what was held against store %s is forgotten\n",
+		       hcv_out_str(r, "name"));
+	}
 }
 
 static void hcv_store_show(struct json_object *r)
@@ -63,6 +124,7 @@ static void hcv_store_show(struct json_object *r)
 		      hcv_out_size(hcv_out_u64(r, "bytes")),
 		      (unsigned long long)hcv_out_u64(r, "used_extents"),
 		      (unsigned long long)hcv_out_u64(r, "extents"));
+	hcv_store_show_health(r);
 	if (m)
 		hcv_out_iostat(m, hcv_out_get(m, "latency"));
 	if (!array || !json_object_array_length(array))
@@ -103,6 +165,12 @@ static const struct hcv_ctl_opt hcv_store_add_opts[] = {
 	{ NULL }
 };
 
+static const struct hcv_ctl_opt hcv_store_health_opts[] = {
+	{ "--clear", NULL, "clear", HCV_CTL_FLAG, NULL,
+	  "forget what is held against it" },
+	{ NULL }
+};
+
 const struct hcv_ctl_cmd hcv_ctl_store[] = {
 	{
 		.noun = "store", .verb = "add", .api = "store.add",
@@ -125,6 +193,16 @@ const struct hcv_ctl_cmd hcv_ctl_store[] = {
 			{ "STORE", "name", HCV_CTL_STRING, false },
 		},
 		.show = hcv_store_show,
+	}, {
+		.noun = "store", .verb = "health", .api = "store.health",
+		.summary = "Show how healthy a store is, or call it healthy",
+		.details =
+	"A store is ok, suspect, draining or out.  With --clear it is ok again; what its\n"
+	"disk says counts anew only when it gets worse.",
+		.timeout_ms = 15000, .pos = {
+			{ "STORE", "name", HCV_CTL_STRING, false },
+		},
+		.opts = hcv_store_health_opts, .show = hcv_store_show_cleared,
 	}, {
 		.noun = "store", .verb = "remove", .api = "store.remove",
 		.summary = "Stop using an empty store of this node",

@@ -183,6 +183,8 @@ static void hcv_volume_show_layout(struct json_object *r)
 	if (hcv_out_u64(r, "sync_kibps"))
 		hcv_out_field("Resync", "at most %s/s",
 			      hcv_out_size(hcv_out_u64(r, "sync_kibps") << 10));
+	if (!strcmp(hcv_out_str(r, "slow_replica"), "drop"))
+		hcv_out_field("Slow replica", "is dropped while others have all it has");
 }
 
 static void hcv_volume_show_limit(struct json_object *l)
@@ -339,7 +341,9 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 		},
 		.details =
 	"Keys: policy (suspend, error), policy-ms, sync-kibps (KiB/s of a resync at most,\n"
-	"0: what recovery allows); from the next attach on: readonly (on, off), queue (mq, bio).",
+	"0: what recovery allows), slow-replica (keep, drop: one on a slow store leaves\n"
+	"while others have all it has); from the next attach on: readonly (on, off),\n"
+	"queue (mq, bio).",
 	}, {
 		.noun = "volume", .verb = "delete", .api = "volume.delete",
 		.summary = "Delete a detached volume and its data",

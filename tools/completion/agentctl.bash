@@ -21,7 +21,7 @@ _agentctl_values() {
 	NODE) _agentctl_names node ;;
 	KEY=VALUE)
 		printf '%s\n' policy=suspend policy=error policy-ms= \
-			sync-kibps= readonly=on readonly=off queue=mq queue=bio
+			sync-kibps= slow-replica=keep slow-replica=drop readonly=on readonly=off queue=mq queue=bio
 		;;
 	SETTING=VALUE)
 		printf '%s\n' mode=auto mode=static mode=latency \
