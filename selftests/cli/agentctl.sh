@@ -217,7 +217,7 @@ test_no_agent() {
 		"volume rename") words+=" a b" ;;
 		"volume set") words+=" a policy=error" ;;
 		"recovery set") words+=" mode=auto" ;;
-		*" show"|*" remove"|*" drain") words+=" a" ;;
+		*" show"|*" remove"|*" drain"|*" health") words+=" a" ;;
 		"volume list"|*" status"|*" list"|*" init"|*" join") ;;
 		volume*) words+=" a" ;;
 		esac

@@ -95,6 +95,8 @@ def test_states():
                 "new ok degraded down unreadable")
     check_named("State of a replica", "agent/cmd_volume_show.c",
                 "insync stale syncing out failing lost joining")
+    check_named("Health of a store", "agent/core/health.c",
+                "ok suspect draining out latency media smart")
     check_named("State of the disk", "agent/cmd_volume_show.c",
                 "loading active suspended stopping fenced zombie")
 

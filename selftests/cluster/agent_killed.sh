@@ -30,7 +30,9 @@ elsewhere+='owner-(connect|disconnect|link-del|remove|renew|fence|nospace|place)
 # A single node has nobody to tell.
 elsewhere+='node-load|'
 # give_back.sh
-elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)'
+elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)|'
+# slow_disk.py
+elsewhere+='health-|owner-drop-slow'
 
 # persist CODES COMMAND...: repeat it until it works; the agent may die on the
 # way and is then started again.  CODES say that an earlier try had worked.

@@ -34,6 +34,7 @@ BIN = Path(os.environ.get("HCV_BIN") or
            os.path.join(os.environ["HCV_TREE"], "build/bin"))
 SPEED = 20              # windows of half a second, ten minutes in half of one
 DELAY_MS = 300
+THREADS = 16
 SECTORS = (2 << 30) // 512
 AREA = 32 << 20         # what the writer writes
 DEV = "/dev/hcivol/by-name/db1"
@@ -67,16 +68,24 @@ class Agent:
         self.dir = Path(tempfile.mkdtemp(prefix="hcv-slow."))
         self.sock = self.dir / "sock"
         self.proc = None
+        self.member = False
 
-    def start(self):
+    def start(self, crash=None):
         env = dict(os.environ, HCV_HEALTH_SPEED=str(SPEED))
+        if crash:
+            env["HCV_CRASH"] = f"{crash}:1"
         with open(self.dir / "log", "ab") as log:
             self.proc = subprocess.Popen(
                 [BIN / "hcivold", "--debug", "--state-dir", self.dir,
                  "--socket", self.sock], env=env, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log)
-        hcvtest.wait_for(lambda: self.ctl("version", check=False), 20,
-                         "answer of hcivold")
+        # It has read its cluster, or is in none.
+        words = ("store", "list") if self.member else ("version",)
+        hcvtest.wait_for(lambda: self.ctl(*words, check=False) or
+                         crash and self.dead(), 60, "answer of hcivold")
+
+    def dead(self):
+        return self.proc.poll() is not None
 
     def end(self, sig=signal.SIGTERM):
         if self.proc:
@@ -107,21 +116,27 @@ class Agent:
         return got
 
 
-class Writer(threading.Thread):
-    """Writes 4 KiB blocks and reads them back, until it is ended."""
+class Writer:
+    """Threads that write 4 KiB blocks and read them back, until the end.
+
+    As many as it takes for a window of a slow disk to have enough I/Os.
+    """
 
     def __init__(self):
-        super().__init__(daemon=True)
         self.stop = threading.Event()
         self.error = None
-        self.start()
+        self.threads = [threading.Thread(target=self.run, args=(i,),
+                                         daemon=True) for i in range(THREADS)]
+        for thread in self.threads:
+            thread.start()
 
-    def run(self):
+    def run(self, number):
+        part = AREA // THREADS
         try:
             fd = os.open(DEV, os.O_RDWR | os.O_DIRECT)
             buf = mmap.mmap(-1, 4096)
-            while not self.stop.is_set():
-                off = random.randrange(AREA // 4096) * 4096
+            while not self.stop.wait(0.1):
+                off = number * part + random.randrange(part // 4096) * 4096
                 word = os.urandom(16)
                 buf[:16] = word
                 os.pwrite(fd, buf, off)
@@ -134,7 +149,8 @@ class Writer(threading.Thread):
 
     def end(self):
         self.stop.set()
-        self.join(60)
+        for thread in self.threads:
+            thread.join(60)
         ktap.check_eq("writer", None, self.error)
 
 
@@ -182,6 +198,7 @@ def setup():
     hcvtest.load_module()
     agent.start()
     agent.ctl("cluster", "init", "--addr", "127.0.0.1", "--node-name", "n1")
+    agent.member = True
     for name in ("a", "b", "c"):
         disks[name] = Disk(name)
         agent.ctl("store", "add", disks[name].path, "--name", name,
@@ -192,11 +209,10 @@ def setup():
 
 
 def teardown():
-    if writer:
-        writer.stop.set()
-        writer.join(60)
     for disk in disks.values():
         disk.delay(0)
+    if writer:
+        writer.end()
     agent.end()
     shutil.rmtree(agent.dir)
     if hcvtest.module_loaded():
@@ -264,7 +280,7 @@ def test_a_second_one_is_not_dropped():
         lambda: health("b")["p95_us"].get("write", {}).get("from", 0) >=
         DELAY_MS * 1000 / 2, 300, "slow windows of the second one")
     # as many windows as would do, one of two ticks each
-    time.sleep(hcvtest.scaled(20))
+    time.sleep(20 * hcvtest.SCALE)
     # what is dropped has no I/O, and one peer is not enough to say who is slow
     ktap.check_eq("state", "ok", health("b")["state"])
     ktap.check_eq("nothing more is dropped", ["insync", "insync", "stale"],
@@ -281,19 +297,54 @@ def test_fast_again_it_returns():
     ktap.check_eq("writer", None, writer.error)
 
 
+def clear(name):
+    """An operator calls a store healthy that is."""
+    agent.ctl("store", "health", name, "--clear")
+    hcvtest.wait_for(lambda: health(name)["state"] == "ok", 60, "health")
+    hcvtest.wait_for(lambda: states() == ["insync"] * 3, 300, "its return")
+
+
 def test_an_operator_clears():
     disks["c"].delay(DELAY_MS)
     hcvtest.wait_for(lambda: health("c")["state"] == "suspect", 300,
                      "suspicion")
     hcvtest.wait_for(lambda: "stale" in states(), 120, "removal")
     disks["c"].delay(0)
-    agent.ctl("store", "health", "c", "--clear")
-    hcvtest.wait_for(lambda: health("c")["state"] == "ok", 60, "health")
+    clear("c")
     ktap.check_eq("nothing is held against it",
                   (False, 0, ""), (health("c")["slow"],
                                    health("c")["relapses"],
                                    health("c")["why"]))
-    hcvtest.wait_for(lambda: states() == ["insync"] * 3, 300, "its return")
+
+
+def test_killed_at_each_step():
+    """Whatever was done when it was killed, the agent goes on from there."""
+    for point in ("health-write", "health-write-done", "owner-drop-slow",
+                  "owner-drop-slow-done"):
+        agent.end()
+        agent.start(point)
+        disks["c"].delay(DELAY_MS)
+        hcvtest.wait_for(agent.dead, 300, f"death at {point}")
+        agent.start()
+        hcvtest.wait_for(lambda: store("c")["live"] and
+                         health("c")["state"] == "suspect", 300, "suspicion")
+        hcvtest.wait_for(lambda: "stale" in states(), 120, "removal")
+        ktap.check_eq(f"others after {point}",
+                      ["insync", "insync", "stale"], states())
+        disks["c"].delay(0)
+        clear("c")
+    for point in ("store-health", "store-health-done"):
+        agent.end()
+        agent.start(point)
+        disks["c"].delay(DELAY_MS)
+        hcvtest.wait_for(lambda: health("c")["state"] == "suspect", 300,
+                         "suspicion")
+        agent.ctl("store", "health", "c", "--clear", check=False)
+        hcvtest.wait_for(agent.dead, 60, f"death at {point}")
+        agent.start()
+        disks["c"].delay(0)
+        clear("c")
+    ktap.check("writer", writer.error is None)
 
 
 def test_common_slowness_makes_nobody_suspect():
@@ -305,7 +356,7 @@ def test_common_slowness_makes_nobody_suspect():
                     DELAY_MS * 1000 / 2 for name in disks), 300,
         f"slow windows of all, {seen} before")
     # as many windows as would do, one of a tick of a second each
-    time.sleep(hcvtest.scaled(20))
+    time.sleep(20 * hcvtest.SCALE)
     for name in disks:
         ktap.check_eq(f"health of {name}", "ok", health(name)["state"])
     ktap.check_eq("replicas", ["insync"] * 3, states())
@@ -335,7 +386,7 @@ def test_a_disk_that_says_it_is_failing():
             ktap.check(word, any(f"health is {word}" in e for e in said))
         agent.ctl("store", "health", "d", "--clear")
         ktap.check_eq("no wish", {}, agent.keys("drain/"))
-        time.sleep(hcvtest.scaled(5))
+        time.sleep(10 * hcvtest.SCALE)
         ktap.check_eq("accepted", "ok", health("d")["state"])
         agent.ctl("store", "remove", "d")
         ktap.check_eq("no keys", {}, agent.keys(f"health/{uuid}"))
