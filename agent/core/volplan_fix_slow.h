@@ -61,6 +61,20 @@ static void slow_failing(struct fix *f)
 	f->k.link[1].state = HCV_LINK_FAILING;
 }
 
+/* In-sync by the record, not in the module yet. */
+static void slow_newcomer(struct fix *f)
+{
+	newcomer(f);
+	slow(f);
+}
+
+static void slow_newcomer_syncing(struct fix *f)
+{
+	slow_newcomer(f);
+	f->k.nr_links = 3;
+	f->k.link[2].state = HCV_LINK_SYNCING;
+}
+
 static void slow_row_last(struct fix *f)
 {
 	slow(f);

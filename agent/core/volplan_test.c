@@ -189,6 +189,8 @@ static const struct plan_case plan_cases[] = {
 	C(slow_suspended, NONE),
 	C(slow_settling, WAIT, .says = "wait for a flush"),
 	C(slow_failing, REMOVE, SB),
+	C(slow_newcomer, LINK_ADD, SC, S(HCV_LINK_SYNCING), F(0)),
+	C(slow_newcomer_syncing, WAIT, .says = "link to store2"),
 	C(slow_row_last, NONE),
 	C(slow_detach, STOP, .flags = F(0)),
 	C(slow_backoff, WAIT, .says = "needed"),

@@ -14,6 +14,8 @@
  * A remote write that a link gave up may land later, any time later, unless
  * the store has given up the handle it was sent with.
  *
+ * Stores are slow now and then, and their replicas are dropped.
+ *
  * After every turn:
  * - the in-sync set is not empty, epoch and v have not gone back;
  * - no two modules have the volume in one epoch;
@@ -50,6 +52,7 @@ static void sim_view(struct sim *s, int n, struct sim_actor *a,
 		strcpy(st[i].id, a->rec.st[i].store);
 		st[i].local = x == n;
 		st[i].live = sim_live(s, x) && s->node[x].up;
+		st[i].slow = store->slow;
 		st[i].incarnation = store->incarnation;
 		st[i].has_grant = store->has_key;
 		st[i].grant = store->old_key.nr && sim_chance(s, 4) ?
@@ -142,6 +145,8 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 		return sim_start(s, n, o->v);
 	case HCV_VP_CONFIRM:
 		return sim_confirm(n, o);
+	case HCV_VP_DROP_SLOW:
+		return sim_drop(s, n, o->store);
 	case HCV_VP_FENCE:
 		n->k.state = HCV_VOL_FENCED;
 		return true;
@@ -326,6 +331,8 @@ static void sim_faults(struct sim *s)
 	}
 	if (sim_chance(s, n->meta ? 200 : 30))
 		n->meta = !n->meta;
+	if (sim_chance(s, s->store[b].slow ? 200 : 400))
+		s->store[b].slow = !s->store[b].slow;
 	if (sim_chance(s, sim_served(s) ? 300 : 30))
 		sim_attach(s, a, sim_chance(s, 3));
 	if (sim_chance(s, 400) && n->agent &&
@@ -443,6 +450,7 @@ static void sim_heal(struct sim *s)
 	s->calm = true;
 	for (i = 0; i < NODES; i++) {
 		s->node[i].meta = true;
+		s->store[i].slow = false;
 		for (j = 0; j < NODES; j++)
 			s->cut[i][j] = false;
 	}
@@ -520,6 +528,7 @@ static void sim_run(struct kunit *test, struct sim *s, uint64_t seed)
 	s->vol.size = ROWS * HCV_VP_EXTENT_BYTES;
 	s->vol.stripe = 1;
 	s->vol.replicas = 2;
+	s->vol.slow_drop = true;
 	if (hcv_record_init(&s->rec, 7, all, err))
 		sim_fail(s, "%s", err);
 	sim_attach(s, 0, false);
@@ -534,6 +543,7 @@ static void volsim(struct kunit *test)
 	const char *env = getenv("HCV_SIM_SEED"), *runs = getenv("HCV_SIM_RUNS");
 	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
 	unsigned long late = 0, dead = 0, renewals = 0, dropped = 0, freed = 0;
+	unsigned long slow = 0;
 	uint64_t seed = env ? strtoull(env, NULL, 0) :
 			runs ? (uint64_t)time(NULL) : 1;
 	unsigned int i, nr = env ? 1 : runs ? strtoul(runs, NULL, 0) : 40;
@@ -556,6 +566,7 @@ static void volsim(struct kunit *test)
 		renewals += s->nr_renewals;
 		dropped += s->nr_dropped;
 		freed += s->nr_freed;
+		slow += s->nr_slow;
 		if (s->failed)
 			return;
 	}
@@ -564,11 +575,12 @@ static void volsim(struct kunit *test)
 		   acks, serves, removes, joins);
 	kunit_info(test, "%lu late writes landed, %lu were refused, %lu renewals\n",
 		   late, dead, renewals);
-	kunit_info(test, "rows went %lu times, %lu copies were freed\n",
-		   dropped, freed);
+	kunit_info(test, "rows went %lu times, %lu copies were freed, %lu slow replicas dropped\n",
+		   dropped, freed, slow);
 	/* a run in which nothing happens proves nothing */
 	KUNIT_EXPECT_GT(test, acks, 100UL * nr);
 	KUNIT_EXPECT_GT(test, serves + removes + joins, (unsigned long)nr);
+	KUNIT_EXPECT_TRUE(test, env || slow > nr / 8);
 }
 
 static struct kunit_case volsim_cases[] = {

@@ -40,6 +40,7 @@ struct sim_store {
 	struct hcv_grant_info key;
 	struct hcv_grant_info old_key;	/* for those who read it too early */
 	uint64_t seen_first;		/* in the view of the present turn */
+	bool slow;
 };
 
 /* Odd numbers are discards: what they leave needs no extent. */
@@ -130,6 +131,7 @@ struct sim {
 	uint64_t next_n;
 	unsigned long nr_acks, nr_serves, nr_removes, nr_joins;
 	unsigned long nr_late, nr_dead, nr_renewals, nr_dropped, nr_freed;
+	unsigned long nr_slow;			/* replicas dropped */
 	bool failed;
 	char log[64][160];
 	unsigned int nr_log;
@@ -844,6 +846,37 @@ static bool sim_confirm(struct sim_node *n, const struct hcv_vp_out *o)
 		l->state = HCV_LINK_INSYNC;
 	}
 	n->k.v = o->v;
+	return true;
+}
+
+/* A slow one fails if others have all it has, and nobody else moves. */
+static bool sim_drop(struct sim *s, struct sim_node *n, const char *store)
+{
+	struct hcv_k_link *l = sim_link(n, store);
+	size_t i, r;
+	bool other;
+
+	if (!l || l->state != HCV_LINK_INSYNC || n->k.state != HCV_VOL_ACTIVE)
+		return false;
+	for (i = 0; i < n->k.nr_links; i++)
+		if (n->k.link[i].state != HCV_LINK_INSYNC &&
+		    n->k.link[i].state != HCV_LINK_OUT)
+			return false;
+	for (r = 0; r < ROWS; r++) {
+		if (!sim_row_on(s, r, sim_node_of(store)) ||
+		    !(n->has & (1U << r)))
+			continue;
+		other = false;
+		for (i = 0; i < n->k.nr_links; i++)
+			other |= &n->k.link[i] != l &&
+				n->k.link[i].state == HCV_LINK_INSYNC &&
+				sim_row_on(s, r,
+					   sim_node_of(n->k.link[i].store));
+		if (!other)
+			return false;
+	}
+	l->state = HCV_LINK_FAILING;
+	s->nr_slow++;
 	return true;
 }
 
