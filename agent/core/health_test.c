@@ -491,7 +491,8 @@ static void health_admit(struct kunit *test)
 
 /*
  * The record is "A+ B+ C-": a letter per store, in-sync, stale (-) or syncing
- * (~); "*" after it: slow, "!": not in-sync in the module.  Rows are "AB Ab":
+ * (~); "*" after it: slow, "!": not in-sync in the module, "=": in-sync there,
+ * although the record says something else.  Rows are "AB Ab":
  * the letters of the stores, small ones do not have it in full.
  */
 struct drop_case {
@@ -524,6 +525,7 @@ static const struct drop_case drop_cases[] = {
 	{ "a copy is stale already", "A+ B+* C-", "ABC", "", "" },
 	{ "a copy is syncing", "A+ B+* C~", "ABC", "", "" },
 	{ "a copy is failing in the module", "A+ B+* C+!", "ABC", "", "" },
+	{ "a stale copy is in-sync in the module", "A+ B+* C-=", "ABC", "", "" },
 	{ "its own link is failing", "A+ B+*!", "AB", "", "" },
 	{ "one was dropped: no second one", "A-* B+* C+", "ABC", "", "A" },
 	{ "a dropped one stays out", "A+ B-*", "AB", "", "B" },
@@ -577,6 +579,8 @@ static void drop_record(const char *text, struct hcv_record *rec,
 			in->present[i] = false;
 		} else if (*c == '!') {
 			in->present[i] = false;
+		} else if (*c == '=') {
+			in->present[i] = true;
 		} else if (*c == '*') {
 			in->slow[i] = true;
 		}
