@@ -201,6 +201,7 @@ void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
 		st->live = s->i.live && n && n->i.live;
 		st->bad = s->i.failed || s->i.state == HCV_ST_REMOVED;
 		st->slow = s->health.h.slow;
+		st->ailing = s->health.h.state != HCV_HEALTH_OK;
 		st->incarnation = s->i.incarnation;
 	}
 }

@@ -293,7 +293,7 @@ bool hcv_health_admit(const struct hcv_health_cluster *c, char *why)
 
 /* ------------------------------------------------------------ slow replicas */
 
-/* Whether an extent has a copy that is in-sync on a store that is not slow. */
+/* Whether an extent has an in-sync copy on a store that is fast and healthy. */
 static bool drop_row_safe(const struct hcv_health_drop_in *in,
 			  const struct hcv_row *row)
 {
@@ -305,32 +305,46 @@ static bool drop_row_safe(const struct hcv_health_drop_in *in,
 			continue;
 		for (k = 0; k < rec->nr; k++)
 			if (rec->st[k].state == HCV_RS_INSYNC &&
-			    in->present[k] && !in->slow[k] &&
+			    in->present[k] && !in->slow[k] && !in->ailing[k] &&
 			    !strcmp(rec->st[k].store, row->store[j]))
 				return true;
 	}
 	return false;
 }
 
-static bool drop_safe(const struct hcv_health_drop_in *in, size_t i)
+/* Whether each extent with a copy on store @i is safe; @on: there is one. */
+static bool drop_rows_safe(const struct hcv_health_drop_in *in, size_t i,
+			   bool *on)
 {
-	struct hcv_record rec = *in->rec;
-	char err[HCV_ERR_SIZE];
-	bool on = false;
+	const char *store = in->rec->st[i].store;
 	size_t r, j;
 
+	*on = false;
+	if (!in->rows)
+		return false;
 	for (r = 0; r < in->rows->nr; r++) {
 		const struct hcv_row *row = &in->rows->row[r];
 
 		for (j = 0; j < row->nr; j++)
-			if (!strcmp(row->store[j], rec.st[i].store))
+			if (!strcmp(row->store[j], store))
 				break;
 		if (j == row->nr)
 			continue;
-		on = true;
+		*on = true;
 		if (!drop_row_safe(in, row))
 			return false;
 	}
+	return true;
+}
+
+static bool drop_safe(const struct hcv_health_drop_in *in, size_t i)
+{
+	struct hcv_record rec = *in->rec;
+	char err[HCV_ERR_SIZE];
+	bool on;
+
+	if (!drop_rows_safe(in, i, &on))
+		return false;
 	/* What the record itself refuses is refused here as well. */
 	return on && !hcv_record_remove(&rec, rec.st[i].store, NULL, in->rows,
 					err);
@@ -363,5 +377,8 @@ int hcv_health_drop(const struct hcv_health_drop_in *in)
 
 bool hcv_health_keep_out(const struct hcv_health_drop_in *in, size_t i)
 {
-	return in->drop && in->slow[i] && !drop_lacks(in, i);
+	bool on;
+
+	return in->drop && in->slow[i] && !drop_lacks(in, i) &&
+	       drop_rows_safe(in, i, &on);
 }

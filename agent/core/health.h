@@ -186,6 +186,7 @@ bool hcv_health_admit(const struct hcv_health_cluster *c, char *why);
  * struct hcv_health_drop_in - a volume, for the choice of a replica to drop
  * @drop: its setting slow_replica is "drop"
  * @slow: by place in the record: the store is slow
+ * @ailing: by place in the record: its health is another one than ok
  * @present: by place in the record: its link is in-sync in the module as well
  */
 struct hcv_health_drop_in {
@@ -193,6 +194,7 @@ struct hcv_health_drop_in {
 	const struct hcv_rows *rows;
 	bool drop;
 	bool slow[HCV_REC_STORES];
+	bool ailing[HCV_REC_STORES];
 	bool present[HCV_REC_STORES];
 };
 
@@ -200,7 +202,8 @@ struct hcv_health_drop_in {
  * hcv_health_drop() - the store to be taken out of the in-sync set
  *
  * Never one more from a volume that lacks a copy already, and never a store
- * without which some extent would have no in-sync copy on a store that is not slow.
+ * without which some extent would have no in-sync copy on a store that is fast and
+ * healthy: a slow disk is better than one that is about to fail.
  *
  * Return: its place in the record, or -1.
  */
@@ -210,8 +213,9 @@ int hcv_health_drop(const struct hcv_health_drop_in *in);
  * hcv_health_keep_out() - whether a stale store is not to be brought back yet
  * @i: its place in the record
  *
- * A slow one stays out, unless another one is missing too: two copies, one of
- * them slow, are better than one.
+ * A slow one stays out, unless another one is missing too, or some extent has no
+ * other copy on a store that is fast and healthy: two copies, one of them slow,
+ * are better than one.
  */
 bool hcv_health_keep_out(const struct hcv_health_drop_in *in, size_t i);
 

@@ -492,7 +492,7 @@ static void health_admit(struct kunit *test)
 /*
  * The record is "A+ B+ C-": a letter per store, in-sync, stale (-) or syncing
  * (~); "*" after it: slow, "!": not in-sync in the module, "=": in-sync there,
- * although the record says something else.  Rows are "AB Ab":
+ * although the record says something else, "?": ailing.  Rows are "AB Ab":
  * the letters of the stores, small ones do not have it in full.
  */
 struct drop_case {
@@ -526,10 +526,17 @@ static const struct drop_case drop_cases[] = {
 	{ "a copy is syncing", "A+ B+* C~", "ABC", "", "" },
 	{ "a copy is failing in the module", "A+ B+* C+!", "ABC", "", "" },
 	{ "a stale copy is in-sync in the module", "A+ B+* C-=", "ABC", "", "" },
+	{ "its partner is ailing", "A+? B+*", "AB", "", "" },
+	{ "one of its partners is ailing", "A+? B+*? C+", "ABC AB C", "", "" },
+	{ "of two partners one is sound", "A+? B+*? C+", "ABC BC", "B", "" },
 	{ "its own link is failing", "A+ B+*!", "AB", "", "" },
 	{ "one was dropped: no second one", "A-* B+* C+", "ABC", "", "A" },
 	{ "a dropped one stays out", "A+ B-*", "AB", "", "B" },
 	{ "a stale one that is not slow does not", "A+ B-", "AB", "", "" },
+	{ "one whose partner is ailing comes back", "A+? B-*?", "AB", "", "" },
+	{ "one whose partner is slow comes back", "A+ B-* C+*", "AB BC", "", "" },
+	{ "one whose partners are sound does not", "A+ B-* C+?", "AB ABC", "",
+	  "B" },
 	{ "a dropped one is needed", "A+ B-* C-", "ABC", "", "" },
 	{ "a dropped one is needed: another is failing", "A+ B-* C+!", "ABC",
 	  "", "" },
@@ -579,6 +586,8 @@ static void drop_record(const char *text, struct hcv_record *rec,
 			in->present[i] = false;
 		} else if (*c == '!') {
 			in->present[i] = false;
+		} else if (*c == '?') {
+			in->ailing[i] = true;
 		} else if (*c == '=') {
 			in->present[i] = true;
 		} else if (*c == '*') {

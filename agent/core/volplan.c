@@ -581,15 +581,15 @@ static bool vp_slow(struct vp *p)
 {
 	const char *store = hcv_vp_slow(p->in);
 
-	if (!store)
+	if (!store || !vp_do(p, HCV_VP_DROP_SLOW, store))
 		return false;
 	if (!p->in->settled) {
 		p->out->act = HCV_VP_REREAD;
+		p->out->store[0] = '\0';
 		vp_wait(p, 0, "%s is slow and is to be dropped",
 			vp_name(p, store));
-		return true;
 	}
-	return vp_do(p, HCV_VP_DROP_SLOW, store);
+	return true;
 }
 
 /* The last in-sync replica went away; only the same incarnation may return. */

@@ -120,6 +120,7 @@ enum hcv_vp_act {
  * @live: its agent and its node are alive and have it open
  * @bad: failed, or removed from the cluster
  * @slow: its health says that it is slow
+ * @ailing: its health is another one than ok
  * @incarnation: of the open store; valid while @live
  * @has_grant: @grant is valid
  * @path: the device of its export on this node, NULL: not connected
@@ -136,6 +137,7 @@ struct hcv_vp_store {
 	bool live;
 	bool bad;
 	bool slow;
+	bool ailing;
 	bool has_grant;
 	uint64_t incarnation;
 	const struct hcv_grant_info *grant;

@@ -9,14 +9,15 @@
 #include "health.h"
 #include "volplan_priv.h"
 
-static bool slow_store(const struct hcv_vp_in *in, const char *store)
+static const struct hcv_vp_store *slow_store(const struct hcv_vp_in *in,
+					     const char *store)
 {
 	size_t i;
 
 	for (i = 0; i < in->nr_st; i++)
 		if (!strcmp(in->st[i].id, store))
-			return in->st[i].slow;
-	return false;
+			return &in->st[i];
+	return NULL;
 }
 
 static bool slow_present(const struct hcv_vp_in *in, const char *store)
@@ -31,6 +32,7 @@ static bool slow_present(const struct hcv_vp_in *in, const char *store)
 
 static void slow_look(const struct hcv_vp_in *in, struct hcv_health_drop_in *d)
 {
+	const struct hcv_vp_store *st;
 	size_t i;
 
 	memset(d, 0, sizeof(*d));
@@ -38,7 +40,10 @@ static void slow_look(const struct hcv_vp_in *in, struct hcv_health_drop_in *d)
 	d->rows = in->rows;
 	d->drop = in->vol && in->vol->slow_drop;
 	for (i = 0; i < in->rec->nr; i++) {
-		d->slow[i] = slow_store(in, in->rec->st[i].store);
+		st = slow_store(in, in->rec->st[i].store);
+		d->slow[i] = st && st->slow;
+		/* Nobody relies on one that is not known. */
+		d->ailing[i] = !st || st->ailing;
 		d->present[i] = slow_present(in, in->rec->st[i].store);
 	}
 }
