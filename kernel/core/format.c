@@ -49,6 +49,14 @@ HCV_AT(hcv_dsk_page, extent, 32);
 HCV_AT(hcv_dsk_page, epoch, 40);
 HCV_AT(hcv_dsk_page, marks, 56);
 HCV_AT(hcv_dsk_page, rec, 128);
+HCV_AT(hcv_dsk_log, volume, 8);
+HCV_AT(hcv_dsk_log, lineage, 24);
+HCV_AT(hcv_dsk_log, version, 32);
+HCV_AT(hcv_dsk_log, page, 34);
+HCV_AT(hcv_dsk_log, count, 36);
+HCV_AT(hcv_dsk_log, epoch, 40);
+HCV_AT(hcv_dsk_log, seq, 48);
+HCV_AT(hcv_dsk_log, mib, 128);
 HCV_AT(hcv_dsk_control, store, 16);
 HCV_AT(hcv_dsk_control, incarnation, 32);
 HCV_AT(hcv_dsk_control, count, 48);
@@ -476,6 +484,77 @@ int hcv_fmt_page_get(const void *buf, u32 page, u32 slot, struct hcv_rec *rec)
 		rec->hi[i] = le64_to_cpu(r->hi[i]);
 	}
 	return 0;
+}
+
+/* Activity log */
+
+void hcv_fmt_log_begin(void *buf, const struct hcv_log_id *id, u64 epoch,
+		       u64 seq)
+{
+	struct hcv_dsk_log *d = buf;
+
+	memset(d, 0, sizeof(*d));
+	d->magic = cpu_to_le32(HCV_MAGIC_LOG);
+	memcpy(d->volume, id->volume, HCV_UUID_SIZE);
+	d->lineage = cpu_to_le64(id->lineage);
+	d->version = cpu_to_le16(1);
+	d->page = id->page;
+	d->place = id->place;
+	d->epoch = cpu_to_le64(epoch);
+	d->seq = cpu_to_le64(seq);
+}
+
+void hcv_fmt_log_put(void *buf, u32 i, u32 mib)
+{
+	struct hcv_dsk_log *d = buf;
+
+	d->mib[i] = cpu_to_le32(mib);
+}
+
+void hcv_fmt_log_seal(void *buf, u32 count)
+{
+	struct hcv_dsk_log *d = buf;
+
+	d->count = cpu_to_le32(count);
+	hcv_fmt_head_seal(d, sizeof(*d));
+}
+
+int hcv_fmt_log_check(const void *buf, const struct hcv_log_id *id, u64 *epoch,
+		      u64 *seq, u32 *count)
+{
+	const struct hcv_dsk_log *d = buf;
+	u32 n;
+	int ret;
+
+	*epoch = 0;
+	*seq = 0;
+	*count = 0;
+	ret = hcv_fmt_head_check(d, sizeof(*d), HCV_MAGIC_LOG);
+	if (ret)
+		return ret;
+	if (!hcv_fmt_uuid_eq(d->volume, id->volume) ||
+	    le64_to_cpu(d->lineage) != id->lineage ||
+	    d->page != id->page || d->place != id->place)
+		return -EXDEV;
+	if (le16_to_cpu(d->version) != 1)
+		return -EPROTONOSUPPORT;
+	n = le32_to_cpu(d->count);
+	if (!d->lineage || !d->epoch || !d->seq || n > HCV_LOG_ENTRIES ||
+	    d->page >= HCV_LOG_PAGES || d->place > 1 ||
+	    !hcv_fmt_zero(d->pad, sizeof(d->pad)) ||
+	    !hcv_fmt_zero(d->mib + n, sizeof(d->mib) - n * sizeof(d->mib[0])))
+		return -EUCLEAN;
+	*epoch = le64_to_cpu(d->epoch);
+	*seq = le64_to_cpu(d->seq);
+	*count = n;
+	return 0;
+}
+
+u32 hcv_fmt_log_get(const void *buf, u32 i)
+{
+	const struct hcv_dsk_log *d = buf;
+
+	return le32_to_cpu(d->mib[i]);
 }
 
 /* Volume page */

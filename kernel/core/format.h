@@ -103,6 +103,17 @@ struct hcv_volpage {
 	char name[HCV_NAME_SIZE];
 };
 
+/**
+ * struct hcv_log_id - what a page of the activity log must say of itself
+ * @lineage: of the volume's content, never 0
+ */
+struct hcv_log_id {
+	u8 volume[HCV_UUID_SIZE];
+	u64 lineage;
+	u8 page;
+	u8 place;
+};
+
 struct hcv_gen {
 	u32 id;
 	u32 parent;
@@ -235,6 +246,31 @@ u32 hcv_fmt_volpage_encode(const struct hcv_volpage *vp,
 int hcv_fmt_volpage_decode(const void *buf, size_t len, u32 place,
 			   struct hcv_volpage *vp);
 int hcv_fmt_volpage_gen(const void *buf, u32 i, struct hcv_gen *gen);
+
+/**
+ * hcv_fmt_log_begin() - start a page of the activity log in @buf (4096 bytes)
+ * hcv_fmt_log_put() - append an entry; at most HCV_LOG_ENTRIES
+ * hcv_fmt_log_seal() - set count and checksum; the page is ready to be written
+ */
+void hcv_fmt_log_begin(void *buf, const struct hcv_log_id *id, u64 epoch,
+		       u64 seq);
+void hcv_fmt_log_put(void *buf, u32 i, u32 mib);
+void hcv_fmt_log_seal(void *buf, u32 count);
+/**
+ * hcv_fmt_log_check() - check a page against @id, get its order and its size
+ *
+ * Return: 0 or the error of the class; -ENODATA for a place never written.
+ */
+int hcv_fmt_log_check(const void *buf, const struct hcv_log_id *id, u64 *epoch,
+		      u64 *seq, u32 *count);
+/** hcv_fmt_log_get() - entry @i, below the count, of a checked page */
+u32 hcv_fmt_log_get(const void *buf, u32 i);
+/** hcv_fmt_log_off() - where a log page lies inside its volume area, bytes */
+static inline u32 hcv_fmt_log_off(u32 page, u32 place)
+{
+	return HCV_VOLLOG_OFF +
+		(place * HCV_LOG_PAGES + page) * HCV_BLOCK_SIZE;
+}
 
 void hcv_fmt_control_begin(void *buf);
 /** hcv_fmt_control_add() - false: no room, the caller sets HCV_CONTROL_MORE */

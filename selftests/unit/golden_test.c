@@ -160,6 +160,42 @@ static int hcv_g_volpage_dump(FILE *out, const u8 *buf, u32 len)
 	return ret;
 }
 
+static void hcv_g_log_id(struct hcv_log_id *id)
+{
+	memset(id, 0, sizeof(*id));
+	memcpy(id->volume, hcv_g_vol, 16);
+	id->lineage = 0xfeedfacecafebeefULL;
+	id->page = 5;
+	id->place = 1;
+}
+
+static u32 hcv_g_log_make(u8 *buf)
+{
+	struct hcv_log_id id;
+	u32 i;
+
+	hcv_g_log_id(&id);
+	hcv_fmt_log_begin(buf, &id, 6, 321);
+	for (i = 0; i < 20; i++)
+		hcv_fmt_log_put(buf, i, 4000000000U + 1000 * i);
+	hcv_fmt_log_seal(buf, i);
+	return HCV_BLOCK_SIZE;
+}
+
+static int hcv_g_log_dump(FILE *out, const u8 *buf, u32 len)
+{
+	struct hcv_log_id id;
+	u64 epoch, seq;
+	u32 count;
+	int ret;
+
+	hcv_g_log_id(&id);
+	ret = hcv_fmt_log_check(buf, &id, &epoch, &seq, &count);
+	if (!ret)
+		hcv_dump_log(out, buf, &id, epoch, seq, count);
+	return ret;
+}
+
 static u32 hcv_g_control_make(u8 *buf)
 {
 	struct hcv_control ctl = {
@@ -237,6 +273,7 @@ static const struct hcv_golden hcv_goldens[] = {
 	{ "table-1.0", 4096, hcv_g_table_make, hcv_g_table_dump },
 	{ "page-1.0", 4096, hcv_g_page_make, hcv_g_page_dump },
 	{ "volpage-1.0", 8192, hcv_g_volpage_make, hcv_g_volpage_dump },
+	{ "log-1.0", 4096, hcv_g_log_make, hcv_g_log_dump },
 	{ "control-1.0", 4096, hcv_g_control_make, hcv_g_control_dump },
 	{ "control-more-1.0", 4096, hcv_g_more_make, hcv_g_control_dump },
 	{ "done-1.0", 4096, hcv_g_done_make, hcv_g_done_dump },

@@ -180,6 +180,21 @@ void hcv_dump_volpage(FILE *out, const void *buf, const struct hcv_volpage *vp)
 			gen.flags & HCV_GEN_DELETED ? " deleted" : "");
 }
 
+void hcv_dump_log(FILE *out, const void *buf, const struct hcv_log_id *id,
+		  u64 epoch, u64 seq, u32 count)
+{
+	u32 i;
+
+	hcv_dump_id(out, "volume", id->volume);
+	fprintf(out, "%-12s %016llx\n", "lineage", id->lineage);
+	hcv_dump_u64(out, "page", id->page);
+	hcv_dump_u64(out, "place", id->place);
+	hcv_dump_u64(out, "epoch", epoch);
+	hcv_dump_u64(out, "seq", seq);
+	for (i = 0; i < count; i++)
+		fprintf(out, "entry %u mib %u\n", i, hcv_fmt_log_get(buf, i));
+}
+
 void hcv_dump_control(FILE *out, const void *buf, const struct hcv_control *ctl)
 {
 	const struct hcv_dsk_control *d = buf;

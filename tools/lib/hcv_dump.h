@@ -27,6 +27,9 @@ void hcv_dump_entry(FILE *out, u32 nr, const struct hcv_entry *ent);
 void hcv_dump_page(FILE *out, const void *buf, const struct hcv_page_id *id,
 		   u64 epoch, u64 seq);
 void hcv_dump_volpage(FILE *out, const void *buf, const struct hcv_volpage *vp);
+/** hcv_dump_log() - a checked page @id of an activity log */
+void hcv_dump_log(FILE *out, const void *buf, const struct hcv_log_id *id,
+		  u64 epoch, u64 seq, u32 count);
 void hcv_dump_control(FILE *out, const void *buf,
 		      const struct hcv_control *ctl);
 void hcv_dump_done(FILE *out, const struct hcv_done *done);

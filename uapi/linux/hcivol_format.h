@@ -59,6 +59,8 @@
 #define HCV_VOLPAGE_SIZE	(64U << 10)	/* one of two places */
 #define HCV_VOLLOG_OFF		(128U << 10)	/* log space inside an area */
 #define HCV_VOLLOG_SIZE		(64U << 10)
+#define HCV_LOG_PAGES		8U		/* of a log, each in two places */
+#define HCV_LOG_ENTRIES		992U		/* of a log page */
 #define HCV_VOLS_MIN		16U
 #define HCV_VOLS_MAX		4096U
 
@@ -85,9 +87,11 @@
 #define HCV_MAGIC_PAGE		0x50564348U		/* "HCVP" */
 #define HCV_MAGIC_CONTROL	0x43564348U		/* "HCVC" */
 #define HCV_MAGIC_DONE		0x44564348U		/* "HCVD" */
+#define HCV_MAGIC_LOG		0x4c564348U		/* "HCVL" */
 
 /* Features.  Unknown incompat: refuse. Unknown ro_compat: read-only. */
-#define HCV_F_COMPAT_ALL	0ULL
+#define HCV_F_COMPAT_LOG	(1ULL << 0)	/* areas may hold activity logs */
+#define HCV_F_COMPAT_ALL	HCV_F_COMPAT_LOG
 #define HCV_F_RO_COMPAT_ALL	0ULL
 #define HCV_F_INCOMPAT_ALL	0ULL
 
@@ -277,6 +281,45 @@ struct hcv_dsk_volpage {
 
 HCV_ASSERT(sizeof(struct hcv_dsk_volpage) == HCV_VOLPAGE_HEAD,
 	   "volume page head size");
+
+/**
+ * struct hcv_dsk_log - one page of a volume's activity log, two places
+ * @magic: HCV_MAGIC_LOG
+ * @crc: CRC32C over the 4 KiB with this field zero
+ * @volume: UUID of the volume
+ * @lineage: lineage id of the volume's content
+ * @version: 1
+ * @page: 0 .. HCV_LOG_PAGES - 1
+ * @place: 0 or 1
+ * @count: entries used
+ * @epoch: epoch of the owner that wrote it
+ * @seq: with @epoch orders the two places
+ * @pad: zero
+ * @mib: volume byte offset >> 20 of what may differ between the replicas; zero
+ *	behind @count
+ *
+ * Page i is at byte HCV_VOLLOG_OFF + i * 4 KiB of the volume area, its place 1
+ * HCV_LOG_PAGES * 4 KiB behind that.  The entries of the newest valid places of
+ * all pages together are the log.  No field names a store: the logs of in-sync
+ * replicas are written with the same images.
+ */
+struct hcv_dsk_log {
+	__le32 magic;
+	__le32 crc;
+	__u8 volume[HCV_UUID_SIZE];
+	__le64 lineage;
+	__le16 version;
+	__u8 page;
+	__u8 place;
+	__le32 count;
+	__le64 epoch;
+	__le64 seq;
+	__u8 pad[72];
+	__le32 mib[HCV_LOG_ENTRIES];
+};
+
+HCV_ASSERT(sizeof(struct hcv_dsk_log) == 4096, "log page size");
+HCV_ASSERT(2 * HCV_LOG_PAGES * 4096 <= HCV_VOLLOG_SIZE, "log space");
 
 enum hcv_dsk_rec_state {
 	HCV_REC_FREE		= 0,	/* all other fields zero */
