@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Life of a volume: created, tied to its stores, started, suspended, stopped.
- *
- * I/O runs under a reference (struct hcv_ioref).  To let everything that runs
- * now come to its end, a new reference takes its place and the old one is
- * killed (hcv_vol_drain()); to suspend, none takes its place.
  */
 #include "volume.h"
 
@@ -257,177 +253,6 @@ void hcv_vol_want_extent(struct hcv_vol *vol, u32 column)
 	spin_unlock_irqrestore(&vol->lock, flags);
 	if (!told)
 		hcv_nl_send_event(&ev);
-}
-
-/* --- periods ------------------------------------------------------------ */
-
-static void ioref_end(struct hcv_ioref *ref)
-{
-	struct hcv_vol *vol = ref->vol;
-
-	if (ref->freed) {
-		hcv_map_give_back(&vol->map, ref->freed);
-		hcv_vol_kick(vol, HCV_WAIT_EXTENT);
-	}
-	atomic_dec(&vol->nr_draining);
-	wake_up_all(&vol->wait);
-	percpu_ref_exit(&ref->ref);
-	kfree_rcu(ref, rcu);
-	hcv_vol_put(vol);
-}
-
-/*
- * A period is over when its count is zero and all before it are over: an I/O
- * of an older one may still read a slot that was freed in a younger one.
- */
-static void ioref_fn(struct work_struct *work)
-{
-	struct hcv_ioref *ref = container_of(work, struct hcv_ioref, work);
-	struct hcv_vol *vol = ref->vol;
-	struct hcv_ioref *tmp;
-	LIST_HEAD(over);
-
-	kref_get(&vol->kref);
-	spin_lock_irq(&vol->lock);
-	ref->ended = true;
-	list_for_each_entry_safe(ref, tmp, &vol->draining, node) {
-		if (!ref->ended)
-			break;
-		list_move_tail(&ref->node, &over);
-		WRITE_ONCE(vol->period_over, ref->nr);
-	}
-	spin_unlock_irq(&vol->lock);
-	list_for_each_entry_safe(ref, tmp, &over, node)
-		ioref_end(ref);
-	hcv_vol_put(vol);
-}
-
-static void ioref_release(struct percpu_ref *pref)
-{
-	struct hcv_ioref *ref = container_of(pref, struct hcv_ioref, ref);
-
-	queue_work(hcv_wq, &ref->work);
-}
-
-static struct hcv_ioref *ioref_alloc(struct hcv_vol *vol)
-{
-	struct hcv_ioref *ref = kzalloc(sizeof(*ref), GFP_NOIO);
-
-	if (!ref)
-		return NULL;
-	if (percpu_ref_init(&ref->ref, ioref_release, 0, GFP_NOIO)) {
-		kfree(ref);
-		return NULL;
-	}
-	ref->vol = vol;
-	INIT_WORK(&ref->work, ioref_fn);
-	kref_get(&vol->kref);
-	return ref;
-}
-
-/*
- * Enlist a period that is to end, in the same critical section that took it
- * from vol->ref: the list has them in the order in which they began.  The caller
- * kills it after that.
- */
-static void vol_retire(struct hcv_vol *vol, struct hcv_ioref *ref)
-{
-	lockdep_assert_held(&vol->lock);
-	atomic_inc(&vol->nr_draining);
-	ref->nr = ++vol->period;
-	list_add_tail(&ref->node, &vol->draining);
-}
-
-int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed, u32 *period)
-{
-	struct hcv_ioref *ref, *old;
-
-	ref = ioref_alloc(vol);
-	if (!ref) {
-		hcv_map_unfreed(&vol->map, freed);
-		return -ENOMEM;
-	}
-	spin_lock_irq(&vol->lock);
-	old = rcu_dereference_protected(vol->ref, lockdep_is_held(&vol->lock));
-	if (old)
-		rcu_assign_pointer(vol->ref, ref);
-	else
-		/* Suspended: nothing new runs, the new one ends at once. */
-		old = ref;
-	old->freed = freed;
-	vol_retire(vol, old);
-	if (period)
-		*period = old->nr;
-	spin_unlock_irq(&vol->lock);
-	percpu_ref_kill(&old->ref);
-	/* Who found it killed and parked is let in by this. */
-	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
-	return 0;
-}
-
-bool hcv_vol_period_over(struct hcv_vol *vol, u32 period)
-{
-	return (s32)(READ_ONCE(vol->period_over) - period) >= 0;
-}
-
-bool hcv_vol_drained(struct hcv_vol *vol)
-{
-	return !atomic_read(&vol->nr_draining);
-}
-
-int hcv_vol_enter(struct hcv_vol *vol, const bool *stop, struct hcv_ioref **ref)
-{
-	for (;;) {
-		/* Pairs with hcv_vol_kick(). */
-		u32 seq = smp_load_acquire(&vol->kick_seq);
-
-		if (READ_ONCE(vol->failed) || (stop && READ_ONCE(*stop)))
-			return -EIO;
-		rcu_read_lock();
-		*ref = rcu_dereference(vol->ref);
-		if (*ref && percpu_ref_tryget_live(&(*ref)->ref)) {
-			rcu_read_unlock();
-			return 0;
-		}
-		rcu_read_unlock();
-		wait_event_timeout(vol->wait,
-				   READ_ONCE(vol->kick_seq) != seq ||
-				   READ_ONCE(vol->failed) ||
-				   (stop && READ_ONCE(*stop)), HZ);
-	}
-}
-
-void hcv_vol_leave(struct hcv_ioref *ref)
-{
-	percpu_ref_put(&ref->ref);
-}
-
-static int vol_run(struct hcv_vol *vol)
-{
-	struct hcv_ioref *ref = ioref_alloc(vol);
-
-	if (!ref)
-		return -ENOMEM;
-	spin_lock_irq(&vol->lock);
-	rcu_assign_pointer(vol->ref, ref);
-	spin_unlock_irq(&vol->lock);
-	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
-	return 0;
-}
-
-/* No I/O begins any more; what runs goes on, see hcv_vol_drained(). */
-static void vol_halt(struct hcv_vol *vol)
-{
-	struct hcv_ioref *old;
-
-	spin_lock_irq(&vol->lock);
-	old = rcu_dereference_protected(vol->ref, lockdep_is_held(&vol->lock));
-	RCU_INIT_POINTER(vol->ref, NULL);
-	if (old)
-		vol_retire(vol, old);
-	spin_unlock_irq(&vol->lock);
-	if (old)
-		percpu_ref_kill(&old->ref);
 }
 
 /* --- the tick ------------------------------------------------------------ */
@@ -688,7 +513,7 @@ static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	ret = hcv_vol_alive(vol, extack);
 	if (ret)
 		return ret;
-	ret = vol_run(vol);
+	ret = hcv_vol_run(vol);
 	if (ret)
 		goto err_fence;
 	vol_set_state(vol, HCV_VOL_ACTIVE);
@@ -775,7 +600,7 @@ static void vol_teardown(struct hcv_vol *vol)
 	wake_up_all(&vol->wait);
 	hcv_links_end_sync(vol);
 	/* The disk is gone: what runs are our own, all of them bounded. */
-	vol_halt(vol);
+	hcv_vol_halt(vol);
 	wait_event(vol->wait, hcv_vol_drained(vol));
 	flush_workqueue(vol->wq);
 	hcv_links_destroy(vol);
@@ -884,14 +709,14 @@ static int vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	int ret = -ETIMEDOUT;
 
 	vol_set_state(vol, HCV_VOL_SUSPENDED);
-	vol_halt(vol);
+	hcv_vol_halt(vol);
 	if (wait_event_timeout(vol->wait, hcv_vol_drained(vol),
 			       msecs_to_jiffies(VOL_DRAIN_MS)))
 		ret = vol_flush(vol);
 	if (!ret)
 		return 0;
 	NL_SET_ERR_MSG(extack, "I/O in flight did not end or could not be flushed; the volume goes on");
-	if (!vol_run(vol))
+	if (!hcv_vol_run(vol))
 		vol_set_state(vol, HCV_VOL_ACTIVE);
 	return ret;
 }
@@ -914,7 +739,7 @@ static int vol_change(struct hcv_vol *vol, u8 from, u8 to,
 	}
 	if (to == HCV_VOL_SUSPENDED)
 		return vol_suspend(vol, extack);
-	ret = vol_run(vol);
+	ret = hcv_vol_run(vol);
 	if (!ret)
 		vol_set_state(vol, to);
 	return ret;

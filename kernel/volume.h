@@ -302,6 +302,18 @@ void hcv_vol_queue_kick(struct hcv_vol *vol);
 void hcv_vol_again(struct hcv_vol *vol, struct list_head *list);
 /** hcv_vol_want_extent() - ask the agent for space in a column; any context */
 void hcv_vol_want_extent(struct hcv_vol *vol, u32 column);
+/** hcv_vol_longest_wait() - CLOCK_BOOTTIME since when, or 0; process context */
+u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count);
+/** hcv_vol_shown_state() - enum hcv_vol_state; active with long waits: suspended */
+u32 hcv_vol_shown_state(struct hcv_vol *vol);
+/** hcv_vol_event_state() - tell the agent of the state */
+void hcv_vol_event_state(struct hcv_vol *vol);
+
+/* period.c */
+/** hcv_vol_run() - let I/O begin; -ENOMEM */
+int hcv_vol_run(struct hcv_vol *vol);
+/** hcv_vol_halt() - none begins any more; what runs goes on, see hcv_vol_drained() */
+void hcv_vol_halt(struct hcv_vol *vol);
 /**
  * hcv_vol_drain() - let a period end: what runs now is told from what follows
  * @freed: slots that may be taken again when it has ended, or NULL
@@ -327,12 +339,7 @@ bool hcv_vol_drained(struct hcv_vol *vol);
 int hcv_vol_enter(struct hcv_vol *vol, const bool *stop,
 		  struct hcv_ioref **ref);
 void hcv_vol_leave(struct hcv_ioref *ref);
-/** hcv_vol_longest_wait() - CLOCK_BOOTTIME since when, or 0; process context */
-u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count);
-/** hcv_vol_shown_state() - enum hcv_vol_state; active with long waits: suspended */
-u32 hcv_vol_shown_state(struct hcv_vol *vol);
-/** hcv_vol_event_state() - tell the agent of the state */
-void hcv_vol_event_state(struct hcv_vol *vol);
+
 /* volume_set.c: what may be changed while attached */
 int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
 		   struct netlink_ext_ack *extack);
