@@ -40,6 +40,7 @@ int hcv_map_init(struct hcv_map *map, const u8 *volume, u64 lineage, u32 stripe,
 	INIT_LIST_HEAD(&map->retired);
 	init_llist_head(&map->dirty);
 	init_llist_head(&map->unflushed);
+	init_llist_head(&map->wanted);
 	memcpy(map->volume, volume, HCV_UUID_SIZE);
 	map->lineage = lineage;
 	map->stripe = stripe;

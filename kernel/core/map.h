@@ -160,8 +160,11 @@ struct hcv_mibent {
  * @cur: mibs written since the last FLUSH round began (atomic bits; cleared
  *	under map->lock)
  * @flushing: mibs that the running round makes durable (map->lock)
- * @listed: bit 0: on map->unflushed
+ * @listed: bit 0: on map->unflushed; bit 1: on map->wanted
  * @unode: on map->unflushed
+ * @logged: mibs that the activity log of every replica names (atomic bits)
+ * @want: mibs that somebody waits for it to name (atomic bits)
+ * @wnode: on map->wanted
  * @base: first mib
  */
 struct hcv_leaf {
@@ -170,6 +173,9 @@ struct hcv_leaf {
 	unsigned long flushing[HCV_LEAF_WORDS];
 	unsigned long listed;
 	struct llist_node unode;
+	unsigned long logged[HCV_LEAF_WORDS];
+	unsigned long want[HCV_LEAF_WORDS];
+	struct llist_node wnode;
 	u32 base;
 };
 
@@ -203,6 +209,7 @@ struct hcv_dir {
  * @dirty_lock: see above
  * @dirty: extents with dirty pages (map->dirty_lock)
  * @unflushed: leaves with bits in @cur
+ * @wanted: leaves with bits in @want
  * @freeing: slots that nothing refers to any more (map->lock)
  * @nr_dropped: records that were dropped at load and are on the media until a
  *	round has ended well (map->lock)
@@ -232,6 +239,7 @@ struct hcv_map {
 	spinlock_t dirty_lock;	/* see above */
 	struct llist_head dirty;
 	struct llist_head unflushed;
+	struct llist_head wanted;
 	struct hcv_slot *freeing;
 	u32 nr_dropped;
 	u64 used_slots;
@@ -416,6 +424,49 @@ u32 hcv_map_unflushed(struct hcv_map *map);
  * Context: process or softirq.
  */
 void hcv_map_bump(struct hcv_map *map, u64 v);
+
+/*
+ * What the activity log names (map_log.c).  A writer marks its mib, then looks at
+ * hcv_map_logged(), all under its busy bits; whoever drops an entry takes
+ * it back first, has a barrier, and looks at busy bits and marks then.
+ */
+
+/** hcv_map_logged() - whether data of the mib may go; under busy bits of it */
+static inline bool hcv_map_logged(const struct hcv_leaf *leaf, u32 mib)
+{
+	return test_bit(mib % HCV_LEAF_MIBS, leaf->logged);
+}
+
+/** hcv_map_log_want() - somebody waits for @mib to be named; any context, RCU */
+void hcv_map_log_want(struct hcv_map *map, struct hcv_leaf *leaf, u32 mib);
+/**
+ * hcv_map_log_take() - mibs that are waited for
+ * @mib: room for @max
+ *
+ * Each want is taken once; what there is no room for stays.
+ * Context: one at a time.  Return: how many.
+ */
+u32 hcv_map_log_take(struct hcv_map *map, u32 *mib, u32 max);
+/** hcv_map_is_logged() - whether @mib is named; not that it stays so */
+bool hcv_map_is_logged(struct hcv_map *map, u32 mib);
+/** hcv_map_log_set() - @mib is named on every replica from now on */
+void hcv_map_log_set(struct hcv_map *map, u32 mib);
+/**
+ * hcv_map_log_reset() - it is not any more: data of it wait again
+ *
+ * A full barrier, if it was.  Return: whether it was.
+ */
+bool hcv_map_log_reset(struct hcv_map *map, u32 mib);
+/** hcv_map_is_unflushed() - since the last round, or in the running one */
+bool hcv_map_is_unflushed(struct hcv_map *map, u32 mib);
+/**
+ * hcv_map_name() - a log that was found names @mib: it counts as unflushed
+ *
+ * Before the volume serves.  Return: 0, also beyond the end, or -ENOMEM.
+ */
+int hcv_map_name(struct hcv_map *map, u32 mib);
+/** hcv_map_name_all() - all mibs that have a slot count as unflushed */
+void hcv_map_name_all(struct hcv_map *map);
 
 /**
  * hcv_map_encode() - copy page @page of @ext into @buf
