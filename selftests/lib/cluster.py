@@ -27,6 +27,7 @@ Ways to hurt a node, and what its disks keep:
     cut_to(), heal_to()   packets from it to one other node, one way only
     delay()               packets from it
     disk_fail(), disk_hold()   one of its disks returns errors, or hangs
+    disk_lie()            one of its disks makes nothing durable at a FLUSH
 """
 
 import concurrent.futures
@@ -194,6 +195,10 @@ class Node(vm.Guest):
     def disk_hold(self, index, hold=True):
         """Have a data disk hang, or go on."""
         self._volatile(index).ask(f"hold {'on' if hold else 'off'}")
+
+    def disk_lie(self, index, lie=True):
+        """Have a data disk answer FLUSH and FUA without doing it, or do it."""
+        self._volatile(index).ask(f"lie {'on' if lie else 'off'}")
 
     def disk_stats(self, index):
         """(changes, bytes) not flushed yet and number of flushes so far."""

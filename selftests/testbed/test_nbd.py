@@ -226,4 +226,37 @@ def test_failures():
                           lambda: server.ask("nonsense"))
 
 
+def test_lies():
+    """While it lies, neither FLUSH nor FUA keeps anything; before and after
+    they do."""
+    def write(sector, text, fua=False):
+        ktap.check_eq(text, 0, client.request(
+            WRITE, sector * SECTOR, SECTOR, text * SECTOR, fua)[0])
+
+    with disk() as server:
+        client = Client(server.socket)
+        write(0, b"a")
+        client.request(FLUSH)
+        server.ask("lie on")
+        write(0, b"b")
+        write(1, b"c", fua=True)
+        ktap.check_eq("flush", 0, client.request(FLUSH)[0])
+        ktap.check_eq("as if", b"b" * SECTOR, read_all(client)[0])
+        client.close()
+        ktap.check_eq("lost", ["2"], server.ask("cut drop"))
+        client = Client(server.socket)
+        ktap.check_eq("after the cut", [b"a" * SECTOR, bytes(SECTOR)],
+                      read_all(client)[:2])
+        server.ask("lie off")
+        write(1, b"d", fua=True)
+        write(0, b"e")
+        client.request(FLUSH)
+        client.close()
+        ktap.check_eq("lost", ["0"], server.ask("cut drop"))
+        client = Client(server.socket)
+        ktap.check_eq("after another one", [b"e" * SECTOR, b"d" * SECTOR],
+                      read_all(client)[:2])
+        client.close()
+
+
 ktap.main(globals())

@@ -24,6 +24,7 @@
  *   fail none|read|write|all
  *                      answer such requests with EIO from now on
  *   hold on|off        take no requests while on: a disk that hangs
+ *   lie on|off         while on, FLUSH and FUA make nothing durable
  *   stats              entries and bytes not flushed, flushes so far
  *
  * One client at a time; a new connection replaces the old one.
@@ -118,7 +119,7 @@ static unsigned long log_entries, flushes;
 static int disk = -1, client = -1;
 static uint64_t disk_size;
 static size_t sector;
-static bool fail_reads, fail_writes, held;
+static bool fail_reads, fail_writes, held, lies;
 static char *buffer;
 
 static void hcv_die(const char *what)
@@ -276,7 +277,7 @@ static int hcv_change(const char *data, uint64_t len, uint64_t offset, bool fua)
 
 static void hcv_flush(void)
 {
-	while (oldest)
+	while (oldest && !lies)
 		hcv_log_drop_oldest();
 	flushes++;
 }
@@ -384,7 +385,7 @@ static int hcv_execute(const struct nbd_request *req)
 {
 	uint64_t offset = be64toh(req->offset);
 	uint32_t len = be32toh(req->len);
-	bool fua = be16toh(req->flags) & NBD_CMD_FLAG_FUA;
+	bool fua = (be16toh(req->flags) & NBD_CMD_FLAG_FUA) && !lies;
 	enum nbd_cmd type = be16toh(req->type);
 
 	if (type != NBD_CMD_FLUSH &&
@@ -459,6 +460,9 @@ static void hcv_command(char *line)
 		printf("ok\n");
 	} else if (!strncmp(line, "hold ", 5)) {
 		held = !strcmp(line, "hold on");
+		printf("ok\n");
+	} else if (!strncmp(line, "lie ", 4)) {
+		lies = !strcmp(line, "lie on");
 		printf("ok\n");
 	} else if (!strcmp(line, "stats")) {
 		printf("ok %lu %zu %lu\n", log_entries, log_bytes, flushes);
