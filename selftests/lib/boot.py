@@ -47,21 +47,34 @@ def helper(name):
 
     guestd is static, since it runs before the guest has a root.
     """
+    sources, flags = _helper_sources(name)
+    target = BUILD / "testbed" / name
+    watched = [dep for src in sources for dep in (src, *src.parent.glob("*.h"))]
+    with file_lock(BUILD / "testbed/.lock"):
+        if _newer(watched, target):
+            part = target.with_suffix(".new")
+            cmd = [os.environ.get("CC", "gcc"), "-O2", "-g", "-Wall",
+                   "-Wextra", "-o", part, *sources, *flags]
+            subprocess.run(cmd, check=True)
+            part.rename(target)
+    return target
+
+
+def _helper_sources(name):
+    """What a helper program is made of, and flags for the compiler."""
+    if name in ("ckwrite", "ckverify"):
+        checker = LIB / "checker"
+        return ([checker / f"{part}.c" for part in
+                 (name, "history", "log", "order", "stamp")]
+                + [TREE / "tools/lib/hcv_crc32c.c"],
+                ["-std=gnu11", "-Wno-sign-compare", "-Wno-unused-parameter",
+                 f"-I{TREE}/uapi", f"-I{TREE}/selftests/unit/shim",
+                 "-lpthread"])
     source = {"flushlog": LIB / "guest/flushlog.c",
               "gapmeter": LIB / "guest/gapmeter.c",
               "guestd": LIB / "guest/guestd.c",
               "hcv-nbd": LIB / "host/hcv-nbd.c"}[name]
-    target = BUILD / "testbed" / name
-    with file_lock(BUILD / "testbed/.lock"):
-        if _newer([source], target):
-            part = target.with_suffix(".new")
-            cmd = [os.environ.get("CC", "gcc"), "-O2", "-g", "-Wall",
-                   "-Wextra", "-o", part, source]
-            if name == "guestd":
-                cmd += ["-static", "-lutil"]
-            subprocess.run(cmd, check=True)
-            part.rename(target)
-    return target
+    return [source], ["-static", "-lutil"] if name == "guestd" else []
 
 
 class Kernel:
