@@ -61,11 +61,29 @@ check-debug: ## everything on the debug kernel, sizes divided by ten
 	$(Q)tools/dev/debug-kernel
 	$(Q)tools/dev/check debug
 
+.PHONY: check-failures
+check-failures: failures-build ## what fails while what goes on, on a cluster (KVER=, SHARE=N, SEED=N, SCENES=REGEX)
+	$(Q)selftests/failures/run --kver $(KVER) $(if $(SHARE),--share $(SHARE)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(SCENES),--filter '$(SCENES)')
+
+# The debug kernel is n1's alone.
+.PHONY: failures-build
+failures-build:
+	$(Q)tools/dev/deps
+	$(Q)$(if $(filter debug,$(KVER)),tools/dev/debug-kernel)
+	$(Q)$(MAKE) --no-print-directory modules agent tools
+	$(Q)$(if $(filter debug,$(KVER)),$(MAKE) --no-print-directory KVER=6.12 modules)
+
 .PHONY: soak
-soak: ## 1,000 power cuts, 30 kills, all combinations (KVER=, ROUNDS=N)
+ifneq ($(DURATION),)
+soak: failures-build
+	$(Q)selftests/failures/run --kver $(KVER) --soak $(DURATION) $(if $(SEED),--seed $(SEED))
+else
+soak: ## 1,000 power cuts, 30 kills, all combinations (KVER=, ROUNDS=N); random failures (DURATION=seconds, SEED=N)
 	$(Q)tools/dev/deps
 	$(Q)$(MAKE) --no-print-directory modules agent tools
 	$(Q)tools/dev/run-tests --kver $(KVER) --tag soak --resume --rounds $(ROUNDS)
+endif
 
 .PHONY: model
 model: ## the protocol's model: what must hold, and the mutations it must catch
