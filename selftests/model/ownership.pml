@@ -304,6 +304,9 @@ proctype Owner(byte d)
 	/* FLUSH: the page's copy is taken first. */
 	:: d_step {
 		ow_st[d] == SERVING && ow_round[d] == 0 && ow_unflushed[d] &&
+#ifdef PROGRESS
+		ow_write[d] == 0 &&	/* not one beside it after the other */
+#endif
 #ifdef MUT_ROUND_SKIPS_FAILING
 		any(is_in, d) ->
 #else
@@ -454,6 +457,9 @@ proctype Link(byte d; byte r)
 	   }
 	/* Read from the elected replica: the first that is in-sync. */
 	:: d_step {
+#ifdef PROGRESS
+		false &&	/* reads change nothing, and are always there */
+#endif
 		ow_st[d] == SERVING && ln[L(d, r)] == IN &&
 		ow_write[d] == 0 && live(d, r) && all(leased, d) ->
 		printf("owner %d, store %d: read\n", d, r);
@@ -865,6 +871,21 @@ active proctype Watch()
 	}
 }
 
+#ifdef PROGRESS
+/*
+ * In the end all is acknowledged and in-sync, or nobody is there who could claim
+ * the volume.
+ */
+proctype Done()
+{
+	do
+	:: (g_acked == WRITES && all(is_insync, 0)) ||
+	   (ow_st[0] == DOWN && ow_st[1] == DOWN && rec_epoch == EPOCHS) ->
+progress:	skip
+	od
+}
+#endif
+
 init {
 	byte i;
 	d_step {
@@ -898,6 +919,9 @@ init {
 		g_value = 0
 	}
 	atomic {
+#ifdef PROGRESS
+		run Done();
+#endif
 		run Owner(0);
 		run Owner(1);
 		run Link(0, 0);
