@@ -12,7 +12,7 @@
 
 . "$(dirname "$0")/node.sh"
 
-every=4
+every=3
 failed=0
 base=0
 n=0

@@ -88,7 +88,7 @@ test_settings() {
 	run_expect 0 "$ctl" volume create db1 64M --replicas 1
 	run_expect 2 "$ctl" volume set db1 colour=red
 	check_match "lists the keys" \
-		"policy, policy_ms, sync_kibps, queue, readonly" \
+		"policy, policy_ms, sync_kibps, slow_replica, queue, readonly" \
 		"$RUN_OUT"
 	run_expect 2 "$ctl" volume set db1 policy=maybe
 	run_expect 2 "$ctl" volume set db1 policy-ms=86400001

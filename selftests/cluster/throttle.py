@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: cluster
 # TIMEOUT: 2700
+# TAGS: slow
 """How fast a replica is recovered: idle, under load, and idle again.
 
 Thresholds and limits are made from what this machine does alone: the guest's
