@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
 # TIMEOUT: 2700
+# TAGS: slow
 # DISK: 2G:serial=a
 # DISK: 2G:serial=b
 # DISK: 2G:serial=c
