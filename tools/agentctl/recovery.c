@@ -92,8 +92,11 @@ static void hcv_recovery_show_status(struct json_object *r)
 
 	hcv_out_field("Node", "%s", hcv_out_str(r, "node"));
 	hcv_recovery_show_paused(r);
-	if (*hcv_out_str(r, "unknown_because"))
+	if (*hcv_out_str(r, "unknown_because") && hcv_out_bool(r, "known"))
 		hcv_out_field("Settings", "not those of now: %s",
+			      hcv_out_str(r, "unknown_because"));
+	else if (*hcv_out_str(r, "unknown_because"))
+		hcv_out_field("Limits", "left as they are: %s",
 			      hcv_out_str(r, "unknown_because"));
 	if (hcv_out_bool(r, "known")) {
 		hcv_out_field("Hardware", "%s (%s: %s)",
