@@ -40,6 +40,7 @@ LOAD = 64 * MIB         # the part that the load writes
 LOAD_S = 24
 PERIOD_S, LOOK_S = 4, 1
 PAUSED = 0xFFFFFFFF     # HCV_SYNC_PAUSED
+STATIC_KIBPS = 500 * KIB
 # What a climb, an idle while, a load and a second climb copy, in seconds of
 # the highest limit: it must not be over before.
 COPIED_S = 60
@@ -164,7 +165,7 @@ def settings(c, **values):
 def reset(c):
     """Nothing in the way of a resync."""
     ctl(c.n1, "recovery resume")
-    settings(c, mode="static", limit="500M")
+    settings(c, mode="static", limit=f"{STATIC_KIBPS}K")
 
 
 def copy_all_anew(c):
@@ -219,10 +220,14 @@ def scaled_auto(c):
     iops, kibps = measure_alone(c)
     highest = int(min(0.8 * kibps, DATA / KIB / COPIED_S))
     lowest = max(highest // 5, 64)
-    settings(c, mode="auto", iops=max(int(iops / 3), 1), bandwidth="64G",
+    # A mode begins at its lowest limit: set last, and not the one before.
+    reset(c)
+    wait_limit(c, STATIC_KIBPS)
+    settings(c, iops=max(int(iops / 3), 1), bandwidth="64G",
              recovery_min="64K")
     settings(c, recovery_max=f"{highest}K")
     settings(c, recovery_min=f"{lowest}K")
+    settings(c, mode="auto")
     ktap.note(f"scaled: threshold {iops / 3:.0f} IOPS, limits {lowest} to "
               f"{highest} KiB/s")
     return lowest, highest
