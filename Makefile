@@ -66,6 +66,12 @@ check-failures: failures-build ## what fails while what goes on, on a cluster (K
 	$(Q)selftests/failures/run --kver $(KVER) $(if $(SHARE),--share $(SHARE)) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(SCENES),--filter '$(SCENES)')
 
+.PHONY: reliability
+ROUNDS_OF_FAILURE ?= 20
+reliability: failures-build ## what failures cost, into docs/reliability.md (KVER=, ROUNDS_OF_FAILURE=20)
+	$(Q)selftests/failures/reliability --kver $(KVER) --rounds $(ROUNDS_OF_FAILURE); \
+	  ret=$$?; tools/dev/reliability-doc > docs/reliability.md; exit $$ret
+
 # The debug kernel is n1's alone.
 .PHONY: failures-build
 failures-build:

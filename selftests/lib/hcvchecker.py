@@ -45,6 +45,8 @@ STEADY = Profile()
 FLUSHES = Profile(writers=6, readers=1, think_ms=2, flush_percent=100)
 # An I/O's end in the log, and what it took.
 ENDED = re.compile(rb"^\d+ (?:W \d+ \d+|[FR] \d+) 0 (\d+)", re.M)
+# A write's begin: its first block, and how many.
+BEGUN = re.compile(rb"^\d+ w \d+ \d+ (\d+) (\d+) ", re.M)
 
 
 class Program:
@@ -70,12 +72,26 @@ class Program:
             self._file.flush()
             self.lines += data.count(b"\n")
 
-    def worst_ms(self):
-        """The longest I/O until now that ended well, in ms."""
+    def mark(self):
+        """Now, for worst_ms() and changed()."""
         with self._lock:
-            text = self.path.read_bytes()
-        return max((int(us) / 1000 for us in ENDED.findall(text)),
-                   default=0.0)
+            return self.path.stat().st_size
+
+    def _since(self, mark):
+        with self._lock:
+            return self.path.read_bytes()[mark:]
+
+    def worst_ms(self, mark=0):
+        """The longest I/O that ended well since then, in ms."""
+        return max((int(us) / 1000 for us in ENDED.findall(
+            self._since(mark))), default=0.0)
+
+    def changed(self, mark):
+        """Bytes of all blocks to which a write was begun since then."""
+        blocks = set()
+        for first, count in BEGUN.findall(self._since(mark)):
+            blocks.update(range(int(first), int(first) + int(count)))
+        return len(blocks) * BLOCK
 
     def superseded(self):
         """Tell it that another owner serves the volume."""

@@ -61,6 +61,10 @@ class Wrong(Exception):
     """What a scene showed that may not be."""
 
 
+class Lost(Wrong):
+    """Data are not what they must be."""
+
+
 @dataclasses.dataclass
 class Result:
     """How a scene ended; why is "" if it is well."""
@@ -70,6 +74,7 @@ class Result:
     detail: str = ""
     seconds: float = 0.0
     seed: int = 0
+    lost: bool = False
 
 
 def noticed(kind, verdict):
@@ -338,6 +343,7 @@ class Play:
         self.superseded = set() # sessions whose I/O may fail
         self.take_over_ms = None
         self.quiet_ms = rig.quiet_ms
+        self.well = 0           # the load's log is without a fault from here
         self.steps = []         # [name, seconds]
         self.beside = []        # commands that run along
         self.uuid = None
@@ -470,7 +476,8 @@ class Play:
     def hurt(self):
         """All faults, one right after the other."""
         if self.loads:
-            self.quiet_ms = max(self.quiet_ms, self.loads[-1].worst_ms())
+            self.quiet_ms = max(self.quiet_ms,
+                                self.loads[-1].worst_ms(self.well))
         if self.outcome.how == "waits":
             # Who waits until a node has booted is not hung.
             owner = self.roles["owner"]
@@ -518,9 +525,7 @@ class Play:
         how, owner = self.outcome.how, self.roles["owner"]
         if how == "take-over":
             self.old_load_ends(self.loads[-2])
-            eventually(lambda: "module" not in
-                       hcvcluster.volume(owner, self.name), 60,
-                       f"end of the volume on {owner}")
+            self.gone(owner)
             self.goes_on(self.loads[-1], "the volume on its new node")
             return self.roles["taker"]
         if how == "return":
@@ -537,6 +542,12 @@ class Play:
         if self.hung_task:
             sh(owner, f"echo {self.hung_task} > {HUNG_TASK}")
         return owner
+
+    def gone(self, owner):
+        """Wait until a former owner's node has the volume no more."""
+        eventually(lambda: "module" not in
+                   hcvcluster.volume(owner, self.name), 60,
+                   f"end of the volume on {owner}")
 
     def old_load_ends(self, program):
         """The load of an owner that is none any more ends, by itself."""
@@ -599,12 +610,12 @@ class Play:
         verdict = self.history.verdict(stores.contents(
             self.scene.activity != "resize"))
         if not verdict["good"]:
-            raise Wrong("the checker: " + "; ".join(verdict["texts"][:5]) +
+            raise Lost("the checker: " + "; ".join(verdict["texts"][:5]) +
                         f" ({verdict['faults']} faults, "
                         f"{verdict['unread']} blocks unread)" +
                         (f"; the stores differ: {why}" if why else ""))
         if why:
-            raise Wrong(f"the stores differ: {why}")
+            raise Lost(f"the stores differ: {why}")
         self.judge_errors(verdict)
         self.judge_gap(verdict)
 
@@ -823,6 +834,7 @@ class Rig:
         except Exception as error:  # whatever it is, others go on
             result.why = f"{play or scene.name}: {type(error).__name__}: " \
                 f"{error}"
+            result.lost = isinstance(error, Lost)
         if result.why:
             self.explain(folder, play)
             self.drop()

@@ -134,6 +134,21 @@ def test_in_order():
                 ktap.check(f"there are {kind}", session[kind] > 10)
 
 
+def test_marks():
+    """What is told since a moment is of what began or ended since then."""
+    with setting() as (history, image):
+        load = run_load(history, image)
+        load.stop(60)
+        begun = [line.split() for line in load.path.read_text().splitlines()
+                 if " w " in line]
+        blocks = {int(line[4]) + i for line in begun
+                  for i in range(int(line[5]))}
+        ktap.check_eq("all", len(blocks) * BLOCK, load.changed(0))
+        ktap.check("the longest", load.worst_ms() > 0)
+        ktap.check_eq("nothing since now", (0, 0.0), (
+            load.changed(load.mark()), load.worst_ms(load.mark())))
+
+
 def test_killed():
     with setting() as (history, image):
         for _ in range(3):

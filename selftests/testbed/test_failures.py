@@ -8,6 +8,7 @@ here, a volume is a file of the machine, and only the checker is real.
 """
 
 import contextlib
+import importlib.machinery
 import os
 import signal
 import subprocess
@@ -386,6 +387,51 @@ def test_random_scenes():
             result = a_rig.run(scene, number)
             ktap.check_eq(scene.name, "", result.why)
             ktap.check(f"{scene.name}: mended", mended(world))
+
+
+def reliability(world, a_rig):
+    """selftests/failures/reliability on that world: its module."""
+    path = Path(__file__).resolve().parents[1] / "failures/reliability"
+    loader = importlib.machinery.SourceFileLoader("reliability", str(path))
+    module = types.ModuleType(loader.name)
+    module.__file__ = str(path)
+    loader.exec_module(module)
+    module.boot = types.SimpleNamespace(BUILD=world.folder)
+    hcvfailures.Rig, saved = lambda *_: contextlib.nullcontext(a_rig), \
+        hcvfailures.Rig
+    try:
+        yield module
+    finally:
+        hcvfailures.Rig = saved
+
+
+def measured(tamper=None):
+    """What it measures in two rounds of all."""
+    with rig(tamper) as (a_rig, world), contextlib.contextmanager(
+            reliability)(world, a_rig) as module:
+        args = types.SimpleNamespace(kver="6.1", rounds=2, seed=1)
+        return module.measure(args, module.SERIES), world.said
+
+
+def test_reliability():
+    out, said = measured()
+    if not ktap.check_eq("well", "", out["why"]):
+        ktap.note("\n".join(said[-12:]))
+    for name, found in out["series"].items():
+        ktap.check_eq(f"{name}: rounds", 2, len(found))
+        ktap.check(f"{name}: took a time", all(f["ms"] > 0 for f in found))
+        if "owner" not in name.split("-")[0] and "split" not in name:
+            ktap.check(f"{name}: changed", all(f["changed"] for f in found))
+
+
+def test_reliability_loses():
+    """A volume that comes back empty is no figure."""
+    def empty(image):
+        with open(image, "r+b") as file:
+            file.write(bytes(BYTES))
+
+    out, _said = measured(empty)
+    ktap.check_match("why", "Lost: the checker", out["why"])
 
 
 def test_a_loss_is_told():
