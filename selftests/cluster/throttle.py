@@ -38,13 +38,13 @@ DEV = hcvcluster.device(NAME)
 DIV = int(os.environ.get("HCV_SIZE_DIV", "1"))
 DATA = max(128, 256 // DIV) * MIB
 LOAD = 64 * MIB         # the part that the load writes
-LOAD_S = 24
+LOAD_S = 48
 PERIOD_S, LOOK_S = 4, 1
 PAUSED = 0xFFFFFFFF     # HCV_SYNC_PAUSED
 STATIC_KIBPS = 500 * KIB
 # What a climb, an idle while, a load and a second climb copy, in seconds of
 # the highest limit: it must not be over before.
-COPIED_S = 60
+COPIED_S = 75
 INSPECT = boot.TREE / "build/bin/hcivol-inspect"
 KVER = os.environ.get("KVER", "6.1")
 TRACE = boot.TREE / f"build/throttle-{KVER}.json"
