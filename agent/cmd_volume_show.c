@@ -48,7 +48,7 @@ static const char *show_wait(uint32_t wait)
 {
 	static const char *const names[] = {
 		"", "confirm", "extent", "replica", "lease", "suspend", "busy",
-		"flush", "io", "memory",
+		"flush", "io", "memory", "log",
 	};
 
 	return show_name(names, sizeof(names) / sizeof(*names), wait);
@@ -216,6 +216,11 @@ static void show_module(const struct hcv_k_vol *k, struct json_object *out)
 	hcv_jo_u64(o, "used_bytes", k->used_slots << 20);
 	hcv_jo_u64(o, "meta_bytes", k->meta_bytes);
 	hcv_jo_u64(o, "unflushed_bytes", (uint64_t)k->unflushed_mibs << 20);
+	hcv_jo_u64(o, "log_bytes", (uint64_t)k->log_entries << 20);
+	hcv_jo_u64(o, "log_named_bytes", (uint64_t)k->log_named << 20);
+	hcv_jo_u64(o, "log_misses", k->log_misses);
+	hcv_jo_u64(o, "log_writes", k->log_writes);
+	hcv_jo_u64(o, "log_dropped", k->log_dropped);
 	hcv_iostat_counters(&k->count, o);
 	hcv_jo_u64(o, "discard_ios", k->discard_ios);
 	hcv_jo_u64(o, "discard_bytes", k->discard_bytes);

@@ -72,6 +72,9 @@ static const uint8_t attr_kind[HCV_A_MAX + 1] = {
 	[HCV_A_UNFLUSHED_MIBS] = HCV_AK_U32,
 	[HCV_A_STATE_MS] = HCV_AK_U64,
 	[HCV_A_STALL_MS] = HCV_AK_U64,
+	[HCV_A_LOG_ENTRIES] = HCV_AK_U32,	[HCV_A_LOG_NAMED] = HCV_AK_U32,
+	[HCV_A_LOG_MISSES] = HCV_AK_U64,	[HCV_A_LOG_WRITES] = HCV_AK_U64,
+	[HCV_A_LOG_DROPPED] = HCV_AK_U64,
 };
 
 int hcv_kl_fail(struct hcv_klink *k, int err, const char *fmt, ...)

@@ -164,6 +164,8 @@ struct hcv_k_vol {
 	size_t nr_waits;
 	struct hcv_k_wait waits[__HCV_WAITS];
 	uint32_t unflushed_mibs, sync_kibps;
+	uint32_t log_entries, log_named;
+	uint64_t log_misses, log_writes, log_dropped;
 	size_t nr_links;
 	struct hcv_k_link link[HCV_MAX_LINKS];
 };

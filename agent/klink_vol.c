@@ -321,6 +321,11 @@ static void fill_counters(struct hcv_k_vol *v, const struct hcv_kl_attrs *t)
 	v->discard_bytes = hcv_kl_u64(t, HCV_A_DISCARD_BYTES);
 	v->sync_kibps = hcv_kl_u32(t, HCV_A_SYNC_KIBPS);
 	v->unflushed_mibs = hcv_kl_u32(t, HCV_A_UNFLUSHED_MIBS);
+	v->log_entries = hcv_kl_u32(t, HCV_A_LOG_ENTRIES);
+	v->log_named = hcv_kl_u32(t, HCV_A_LOG_NAMED);
+	v->log_misses = hcv_kl_u64(t, HCV_A_LOG_MISSES);
+	v->log_writes = hcv_kl_u64(t, HCV_A_LOG_WRITES);
+	v->log_dropped = hcv_kl_u64(t, HCV_A_LOG_DROPPED);
 }
 
 static size_t fill_u32(const struct hcv_kl_attrs *t, uint16_t attr,

@@ -122,8 +122,10 @@ static enum hcv_owner_result step_serve(struct hcv_owner_step *s)
 		if (s->out->set[i] && st->local)
 			local[own.nr++] = st->id;
 	}
+	/* The module was told at its creation, and is the one who knows. */
 	if (hcv_record_serve(&rec, step_node(s), confirmed, own,
-			     &s->w->v.rows, err))
+			     &s->w->v.rows,
+			     s->k && s->k->flags & HCV_VOL_F_LOG, err))
 		return step_refused(s, err);
 	HCV_CRASH_POINT("owner-serve");
 	res = step_commit(s, &rec, true);
@@ -239,7 +241,9 @@ static enum hcv_owner_result step_create(struct hcv_owner_step *s)
 		.replicas = v->i.replicas, .queue = s->queue,
 		.policy = v->i.policy, .policy_ms = v->i.policy_ms,
 		.sync_kibps = hcv_sync_limit_first(v->i.sync_kibps),
-		.flags = s->readonly ? HCV_VOL_F_READONLY : 0,
+		/* Of one replica there is nothing that could differ. */
+		.flags = (s->readonly ? HCV_VOL_F_READONLY : 0) |
+			 (v->i.replicas > 1 ? HCV_VOL_F_LOG : 0),
 	};
 	int ret;
 

@@ -32,6 +32,7 @@
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 
+#include "actlog.h"
 #include "io.h"
 #include "rw.h"
 #include "trace.h"
@@ -374,6 +375,7 @@ static int commit_round(struct hcv_commit *c)
 		return -EIO;
 	}
 	c->last_ns = ktime_get_boottime_ns();
+	hcv_actlog_flushed(vol);
 	/* Without memory for that the slots are freed by a later round. */
 	if (freed)
 		hcv_vol_drain(vol, freed, NULL);

@@ -51,6 +51,10 @@ void hcv_io_end_at(struct hcv_io *io, blk_status_t status, s64 now_ns)
 {
 	if (unlikely(io->flags & HCV_IO_BOUNCED))
 		hcv_rmw_free(io);
+	if (unlikely(io->flags & HCV_IO_UNSURE)) {
+		io->flags &= ~HCV_IO_UNSURE;
+		atomic_dec(&io->vol->nr_unsure);
+	}
 	io->status = status;
 	if (likely(io->flags & HCV_IO_COUNTED))
 		hcv_stats_end(io->vol->stats, io->op, io->len,

@@ -58,6 +58,7 @@ struct hcv_leg {
 #define HCV_IO_NOWAIT	BIT(5)	/* fail with AGAIN rather than wait */
 #define HCV_IO_COUNTED	BIT(6)	/* a front's, seen by statistics */
 #define HCV_IO_LANDED	BIT(7)	/* a write, on all replicas and in the map */
+#define HCV_IO_UNSURE	BIT(8)	/* a write that is counted in vol->nr_unsure */
 
 /**
  * struct hcv_io - one I/O
@@ -108,9 +109,9 @@ struct hcv_io {
 	u64 pos;
 	u32 len;
 	u8 op;
-	u8 flags;
 	u8 wait;
 	u8 legs;
+	u16 flags;
 	blk_status_t status;
 	atomic_t strong_ok;
 	unsigned long tried;
@@ -229,7 +230,8 @@ void hcv_rw_landed(struct hcv_io *io);
  *
  * Who has got it is not known.  A copy that left before the mark, which a round
  * may have forgotten in between, must not compare equal; one that leaves
- * later finds the mark.  Any context.
+ * later finds the mark.  Until it ends no entry of the activity log is dropped: it
+ * may let its blocks go and be run again.  Any context.
  */
 void hcv_rw_unsure(struct hcv_io *io);
 int hcv_rw_init(void);

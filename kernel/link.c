@@ -610,7 +610,9 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 	ret = link_tie(link, path, range, nr, extack);
 	if (ret)
 		goto out;
-	ret = hcv_link_resolve(link);
+	ret = hcv_link_volarea(link, &link->area);
+	if (!ret)
+		ret = hcv_link_resolve(link);
 	if (!ret && state == HCV_LINK_SYNCING)
 		ret = hcv_sync_prepare(link);
 	if (ret) {

@@ -8,6 +8,7 @@
  */
 #include <linux/slab.h>
 
+#include "actlog.h"
 #include "compat.h"
 #include "volume.h"
 
@@ -255,7 +256,7 @@ static int load_check_volpage(struct hcv_vol *vol, struct hcv_link *link,
 }
 
 int hcv_load(struct hcv_vol *vol, const uuid_t *store,
-	     struct netlink_ext_ack *extack)
+	     struct hcv_log_load *log, struct netlink_ext_ack *extack)
 {
 	struct hcv_link *elected = load_elect(vol, store);
 	struct hcv_ext *ext;
@@ -282,6 +283,8 @@ int hcv_load(struct hcv_vol *vol, const uuid_t *store,
 				       &link->store);
 		else
 			ret = load_check_volpage(vol, link, buf, extack);
+		if (!ret)
+			ret = hcv_actlog_load(link, buf, log, extack);
 	}
 	/* The list changes only under vol->mutex, which the caller holds. */
 	list_for_each_entry(ext, &vol->map.exts, node) {

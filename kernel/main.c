@@ -9,6 +9,7 @@
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 
+#include "actlog.h"
 #include "debugfs.h"
 #include "export.h"
 #include "io.h"
@@ -29,6 +30,7 @@ static const struct {
 	{ hcv_settle_init,	hcv_settle_exit },
 	{ hcv_zero_init,	hcv_zero_exit },
 	{ hcv_commit_init,	hcv_commit_exit },
+	{ hcv_actlog_init,	hcv_actlog_exit },
 	{ hcv_sync_init,	hcv_sync_exit },
 	{ hcv_front_init,	hcv_front_exit },
 	{ hcv_volume_init,	hcv_volume_exit },

@@ -5,6 +5,7 @@
 #include <linux/ctype.h>
 #include <linux/ktime.h>
 
+#include "actlog.h"
 #include "compat.h"
 #include "netlink.h"
 #include "volume.h"
@@ -81,7 +82,7 @@ static int nl_check_config(const struct hcv_vol_config *cfg,
 		text = "the queue is mq or bio";
 	else if (cfg->policy > HCV_POLICY_ERROR)
 		text = "the policy is suspend or error";
-	else if (cfg->flags & ~HCV_VOL_F_READONLY)
+	else if (cfg->flags & ~(HCV_VOL_F_READONLY | HCV_VOL_F_LOG))
 		text = "unknown volume flags";
 	else if (!cfg->epoch || !cfg->v || !cfg->lineage)
 		text = "epochs, versions and lineages begin at 1";
@@ -590,6 +591,20 @@ static int nl_put_map(struct sk_buff *msg, struct hcv_vol *vol)
 	return 0;
 }
 
+static int nl_put_log(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	struct hcv_actlog_numbers n;
+
+	hcv_actlog_numbers(vol, &n);
+	if (nla_put_u32(msg, HCV_A_LOG_ENTRIES, n.entries) ||
+	    nla_put_u32(msg, HCV_A_LOG_NAMED, n.named) ||
+	    nla_put_u64_64bit(msg, HCV_A_LOG_MISSES, n.misses, HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_LOG_WRITES, n.writes, HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_LOG_DROPPED, n.evicted, HCV_A_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int nl_put_wait(struct sk_buff *msg, struct hcv_vol *vol)
 {
 	u32 wait, count, state = hcv_vol_shown_state(vol);
@@ -662,6 +677,8 @@ static int nl_fill_vol(struct sk_buff *msg, struct hcv_vol *vol)
 		ret = nl_put_waits(msg, vol);
 	if (!ret)
 		ret = nl_put_map(msg, vol);
+	if (!ret)
+		ret = nl_put_log(msg, vol);
 	if (!ret)
 		ret = nl_put_counters(msg, vol);
 	/* Links are freed with the volume's last reference: no lock. */

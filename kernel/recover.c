@@ -10,11 +10,13 @@
  * When an extent is equal it is flushed, and only from then on do page
  * images go to the replica: interrupted before, it still has its old pages,
  * whose stamps send us over the same slots again.  When all extents are equal,
- * a last round makes the pages durable and the link is JOINING.
+ * a last round makes the pages durable, the activity log is written to it, and
+ * the link is JOINING.
  */
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
+#include "actlog.h"
 #include "hotslot.h"
 #include "volume.h"
 
@@ -338,8 +340,11 @@ static int sync_run(struct hcv_sync *s)
 			do {
 				ret = hcv_commit_sync(vol, &s->stop);
 			} while (sync_again(s, ret));
-			if (!ret)
-				hcv_link_joined(s->link);
+			if (ret)
+				return ret;
+			do {
+				ret = hcv_actlog_join(s->link);
+			} while (sync_again(s, ret));
 			return ret;
 		}
 		ret = sync_ext(s, ext);

@@ -2,19 +2,20 @@
 /*
  * Reads and writes of whole blocks: the hot path.
  *
- * Write: take the busy bits of the blocks, mark the mib unflushed, find or
- * take the slot of the current generation, one leg per replica.  The link
- * states are looked at after the bits are held: whoever adds a replica and
- * copies to it takes the same bits, so a write either has a leg to
- * the new replica or is copied to it.  On completion the map learns of the
- * data, and the write is acknowledged unless a replica failed (I3) or the lease
- * ran out (I5).
+ * Write: take the busy bits of the blocks, mark the mib unflushed, see that the
+ * activity log names it, find or take the slot of the current generation, one
+ * leg per replica.  The link states are looked at after the bits are held:
+ * whoever adds a replica and copies to it takes the same bits, so a write either
+ * has a leg to the new replica or is copied to it.  On completion the map learns
+ * of the data, and the write is acknowledged unless a replica failed (I3) or the
+ * lease ran out (I5).
  *
  * Read: the newest slot that knows the blocks; in one piece where possible.
  */
 #include <linux/blkdev.h>
 #include <linux/ktime.h>
 
+#include "actlog.h"
 #include "hotslot.h"
 #include "io.h"
 #include "rw.h"
@@ -324,6 +325,10 @@ void hcv_rw_landed(struct hcv_io *io)
 
 void hcv_rw_unsure(struct hcv_io *io)
 {
+	if (!(io->flags & HCV_IO_UNSURE)) {
+		io->flags |= HCV_IO_UNSURE;
+		atomic_inc(&io->vol->nr_unsure);
+	}
 	hcv_map_stamp(&io->vol->map, io->slot);
 }
 
@@ -514,6 +519,11 @@ int hcv_rw_prepare(struct hcv_io *io)
 	if (unlikely(ret))
 		return ret;
 	hcv_map_mark(map, io->leaf, io->mib);
+	if (io->vol->flags & HCV_VOL_F_LOG &&
+	    unlikely(!hcv_map_logged(io->leaf, io->mib))) {
+		hcv_actlog_wait(io);
+		return -EINPROGRESS;
+	}
 	rcu_read_lock();
 	io->slot = hcv_map_current(map,
 				   &io->leaf->ent[io->mib % HCV_LEAF_MIBS]);

@@ -36,7 +36,7 @@ int hcv_rw_lock(struct hcv_io *io);
 /** hcv_rw_no_slot() - no slot could be taken: park @io, or end it */
 void hcv_rw_no_slot(struct hcv_io *io, int err);
 /**
- * hcv_rw_prepare() - busy bits, unflushed mark and slot for a write
+ * hcv_rw_prepare() - busy bits, unflushed mark, log entry and slot for a write
  *
  * Return: 0, or -EINPROGRESS: the I/O was parked or ended.
  */

@@ -483,6 +483,8 @@ static int hcv_store_start(struct hcv_store *store, int bad,
 	if (!ret && !store->priv->readonly) {
 		store->sb.flags = 0;
 		store->sb.incarnation = store->incarnation;
+		/* Whoever is granted a volume area may keep its log there. */
+		store->sb.compat |= HCV_F_COMPAT_LOG;
 		ret = hcv_store_write_super(store);
 		if (ret)
 			hcv_compat_err(extack, "superblock cannot be written");

@@ -9,6 +9,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "actlog.h"
 #include "compat.h"
 #include "hotslot.h"
 #include "netlink.h"
@@ -48,6 +49,7 @@ static void vol_free(struct kref *kref)
 	list_del(&vol->all_node);
 	mutex_unlock(&hcv_vol_lock);
 	hcv_commit_destroy(vol);
+	hcv_actlog_destroy(vol);
 	while (vol->nr_links)
 		hcv_link_free(vol->link[--vol->nr_links]);
 	vol_free_reps(vol);
@@ -70,6 +72,7 @@ static void vol_free_fn(struct work_struct *work)
 {
 	struct hcv_vol *vol = container_of(work, struct hcv_vol, free_work);
 
+	hcv_actlog_stop(vol);
 	/* A late command may have kicked; nobody can any more. */
 	cancel_work_sync(&vol->kick_work);
 	vol_free(&vol->kref);
@@ -415,6 +418,8 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	if (!vol->wq)
 		return -ENOMEM;
 	ret = hcv_commit_create(vol);
+	if (!ret)
+		ret = hcv_actlog_create(vol);
 	if (ret)
 		return ret;
 	vol->minor = ida_alloc_max(&hcv_minors, MINORMASK >> 4, GFP_KERNEL);
@@ -480,6 +485,7 @@ static bool vol_unlist(struct hcv_vol *vol)
 static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 		     struct netlink_ext_ack *extack)
 {
+	struct hcv_log_load log = {};
 	int ret = 0;
 
 	/* Confirmations let v grow, and come beside this. */
@@ -500,12 +506,17 @@ static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	if (ret)
 		return ret;
 	vol_set_state(vol, HCV_VOL_LOADING);
-	ret = hcv_load(vol, store, extack);
+	ret = hcv_load(vol, store, &log, extack);
 	if (ret)
 		goto err_fence;
 	ret = hcv_load_write_volpage(vol);
 	if (ret) {
 		NL_SET_ERR_MSG(extack, "the volume page could not be written to an in-sync replica");
+		goto err_fence;
+	}
+	ret = hcv_actlog_start(vol, &log);
+	if (ret) {
+		NL_SET_ERR_MSG(extack, "the activity log could not be written to an in-sync replica");
 		goto err_fence;
 	}
 	hcv_lease_tick(vol);
@@ -674,6 +685,9 @@ static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "flushing failed, or a failed replica is not yet removed; stop with force gives up what is not flushed");
 		goto err_state;
 	}
+	/* Nobody can write any more, and all is flushed on all. */
+	if (old == HCV_VOL_ACTIVE || old == HCV_VOL_SUSPENDED)
+		hcv_actlog_empty(vol);
 	if (!vol_unlist(vol)) {
 		/* It takes everything down: once is enough. */
 		NL_SET_ERR_MSG(extack, "a stop with force came meanwhile");

@@ -27,8 +27,10 @@
 #include "gate.h"
 #include "io.h"
 
+struct hcv_actlog;
 struct hcv_commit;
 struct hcv_disk_limits;
+struct hcv_log_load;
 struct hcv_sync;
 struct hcv_target;
 
@@ -69,6 +71,7 @@ struct hcv_ioref {
  * @tnode: in the target's list of links
  * @tied_ns: since when, CLOCK_BOOTTIME (target's lock)
  * @told: the store said that it is revoked (target's lock)
+ * @area: first sector of the volume area, as the device counts
  * @range: handles, @nr_ranges of them
  * @used_first: first handle of its newest tie to another node's store, 0: none
  * @used_end: all handles of such ties, this one's too, are below (vol->mutex)
@@ -108,6 +111,7 @@ struct hcv_link {
 	struct list_head tnode;
 	s64 tied_ns;
 	bool told;
+	sector_t area;
 	struct hcv_nl_range *range;
 	u32 nr_ranges;
 	u64 used_first;
@@ -234,8 +238,10 @@ struct hcv_vol {
 	struct list_head hots;
 	u32 nr_hots;
 	atomic_t nr_hot_waiters;
+	atomic_t nr_unsure;	/* writes that some replicas may have */
 
 	struct hcv_commit *commit;
+	struct hcv_actlog *actlog;
 	struct workqueue_struct *wq;
 	struct hcv_stats __percpu *stats;
 
@@ -556,8 +562,14 @@ void hcv_lease_tick(struct hcv_vol *vol);
 void hcv_lease_update(struct hcv_vol *vol);
 
 /* load.c */
+/**
+ * hcv_load() - flush the in-sync links, read their logs and the pages
+ * @log: what hcv_actlog_start() wants to know
+ *
+ * vol->mutex held.
+ */
 int hcv_load(struct hcv_vol *vol, const uuid_t *store,
-	     struct netlink_ext_ack *extack);
+	     struct hcv_log_load *log, struct netlink_ext_ack *extack);
 int hcv_load_write_volpage(struct hcv_vol *vol);
 /** hcv_load_pages() - read an extent's pages from one link into @buf
  *

@@ -23,6 +23,8 @@ const char *hcv_wait_name(u32 wait)
 		[HCV_WAIT_BUSY]		= "another write of the block",
 		[HCV_WAIT_FLUSH]	= "a flush round",
 		[HCV_WAIT_IO]		= "a disk",
+		[HCV_WAIT_MEMORY]	= "memory",
+		[HCV_WAIT_LOG]		= "the activity log",
 	};
 
 	return wait < __HCV_WAITS && name[wait] ? name[wait] : "?";

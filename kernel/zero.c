@@ -5,7 +5,7 @@
  * write.  A partial block at either end of WRITE ZEROES is a small write of
  * zeroes; of DISCARD it is left alone.
  *
- * What it waits for, busy bits, space, memory, it waits for as a write does,
+ * What it waits for, busy bits, the log, space, memory, it waits for as a write does,
  * parked, and goes on at io->at: no worker is held meanwhile.
  *
  * A slot is freed only under the busy bits of its whole mib: a write
@@ -14,6 +14,7 @@
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
+#include "actlog.h"
 #include "hotslot.h"
 #include "io.h"
 #include "rw.h"
@@ -94,6 +95,11 @@ static bool zero_mib(struct hcv_io *io)
 	if (hcv_rw_lock(io))
 		return false;
 	hcv_map_mark(&vol->map, io->leaf, io->mib);
+	if (vol->flags & HCV_VOL_F_LOG &&
+	    !hcv_map_logged(io->leaf, io->mib)) {
+		hcv_actlog_wait(io);
+		return false;
+	}
 	ret = hcv_map_clear(&vol->map, io->mib, io->blk, io->nblk,
 			    io->op == HCV_IO_DISCARD, GFP_NOIO);
 	hcv_map_mark(&vol->map, io->leaf, io->mib);
@@ -102,7 +108,10 @@ static bool zero_mib(struct hcv_io *io)
 		return false;
 	}
 	hcv_io_unlock(io);
-	/* In use again, or by others: a later discard will see to it. */
+	/*
+	 * In use again, or by others: a later discard will see to it.  The log
+	 * need not name it any more: a slot without data makes no difference.
+	 */
 	if (hcv_map_is_empty(&vol->map, io->mib) &&
 	    hcv_hot_lock_once(vol, io->mib, 0, HCV_SLOT_BLOCKS, &hot)) {
 		hcv_map_reap(&vol->map, io->mib);

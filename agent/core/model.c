@@ -438,6 +438,9 @@ char *hcv_model_record_encode(const struct hcv_record *r)
 	hcv_json_put_u64(&j, "lineage", r->lineage);
 	hcv_json_put_bool(&j, "clean", r->clean);
 	hcv_json_put_bool(&j, "was_clean", r->was_clean);
+	/* Who does not know it leaves it out, as it keeps none. */
+	if (r->log)
+		hcv_json_put_bool(&j, "log", r->log);
 	stores = json_object_new_object();
 	hcv_json_put(&j, j.o, "stores", stores);
 	for (i = 0; i < r->nr; i++) {
@@ -515,6 +518,9 @@ static int record_read(struct json_object *o, struct hcv_record *r, char *err)
 	/* Only a take-over has it. */
 	if (json_object_object_get_ex(o, "was_clean", &unused) &&
 	    hcv_json_bool(o, "was_clean", &r->was_clean, err))
+		return -EINVAL;
+	if (json_object_object_get_ex(o, "log", &unused) &&
+	    hcv_json_bool(o, "log", &r->log, err))
 		return -EINVAL;
 	if (record_stores(o, r, err))
 		return -EINVAL;

@@ -94,6 +94,7 @@ struct hcv_record {
 	uint64_t lineage;
 	bool clean;
 	bool was_clean;		/* while taking: clean before the claim */
+	bool log;		/* its last owner that served kept activity logs */
 	size_t nr;
 	struct hcv_rec_store st[HCV_REC_STORES];
 };

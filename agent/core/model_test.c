@@ -115,7 +115,7 @@ static void test_vol(struct kunit *test)
 }
 
 static const char record_json[] =
-	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"serving\",\"v\":18446744073709551614,\"lineage\":9,\"clean\":false,\"was_clean\":false,\"stores\":{\""
+	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"serving\",\"v\":18446744073709551614,\"lineage\":9,\"clean\":false,\"was_clean\":false,\"log\":true,\"stores\":{\""
 	ID_A "\":{\"state\":\"insync\",\"v\":1},\"" ID_B "\":{\"state\":\"stale\",\"v\":0,\"renew\":7}}}";
 
 static void test_record(struct kunit *test)
@@ -132,11 +132,13 @@ static void test_record(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r.st[1].state, HCV_RS_STALE);
 	KUNIT_EXPECT_EQ(test, r.st[0].renew, 0);
 	KUNIT_EXPECT_EQ(test, r.st[1].renew, 7);
+	KUNIT_EXPECT_TRUE(test, r.log);
 	KUNIT_EXPECT_TRUE(test, r.v == UINT64_MAX - 1);
 	check_text(test, hcv_model_record_encode(&r), record_json);
 	KUNIT_EXPECT_EQ_MSG(test, hcv_model_record_decode(unowned, &r, err), 0,
 			    "%s", err);
 	KUNIT_EXPECT_EQ(test, r.nr, 0);
+	KUNIT_EXPECT_FALSE(test, r.log);
 }
 
 static const char grant_json[] =
@@ -340,6 +342,7 @@ static struct change changes[] = {
 	{ RECORD, "serving", "idle", "phase" },
 	{ RECORD, "\"clean\":false", "\"clean\":true", "clean" },
 	{ RECORD, "\"was_clean\":false", "\"was_clean\":true", "was_clean" },
+	{ RECORD, "\"log\":true", "\"log\":1", "log" },
 	{ RECORD, "\"v\":18446744073709551614", "\"v\":0", "v" },
 	{ RECORD, "insync", "stale", "in-sync" },
 	{ RECORD, "insync", "good", "state" },

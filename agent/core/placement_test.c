@@ -407,7 +407,7 @@ static int placement_elect(const struct hcv_place_store *st, size_t nr,
 	if (hcv_record_claim(&rec, node, false, false, err))
 		return -1;
 	return hcv_record_serve(&rec, node, left, (struct hcv_rec_ids) { 0 },
-				rows, err);
+				rows, false, err);
 }
 
 /*

@@ -302,7 +302,7 @@ static int choose(const struct hcv_record *r, uint32_t confirmed,
 
 int hcv_record_serve(struct hcv_record *r, const char *node,
 		     struct hcv_rec_ids confirmed, struct hcv_rec_ids local,
-		     const struct hcv_rows *rows, char *err)
+		     const struct hcv_rows *rows, bool log, char *err)
 {
 	struct hcv_record new = *r;
 	uint32_t set;
@@ -322,12 +322,18 @@ int hcv_record_serve(struct hcv_record *r, const char *node,
 		/* Nothing was written since the claim. */
 		if (new.st[i].state == HCV_RS_INSYNC)
 			new.st[i].v = r->v;
-		if (!r->was_clean)
+		/*
+		 * The logs name what it may lack or have for itself, and the
+		 * source gives that a stamp above all it has.
+		 */
+		if (!r->was_clean && !r->log)
 			new.st[i].v = 0;
 		new.st[i].state = HCV_RS_STALE;
 	}
 	new.phase = HCV_PH_SERVING;
 	new.was_clean = false;
+	/* The module is told by the record, and has them before it serves. */
+	new.log = log;
 	return commit(r, &new, err);
 }
 

@@ -57,18 +57,20 @@ int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
  * hcv_record_serve() - taking to serving: the new in-sync set, v + 1
  * @confirmed: stores that granted the record's epoch
  * @local: stores of the owner's node, preferred when one is elected
+ * @log: the owner's module is going to keep activity logs
  *
  * Clean before the claim: in-sync stays who is confirmed; the others become
  * stale.  Otherwise one store is elected of those that hold the same data and
- * the rest become stale(0).  With @rows one is elected for each group of rows
- * that share stores.
+ * the rest become stale: with the v that they had, if the owner before kept
+ * activity logs (those of the elected name all that may differ), else stale(0).
+ * With @rows one is elected for each group of rows that share stores.
  *
  * Return: -EAGAIN: those confirmed do not hold all data, wait for more (@err
  * names a store); -EPERM: not taking, or taken by another node.
  */
 int hcv_record_serve(struct hcv_record *r, const char *node,
 		     struct hcv_rec_ids confirmed, struct hcv_rec_ids local,
-		     const struct hcv_rows *rows, char *err);
+		     const struct hcv_rows *rows, bool log, char *err);
 
 /**
  * hcv_record_remove() - a store misses writes: stale(v), v + 1

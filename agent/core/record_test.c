@@ -61,6 +61,8 @@ static struct hcv_record parse(const char *text)
 			r.clean = true;
 		} else if (*t == 'w') {
 			r.was_clean = true;
+		} else if (*t == 'l') {
+			r.log = true;
 		} else {
 			st = &r.st[r.nr++];
 			strcpy(st->store, id(t[0]));
@@ -82,10 +84,11 @@ static void format(const struct hcv_record *r, char *out, size_t size)
 	if (*r->owner)
 		len += (size_t)snprintf(out + len, size - len, "%c",
 					letter(r->owner));
-	len += (size_t)snprintf(out + len, size - len, " e%llu v%llu%s%s",
+	len += (size_t)snprintf(out + len, size - len, " e%llu v%llu%s%s%s",
 				(unsigned long long)r->epoch,
 				(unsigned long long)r->v,
-				r->clean ? " c" : "", r->was_clean ? " w" : "");
+				r->clean ? " c" : "", r->was_clean ? " w" : "",
+				r->log ? " l" : "");
 	for (i = 0; i < r->nr; i++)
 		len += (size_t)snprintf(out + len, size - len, " %c%c%llu",
 					letter(r->st[i].store),
@@ -124,7 +127,7 @@ struct step {
 	const char *before;
 	enum op op;
 	char who;		/* node or store */
-	bool flag;		/* alive, insync, clean */
+	bool flag;		/* alive, no log, insync, clean */
 	bool takeover;
 	const char *confirmed;
 	const char *local;
@@ -152,6 +155,8 @@ static struct step steps[] = {
 	  .after = "T1 e5 v10 w Ai1" },
 	{ "claimant of an unclean one died", "T2 e4 v9 Ai1", CLAIM, '1',
 	  .after = "T1 e5 v10 Ai1" },
+	{ "whose owner kept logs", "S2 e4 v9 l Ai1", CLAIM, '1',
+	  .after = "T1 e5 v10 l Ai1" },
 	{ "epochs are used up", "N e18446744073709551614 v9 Ai1", CLAIM, '1',
 	  .ret = -EOVERFLOW },
 	{ "v is used up", "N e1 v18446744073709551614 Ai1", CLAIM, '1',
@@ -159,19 +164,19 @@ static struct step steps[] = {
 
 	/* Serving. */
 	{ "clean, all there", "T1 e1 v2 w Ai1 Bi1", SERVE, '1',
-	  .confirmed = "AB", .after = "S1 e1 v3 Ai1 Bi1" },
+	  .confirmed = "AB", .after = "S1 e1 v3 l Ai1 Bi1" },
 	{ "clean, one missing", "T1 e1 v2 w Ai1 Bi1", SERVE, '1',
-	  .confirmed = "B", .after = "S1 e1 v3 As2 Bi1" },
+	  .confirmed = "B", .after = "S1 e1 v3 l As2 Bi1" },
 	{ "clean, stale ones stay", "T1 e1 v7 w Ai1 Bs3 Cs0", SERVE, '1',
-	  .confirmed = "ABC", .after = "S1 e1 v8 Ai1 Bs3 Cs0" },
+	  .confirmed = "ABC", .after = "S1 e1 v8 l Ai1 Bs3 Cs0" },
 	{ "unclean, the local one", "T1 e1 v7 Ai1 Bi1 Cs3", SERVE, '1',
-	  .confirmed = "ABC", .local = "B", .after = "S1 e1 v8 As0 Bi1 Cs0" },
+	  .confirmed = "ABC", .local = "B", .after = "S1 e1 v8 l As0 Bi1 Cs0" },
 	{ "unclean, none local", "T1 e1 v7 Ai1 Bi1", SERVE, '1',
-	  .confirmed = "BA", .local = "C", .after = "S1 e1 v8 Ai1 Bs0" },
+	  .confirmed = "BA", .local = "C", .after = "S1 e1 v8 l Ai1 Bs0" },
 	{ "unclean, the local one is stale", "T1 e1 v7 Ai1 Bs3", SERVE, '1',
-	  .confirmed = "AB", .local = "B", .after = "S1 e1 v8 Ai1 Bs0" },
+	  .confirmed = "AB", .local = "B", .after = "S1 e1 v8 l Ai1 Bs0" },
 	{ "unclean, one answered", "T1 e1 v7 Ai1 Bi1", SERVE, '1',
-	  .confirmed = "B", .local = "A", .after = "S1 e1 v8 As0 Bi1" },
+	  .confirmed = "B", .local = "A", .after = "S1 e1 v8 l As0 Bi1" },
 	{ "nobody answered", "T1 e1 v7 w Ai1 Bs2", SERVE, '1',
 	  .confirmed = "", .ret = -EAGAIN },
 	{ "only a stale one answered", "T1 e1 v7 w Ai1 Bs2", SERVE, '1',
@@ -183,29 +188,40 @@ static struct step steps[] = {
 	{ "served already", "S1 e1 v7 Ai1", SERVE, '1', .confirmed = "A",
 	  .ret = -EPERM },
 	{ "clean, rows covered", "T1 e1 v2 w Ai1 Bi1 Ci1", SERVE, '1',
-	  .confirmed = "AB", .rows = "AB,BC", .after = "S1 e1 v3 Ai1 Bi1 Cs2" },
+	  .confirmed = "AB", .rows = "AB,BC", .after = "S1 e1 v3 l Ai1 Bi1 Cs2" },
 	{ "clean, a row uncovered", "T1 e1 v2 w Ai1 Bi1 Ci1", SERVE, '1',
 	  .confirmed = "A", .rows = "AB,BC", .ret = -EAGAIN },
 	{ "clean, a row not full", "T1 e1 v2 w Ai1 Bi1", SERVE, '1',
 	  .confirmed = "A", .rows = "aB", .ret = -EAGAIN },
 	{ "unclean, one store has all rows", "T1 e1 v2 Ai1 Bi1 Ci1", SERVE,
 	  '1', .confirmed = "ABC", .local = "A", .rows = "AB,BC,AB",
-	  .after = "S1 e1 v3 Ai1 Bs0 Ci1" },
+	  .after = "S1 e1 v3 l Ai1 Bs0 Ci1" },
 	{ "unclean, two groups", "T1 e1 v2 Ai1 Bi1 Ci1 Di1", SERVE, '1',
 	  .confirmed = "ABCD", .local = "BC", .rows = "AB,CD",
-	  .after = "S1 e1 v3 As0 Bi1 Ci1 Ds0" },
+	  .after = "S1 e1 v3 l As0 Bi1 Ci1 Ds0" },
 	{ "unclean, back from the preferred", "T1 e1 v2 Ai1 Bi1 Ci1", SERVE,
 	  '1', .confirmed = "ABC", .local = "A", .rows = "AB,BC,AC,B",
 	  .ret = -EXDEV },
 	{ "unclean, the middle one", "T1 e1 v2 Ai1 Bi1 Ci1", SERVE, '1',
 	  .confirmed = "ABC", .local = "A", .rows = "AB,BC,B",
-	  .after = "S1 e1 v3 As0 Bi1 Cs0" },
+	  .after = "S1 e1 v3 l As0 Bi1 Cs0" },
 	{ "unclean, a group is missing", "T1 e1 v2 Ai1 Bi1 Ci1 Di1", SERVE,
 	  '1', .confirmed = "AB", .rows = "AB,CD", .ret = -EAGAIN },
 	{ "unclean, a later answer may help", "T1 e1 v2 Ai1 Bi1 Ci1", SERVE,
 	  '1', .confirmed = "AC", .rows = "AB,BC,AC", .ret = -EAGAIN },
 	{ "unclean, no rows yet", "T1 e1 v2 Ai1 Bi1", SERVE, '1',
-	  .confirmed = "AB", .rows = "", .after = "S1 e1 v3 Ai1 Bs0" },
+	  .confirmed = "AB", .rows = "", .after = "S1 e1 v3 l Ai1 Bs0" },
+	{ "unclean, with logs", "T1 e1 v7 l Ai1 Bi1 Cs3 Ds0", SERVE, '1',
+	  .confirmed = "ABCD", .local = "B",
+	  .after = "S1 e1 v8 l As7 Bi1 Cs3 Ds0" },
+	{ "unclean, with logs, and none from now on", "T1 e1 v7 l Ai1 Bi1",
+	  SERVE, '1', .flag = true, .confirmed = "AB", .local = "A",
+	  .after = "S1 e1 v8 Ai1 Bs7" },
+	{ "unclean, with logs, one answered", "T1 e1 v7 l Ai1 Bi1", SERVE, '1',
+	  .confirmed = "B", .after = "S1 e1 v8 l As7 Bi1" },
+	{ "unclean, logs, two groups", "T1 e1 v2 l Ai1 Bi1 Ci1 Di1", SERVE,
+	  '1', .confirmed = "ABCD", .local = "BC", .rows = "AB,CD",
+	  .after = "S1 e1 v3 l As2 Bi1 Ci1 Ds2" },
 
 	/* Removals. */
 	{ "one of two", "S1 e1 v5 Ai1 Bi1", REMOVE, 'B',
@@ -301,7 +317,8 @@ static int apply(const struct step *s, struct hcv_record *r,
 	case SERVE:
 		return hcv_record_serve(r, id(s->who),
 					ids_of(s->confirmed, confirmed),
-					ids_of(s->local, local), rows, err);
+					ids_of(s->local, local), rows, !s->flag,
+					err);
 	case REMOVE:
 		return hcv_record_remove(r, id(s->who),
 					 s->pending ? id(s->pending) : NULL,
@@ -429,7 +446,9 @@ static void test_init(struct kunit *test)
  * number of its newest write and the v under which that was made.  The module
  * is played as it promises to behave: a write goes to all in-sync and syncing
  * stores; when one of them leaves, the write in flight counts as made under
- * the new v; a copy takes what the source has from beyond the store's v.
+ * the new v; a copy takes what the source has from beyond the store's v.  The logs
+ * name the writes that a crash cut off; whoever serves next after an unclean stop
+ * gives those blocks its v.  Some owners keep no logs.
  */
 #define W_STORES 6
 #define W_ROWS 5
@@ -450,6 +469,7 @@ struct world {
 	unsigned int acked[W_ROWS][W_BLOCKS];
 	unsigned int writes;
 	bool torn;		/* copies may differ until served again */
+	bool named[W_ROWS][W_BLOCKS];
 	unsigned int served, refused, unsettled;
 };
 
@@ -586,6 +606,20 @@ static void do_write(struct world *w, int lost, bool crash)
 	}
 	if (!crash)
 		w->acked[r][b] = w->writes;
+	w->named[r][b] |= crash;
+}
+
+/* The logs of those that serve name what may differ, and are emptied. */
+static void do_stamp(struct world *w)
+{
+	unsigned int s, r, b;
+
+	for (r = 0; r < w->rows.nr; r++)
+		for (b = 0; b < W_BLOCKS; b++)
+			for (s = 0; s < W_STORES && w->named[r][b]; s++)
+				if (state_of(w, s) == HCV_RS_INSYNC)
+					w->has[s][r][b].stamp = w->r.v;
+	memset(w->named, 0, sizeof(w->named));
 }
 
 /* Copy what @s lacks according to its v; then it may join. */
@@ -625,7 +659,8 @@ static void do_serve(struct world *w)
 	local[0] = store_name(rnd(w, W_STORES));
 	strcpy(owner, old.owner);
 	ret = hcv_record_serve(&w->r, owner, ids_of(confirmed, list),
-			       ids_of(local, local_list), &w->rows, err);
+			       ids_of(local, local_list), &w->rows,
+			       rnd(w, 4), err);
 	if (ret) {
 		w->unsettled += ret == -EXDEV;
 		w->refused++;
@@ -641,15 +676,15 @@ static void do_serve(struct world *w)
 				  hcv_record_insync(&old, id(store_name(s))));
 		KUNIT_EXPECT_TRUE(w->test, strchr(confirmed, store_name(s)));
 	}
-	if (clean)
-		return;
-	for (s = 0; s < W_STORES; s++)
+	/* Without logs nobody can tell what others lack: they trust nothing. */
+	for (s = 0; s < W_STORES && !clean && !old.log; s++)
 		if (hcv_record_find(&w->r, id(store_name(s))) &&
 		    state_of(w, s) == HCV_RS_STALE)
 			KUNIT_EXPECT_EQ(w->test,
 					hcv_record_find(&w->r,
 							id(store_name(s)))->v,
 					0);
+	do_stamp(w);
 }
 
 static void do_serving(struct world *w)

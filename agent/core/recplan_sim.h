@@ -425,7 +425,8 @@ static void vol_take(struct sim *s, struct sim_vol *vol)
 	for (i = 0; i < vol->rec.nr; i++)
 		if (well(s, sim_store(s, vol->rec.st[i].store)))
 			confirmed[ids.nr++] = vol->rec.st[i].store;
-	ret = hcv_record_serve(&vol->rec, node, ids, none, &vol->rows, err);
+	ret = hcv_record_serve(&vol->rec, node, ids, none, &vol->rows, true,
+			       err);
 	/* More failure domains gone than it is to stand: by hand. */
 	for (i = 0; i < vol->rec.nr && ret == -EXDEV; i++)
 		vol->rec.st[i].state = HCV_RS_INSYNC;

@@ -361,7 +361,7 @@ static bool vp_serve(struct vp *p)
 	granted = (struct hcv_rec_ids){ c.granted, c.nr_granted };
 	local = (struct hcv_rec_ids){ c.local, c.nr_local };
 	if (hcv_record_serve(&rec, p->in->node, granted, local, p->in->rows,
-			     err))
+			     false, err))
 		return vp_wait(p, 0, "%s%s%s", err,
 			       c.missing[0] ? "; waits for " : "", c.missing);
 	if (!vp_do(p, HCV_VP_SERVE, NULL))

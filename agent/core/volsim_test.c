@@ -78,7 +78,7 @@ static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
 			if (o->set[i])
 				set[ids.nr++] = a->rec.st[i].store;
 		ret = hcv_record_serve(&rec, node_id[n], ids, ids, &a->rows,
-				       err);
+				       true, err);
 		s->nr_serves += !ret;
 		break;
 	case HCV_VP_REMOVE:

@@ -139,7 +139,8 @@ def check(kept, vol):
 def resync(vol, store):
     import hcvvol
     with hcvvol.Events() as events:
-        vol.resync(events, store, LINK_FLAGS="FULL")
+        # The log of the source names what this one may lack.
+        vol.resync(events, store)
     print("in-sync", flush=True)
 
 

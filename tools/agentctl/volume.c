@@ -96,6 +96,8 @@ static const char *hcv_volume_wait_text(const char *wait)
 		{ "busy", "an earlier write of the same block" },
 		{ "flush", "a flush round" },
 		{ "io", "a disk" },
+		{ "memory", "memory" },
+		{ "log", "an entry of the activity log" },
 	};
 	size_t i;
 
@@ -157,6 +159,10 @@ static void hcv_volume_show_module(struct json_object *m)
 		      hcv_out_size(hcv_out_u64(m, "meta_bytes")));
 	hcv_out_field("Not flushed", "%s",
 		      hcv_out_size(hcv_out_u64(m, "unflushed_bytes")));
+	hcv_out_field("Activity log", "names %s; %llu writes waited for it, %llu pages written",
+		      hcv_out_size(hcv_out_u64(m, "log_bytes")),
+		      (unsigned long long)hcv_out_u64(m, "log_misses"),
+		      (unsigned long long)hcv_out_u64(m, "log_writes"));
 }
 
 static void hcv_volume_show_layout(struct json_object *r)

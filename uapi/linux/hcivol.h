@@ -71,7 +71,9 @@
  *
  * HCV_CMD_VOL_CREATE	VOL NAME SIZE STRIPE REPLICAS EPOCH V LINEAGE QUEUE
  *			[VOL_FLAGS] [POLICY] [POLICY_MS] [SYNC_KIBPS]
- *	A volume without a disk yet. Answers MINOR.  -EEXIST.
+ *	A volume without a disk yet. Answers MINOR.  -EEXIST.  With VOL_FLAGS
+ *	LOG it keeps an activity log on every in-sync store: whoever starts it
+ *	next after an unclean stop need not copy all to the others.
  * HCV_CMD_VOL_LINK_ADD	VOL EPOCH STORE LINK_STATE RANGES INCARNATION
  *			[PATH] [LINK_FLAGS]
  *	Ties the volume to a store: PATH is the remote device, absent for a
@@ -103,7 +105,8 @@
  *	Unknown ones are skipped.  -EBUSY: one is not SETTLED.
  * HCV_CMD_VOL_START	VOL EPOCH V [STORE]
  *	Flushes all links, loads the pages (from STORE, else from the best),
- *	and makes the disk.  Takes as long as reading the pages does.
+ *	gives new stamps to what the activity logs name, empties these, and
+ *	makes the disk.  Takes as long as reading the pages does.
  * HCV_CMD_VOL_SUSPEND	VOL EPOCH
  *	Holds new I/O, ends what is in flight, flushes, writes the volume page.
  * HCV_CMD_VOL_RESUME	VOL EPOCH
@@ -125,7 +128,8 @@
  * HCV_CMD_VOL_FENCE	VOL EPOCH
  *	The record names another owner: every I/O fails from now on.
  * HCV_CMD_VOL_GET	VOL, or dump
- *	-> all of the above, VOL_STATE, WAIT_* of the longest wait, counters;
+ *	-> all of the above, VOL_STATE, WAIT_* of the longest wait, counters,
+ *	   those of the activity log (LOG_*);
  *	   nested HCV_A_WAITS, one for each thing that some I/O waits for:
  *	   WAIT WAIT_COUNT WAIT_MS;
  *	   nested HCV_A_LINK, one per link: STORE LINK_STATE STATE_MS
@@ -284,6 +288,11 @@ enum hcv_attr {
 	HCV_A_COL_IDLE		= 80,	/* u32s: extents that may be retired */
 	HCV_A_SETTLING		= 81,	/* array of u32: retired just now */
 	HCV_A_SETTLED		= 82,	/* array of u32: may be deleted */
+	HCV_A_LOG_ENTRIES	= 83,	/* u32 mibs in the activity log */
+	HCV_A_LOG_NAMED		= 84,	/* u32 mibs it named at the start */
+	HCV_A_LOG_MISSES	= 85,	/* u64 times a write waited for it */
+	HCV_A_LOG_WRITES	= 86,	/* u64 pages of it written */
+	HCV_A_LOG_DROPPED	= 87,	/* u64 entries that made room */
 	__HCV_A_MAX
 };
 
@@ -303,8 +312,10 @@ enum hcv_policy {
 #define HCV_VOL_F_READONLY	(1U << 0)
 #define HCV_VOL_F_FORCE		(1U << 1)	/* VOL_STOP only */
 #define HCV_VOL_F_COPY_WRITES	(1U << 2)
+#define HCV_VOL_F_LOG		(1U << 3)	/* VOL_CREATE: keep a log */
 #define HCV_VOL_F_ALL \
-	(HCV_VOL_F_READONLY | HCV_VOL_F_FORCE | HCV_VOL_F_COPY_WRITES)
+	(HCV_VOL_F_READONLY | HCV_VOL_F_FORCE | HCV_VOL_F_COPY_WRITES | \
+	 HCV_VOL_F_LOG)
 
 /*
  * SYNC_KIBPS: nothing is copied.  A resync keeps what it has, takes all new
@@ -356,6 +367,7 @@ enum hcv_wait {
 	HCV_WAIT_FLUSH		= 7,	/* a flush round */
 	HCV_WAIT_IO		= 8,	/* the device beneath */
 	HCV_WAIT_MEMORY		= 9,	/* an allocation; tried again soon */
+	HCV_WAIT_LOG		= 10,	/* an entry of the activity log */
 	__HCV_WAITS
 };
 
