@@ -64,11 +64,22 @@ def hit(dev, op, depth):
     return result(job, op, depth)
 
 
-def first_writes(dev, op, depth, chunk, row):
-    """One write of 4 KiB into each of so many chunks, in random order."""
+def chunks(row):
+    """The chunks that a row of first writes takes, in random order."""
     ios = stacks.FRESH_IOS
     order = list(range(row * ios, (row + 1) * ios))
     random.Random(row).shuffle(order)
+    return order
+
+
+def wide_chunks(row):
+    """As many of all chunks, in random order."""
+    total = stacks.FRESH_IOS * stacks.FRESH_ROWS
+    return random.Random(row).sample(range(total), stacks.FRESH_IOS)
+
+
+def chunk_writes(dev, op, depth, chunk, order):
+    """One write of 4 KiB into each of these chunks."""
     with tempfile.NamedTemporaryFile("w", suffix=".iolog") as log:
         log.write(f"fio version 2 iolog\n{dev} add\n{dev} open\n")
         for number in order:
@@ -79,17 +90,20 @@ def first_writes(dev, op, depth, chunk, row):
         log.flush()
         job = fio(dev, depth, f"--read_iolog={log.name}",
                   "--replay_no_stall=1")
-    if job["write"]["total_ios"] != ios:
+    if job["write"]["total_ios"] != len(order):
         raise RuntimeError(f"fio wrote {job['write']['total_ios']} blocks")
     return result(job, op, depth)
 
 
 def rows_of(stack, dev, wanted):
     """Yield (op, depth, ns) of one stack."""
-    fresh = "-fresh" in stack
+    fresh, wide = "-fresh" in stack, "-wide" in stack
     chunk = stacks.THIN_CHUNK if stack.startswith("dm-thin") else \
         stacks.HCV_CHUNK
-    if not fresh:
+    if wide:
+        for row in range(stacks.FRESH_ROWS):
+            chunk_writes(dev, "randwrite", 32, chunk, chunks(row))
+    elif not fresh:
         fio(dev, 4, "--rw=write", "--bs=1M", f"--size={stacks.SPAN}",
             "--end_fsync=1")
     row = 0
@@ -98,19 +112,29 @@ def rows_of(stack, dev, wanted):
         if (op, depth) in wanted:
             time.sleep(SETTLE_S)
             if fresh and written:
-                yield op, depth, first_writes(dev, op, depth, chunk, row)
+                yield op, depth, chunk_writes(dev, op, depth, chunk,
+                                              chunks(row))
+            elif wide and written:
+                yield op, depth, chunk_writes(dev, op, depth, chunk,
+                                              wide_chunks(row))
             else:
                 yield op, depth, hit(dev, op, depth)
-        row += fresh and written
+        row += (fresh or wide) and written
 
 
 def measure(stack, wanted):
     """Make a stack, print its rows, take it down."""
     with contextlib.ExitStack() as ctx:
         dev = stacks.STACKS[stack](ctx)
+        before = 0
         for op, depth, ns in rows_of(stack, dev, wanted):
-            print(json.dumps({"stack": stack, "op": op, "depth": depth,
-                              "ns": round(ns, 1)}), flush=True)
+            row = {"stack": stack, "op": op, "depth": depth,
+                   "ns": round(ns, 1)}
+            if "-wide" in stack:
+                # Since the row before; the first one counts the preparation.
+                now = stacks.log_misses()
+                row["misses"], before = now - before, now
+            print(json.dumps(row), flush=True)
 
 
 def main():

@@ -290,7 +290,9 @@ class Hcivol:
 
     def create(self, replicas):
         self.do("VOL_CREATE", VOL="@v1", NAME="v1", SIZE=self.size, STRIPE=1,
-                REPLICAS=replicas, EPOCH=1, V=1, LINEAGE=7, QUEUE=self.queue)
+                REPLICAS=replicas, EPOCH=1, V=1, LINEAGE=7, QUEUE=self.queue,
+                # As the agent does it.
+                VOL_FLAGS="LOG" if replicas > 1 else 0)
 
     def start(self, stores):
         """Give the volume its extents and start it; returns its device."""
@@ -336,11 +338,22 @@ def hcv_fresh(ctx, queue):
     return hcv_local(ctx, queue, FRESH_IOS * FRESH_ROWS * HCV_CHUNK)
 
 
+def hcv_wide(ctx, queue):
+    """Two local copies of more megabytes than the activity log can name."""
+    return hcv_local(ctx, queue, FRESH_IOS * FRESH_ROWS * HCV_CHUNK, copies=2)
+
+
+def log_misses():
+    """How often writes of the volume waited for the log until now."""
+    return hcvnl.Client().call("VOL_GET", VOL="@v1")[0]["LOG_MISSES"]
+
+
 STACKS = {
     "hcivol-local1": lambda ctx: hcv_local(ctx, "MQ"),
     "hcivol-local2": lambda ctx: hcv_local(ctx, "MQ", copies=2),
     "hcivol-tcp2": lambda ctx: hcv_tcp(ctx, "MQ"),
     "hcivol-fresh": lambda ctx: hcv_fresh(ctx, "MQ"),
+    "hcivol-wide2": lambda ctx: hcv_wide(ctx, "MQ"),
     "hcivol-local1-bio": lambda ctx: hcv_local(ctx, "BIO"),
     "hcivol-local2-bio": lambda ctx: hcv_local(ctx, "BIO", copies=2),
     "hcivol-tcp2-bio": lambda ctx: hcv_tcp(ctx, "BIO"),
