@@ -366,6 +366,8 @@ def take_over(c, node):
 
 def test_owner_killed(c):
     node, _store = remote(c)
+    # The log of another attachment: it names nothing of what is old.
+    home_again(c)
     clear_log(c)
     cmd = start_log(c)
     check_refused(node)

@@ -6,6 +6,9 @@ A round of power cuts reads one store as one cut left it. This looks at all
 cuts of a record, right before each FLUSH and each mark, with nothing of what
 was not flushed by then and with each part of it that ends in a metadata page.
 It knows the media format from docs/media-format.md and nothing of the code.
+
+Of the activity log it sees that it names, durably, whatever is written, before
+that is written, and until it is flushed: data, and records of mibs.
 """
 
 import struct
@@ -43,18 +46,38 @@ class Page:
                 for one, _, _, lo, hi in self.slots if one == mib]
 
 
+class LogPage:
+    """One image of a page of the activity log."""
+
+    def __init__(self, data):
+        self.page = data[34]
+        count, = struct.unpack_from("<I", data, 36)
+        self.order = struct.unpack_from("<QQ", data, 40)
+        self.mibs = frozenset(struct.unpack_from(f"<{count}I", data, 128))
+
+
 class Medium:
     """Pages and blocks by their addresses."""
 
-    def __init__(self, pages=None, blocks=None):
+    def __init__(self, pages=None, blocks=None, logs=None):
         self.pages, self.blocks = dict(pages or {}), dict(blocks or {})
+        self.logs = dict(logs or {})
 
     def copy(self):
-        return Medium(self.pages, self.blocks)
+        return Medium(self.pages, self.blocks, self.logs)
 
     def apply(self, entry):
         self.pages.update(entry.pages)
         self.blocks.update(entry.blocks)
+        self.logs.update(entry.logs)
+
+    def named(self):
+        """Mibs that the activity log names."""
+        newest = {}
+        for log in self.logs.values():
+            if log.page not in newest or newest[log.page].order < log.order:
+                newest[log.page] = log
+        return frozenset().union(*(log.mibs for log in newest.values()))
 
     def slots(self):
         """The slot of each mib: newest images, highest sequences."""
@@ -87,6 +110,7 @@ class Entry:
 
     def __init__(self, record, entry, sb, seed):
         self.flags, self.pages, self.blocks = entry[2], {}, {}
+        self.logs = {}
         if not entry[1] or entry[2] & (MARK | DISCARD):
             return
         data = record.data(entry)
@@ -96,6 +120,8 @@ class Entry:
                 self.blocks[addr] = self.version(part, seed)
             elif part[:4] == b"HCVP":
                 self.pages[addr] = Page(part, addr, sb)
+            elif part[:4] == b"HCVL":
+                self.logs[addr] = LogPage(part)
 
     @staticmethod
     def version(part, seed):
@@ -138,8 +164,10 @@ class Look:
                 continue
             if entry.flags & (FLUSH | FUA):
                 durable.apply(entry)
+                self.check_named(durable, pending, i)
             elif entry.pages or entry.blocks:
                 pending.append(entry)
+                self.check_named(durable, [entry], i)
             if i in self.at:
                 mark = self.at[i]
                 self.expect(mark)
@@ -151,6 +179,22 @@ class Look:
         after = self.marks[min(mark + 1, len(self.marks) - 1)]
         self.low = self.plan.durable(flushed, acked)
         self.high = self.plan.versions(after[2])
+
+    def check_named(self, durable, writes, i):
+        """What writes that are not flushed tell of is named."""
+        named = durable.named()
+        slots = durable.slots() if any(one.pages for one in writes) else {}
+        for one in writes:
+            for got in one.blocks.values():
+                if got and where(got[0])[0] not in named:
+                    raise Lost(got[0], f"at {i} data of block {got[0]} are "
+                                       "not flushed, and not named")
+            for slot in (s for page in one.pages.values() for s in page.slots):
+                known = slots.get(slot[0], (0, 0))
+                if known != slot and known[1] <= slot[1] and \
+                        slot[0] not in named:
+                    raise Lost(0, f"at {i} a record of mib {slot[0]} is not "
+                                  "flushed, and not named")
 
     def check_cut(self, durable, pending, i):
         self.check_medium(durable, f"a cut at {i}, nothing else of it")
@@ -179,8 +223,8 @@ class Look:
             low <= got[1] <= high and kinds[got[1]] == "write"
 
     def needed(self):
-        """Writes without which something flushed is lost: one of data, all of
-        a metadata page."""
+        """Writes without which something flushed is lost, or not named: one of
+        data, all of a metadata page, all of the log."""
         last = self.plan.versions(self.marks[-1][1])
         data = next(i for i, entry in enumerate(self.entries)
                     if any(got and got[1] == last[got[0]]
@@ -190,7 +234,8 @@ class Look:
         return {data}, {
             i for i, entry in enumerate(self.entries)
             if any((page.extent, page.page) == (first.extent, first.page)
-                   for page in entry.pages.values())}
+                   for page in entry.pages.values())}, {
+            i for i, entry in enumerate(self.entries) if entry.logs}
 
     def describe(self, blk):
         """Lines that tell where in the record a block lies."""

@@ -211,6 +211,8 @@ class Volume:
         attrs = {"NAME": self.vol.strip("@"), "SIZE": self.size,
                  "STRIPE": self.stripe, "REPLICAS": self.replicas,
                  "V": self.v, "LINEAGE": 7, "QUEUE": self.queue,
+                 # As the agent does it.
+                 "VOL_FLAGS": "LOG" if self.replicas > 1 else 0,
                  **self.attrs, **attrs}
         minor = self.edo("VOL_CREATE", **attrs)["MINOR"]
         self.path = f"/dev/hcivol{minor}"
