@@ -84,6 +84,7 @@ struct hcv_actlog {
 
 struct actlog_bio {
 	struct hcv_actlog *al;
+	bool flush;
 	s64 start_ns;
 	struct hcv_leg leg;
 };
@@ -106,19 +107,21 @@ static void actlog_endio(struct bio *bio)
 	struct hcv_actlog *al = ab->al;
 	int err = blk_status_to_errno(bio->bi_status);
 
-	hcv_stats_end(link->stats, HCV_IO_WRITE, HCV_BLOCK_SIZE,
+	hcv_stats_end(link->stats, ab->flush ? HCV_IO_FLUSH : HCV_IO_WRITE,
+		      ab->flush ? 0 : HCV_BLOCK_SIZE,
 		      ktime_get_boottime_ns() - ab->start_ns, bio->bi_status);
 	/*
-	 * An error says nothing of what else the disk has cached, and nobody
-	 * relies on what it did not take; a store that has failed is believed
-	 * nothing.
+	 * The error of a write says nothing of what else the disk has cached, and
+	 * nobody relies on what it did not take.  That of a FLUSH does: the
+	 * store is not believed any more.
 	 */
-	if (!err)
-		err = hcv_link_flushed(link, 0);
+	if (!err || ab->flush)
+		err = hcv_link_flushed(link, err);
 	if (err) {
 		WRITE_ONCE(al->fail, true);
 		/* The last replica stays: its disk's word is final. */
-		if (!hcv_link_fail(link, -err, "log write"))
+		if (!hcv_link_fail(link, -err,
+				   ab->flush ? "log flush" : "log write"))
 			WRITE_ONCE(al->refused, true);
 	}
 	hcv_link_leave(&ab->leg);
@@ -149,33 +152,66 @@ static bool actlog_enter(struct hcv_actlog *al, struct hcv_link *link,
 	return ok;
 }
 
+/*
+ * Whether durable writes need a FLUSH of their own.  With FUA the block layer
+ * would send one behind the write and tell of either's failure in the same way.
+ */
+static bool actlog_flushes(const struct hcv_link *link)
+{
+	return link->local && bdev_write_cache(link->bdev) &&
+	       !bdev_fua(link->bdev);
+}
+
+/* @page: HCV_LOG_PAGES: a FLUSH */
 static void actlog_send(struct hcv_actlog *al, struct hcv_link *link, u32 page,
 			u32 place)
 {
+	bool flush = page == HCV_LOG_PAGES;
+	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC;
 	struct actlog_bio *ab;
 	struct bio *bio;
 
-	bio = bio_alloc_bioset(NULL, 1, REQ_OP_WRITE | REQ_FUA | REQ_SYNC |
-			       REQ_META, GFP_NOIO, &actlog_bs);
+	bio = bio_alloc_bioset(NULL, !flush, opf, GFP_NOIO, &actlog_bs);
 	ab = container_of(bio, struct actlog_bio, leg.bio);
 	if (!actlog_enter(al, link, &ab->leg)) {
 		bio_put(bio);
 		return;
 	}
 	ab->al = al;
+	ab->flush = flush;
 	bio_set_dev(bio, link->bdev);
 	if (!link->local)
 		bio->bi_opf |= REQ_FAILFAST_TRANSPORT | REQ_FAILFAST_DRIVER |
 			       REQ_FAILFAST_DEV;
-	bio->bi_iter.bi_sector = READ_ONCE(link->area) +
-		(hcv_fmt_log_off(page, place) >> SECTOR_SHIFT);
+	if (flush) {
+		bio->bi_opf |= REQ_PREFLUSH;
+	} else {
+		bio->bi_opf |= REQ_META;
+		if (!actlog_flushes(link))
+			bio->bi_opf |= REQ_FUA;
+		bio->bi_iter.bi_sector = READ_ONCE(link->area) +
+			(hcv_fmt_log_off(page, place) >> SECTOR_SHIFT);
+		__bio_add_page(bio, virt_to_page(al->buf[page]),
+			       HCV_BLOCK_SIZE, offset_in_page(al->buf[page]));
+	}
 	bio->bi_end_io = actlog_endio;
-	__bio_add_page(bio, virt_to_page(al->buf[page]), HCV_BLOCK_SIZE,
-		       offset_in_page(al->buf[page]));
 	ab->start_ns = ktime_get_boottime_ns();
 	hcv_stats_begin(link->stats);
 	atomic_inc(&al->pending);
 	hcv_submit_bio(bio);
+}
+
+static void actlog_begin(struct hcv_actlog *al)
+{
+	atomic_set(&al->pending, 1);
+	reinit_completion(&al->done);
+}
+
+/* Every bio ends: lower devices have time-outs. */
+static void actlog_wait(struct hcv_actlog *al)
+{
+	actlog_put(al);
+	wait_for_completion_io(&al->done);
 }
 
 /*
@@ -196,8 +232,7 @@ static bool actlog_write(struct hcv_actlog *al)
 		return false;
 	WRITE_ONCE(al->fail, false);
 	WRITE_ONCE(al->refused, false);
-	atomic_set(&al->pending, 1);
-	reinit_completion(&al->done);
+	actlog_begin(al);
 	for (page = 0; page < HCV_LOG_PAGES; page++) {
 		if (!(dirty & BIT(page)))
 			continue;
@@ -208,9 +243,15 @@ static bool actlog_write(struct hcv_actlog *al)
 			actlog_send(al, vol->link[i], page, place);
 		WRITE_ONCE(al->writes, al->writes + 1);
 	}
-	actlog_put(al);
-	/* Every bio ends: lower devices have time-outs. */
-	wait_for_completion_io(&al->done);
+	actlog_wait(al);
+	if (dirty && !READ_ONCE(al->fail)) {
+		actlog_begin(al);
+		for (i = 0; i < READ_ONCE(vol->nr_links); i++)
+			if (READ_ONCE(vol->link[i]->bdev) &&
+			    actlog_flushes(vol->link[i]))
+				actlog_send(al, vol->link[i], HCV_LOG_PAGES, 0);
+		actlog_wait(al);
+	}
 	/* Pairs with link_set_state(): none failed, and none came back. */
 	good = !READ_ONCE(al->fail) && smp_load_acquire(&vol->ack_gate) == gate;
 	for (page = 0; page < HCV_LOG_PAGES; page++)
@@ -436,11 +477,34 @@ static int actlog_write_all(struct hcv_actlog *al, struct hcv_link *link,
 	return 0;
 }
 
+/*
+ * A power cut may leave what was being written unreadable instead of torn: such
+ * a place is a damaged one, for which there is the other.  Return: an error if
+ * nothing can be read at all.
+ */
 static int actlog_read(struct hcv_link *link, void *buf)
 {
-	return hcv_link_rw(link, REQ_OP_READ | REQ_META, READ_ONCE(link->area) +
-			   (HCV_VOLLOG_OFF >> SECTOR_SHIFT), buf,
-			   HCV_VOLLOG_SIZE);
+	sector_t at = READ_ONCE(link->area) + (HCV_VOLLOG_OFF >> SECTOR_SHIFT);
+	u32 off, bad = 0;
+	int ret, err;
+
+	ret = hcv_link_rw(link, REQ_OP_READ | REQ_META, at, buf,
+			  HCV_VOLLOG_SIZE);
+	if (!ret || ret == -ECANCELED)
+		return ret;
+	for (off = 0; off < HCV_VOLLOG_SIZE; off += HCV_BLOCK_SIZE) {
+		err = hcv_link_rw(link, REQ_OP_READ | REQ_META,
+				  at + (off >> SECTOR_SHIFT), buf + off,
+				  HCV_BLOCK_SIZE);
+		if (err == -ECANCELED)
+			return err;
+		if (!err)
+			continue;
+		/* Not blank, which would say that it was never written. */
+		memset(buf + off, 0xff, HCV_BLOCK_SIZE);
+		bad++;
+	}
+	return bad * HCV_BLOCK_SIZE < HCV_VOLLOG_SIZE ? 0 : ret;
 }
 
 int hcv_actlog_join(struct hcv_link *link)
@@ -459,8 +523,11 @@ int hcv_actlog_join(struct hcv_link *link)
 	if (!buf)
 		return -ENOMEM;
 	ret = actlog_read(link, buf);
-	if (ret)
+	if (ret == -ECANCELED)
 		goto out;
+	/* Only the order of places comes from it, and all of them are written. */
+	if (ret)
+		memset(buf, 0xff, HCV_VOLLOG_SIZE);
 	hcv_log_read(buf, vol->uuid.b, vol->map.lineage, &found, NULL, NULL);
 	mutex_lock(&al->mutex);
 	ret = actlog_write_all(al, link, found.newest);
@@ -513,8 +580,6 @@ int hcv_actlog_load(struct hcv_link *link, void *buf, struct hcv_log_load *load,
 		load->damaged = true;
 		hcv_vol_warn(vol, "%u page(s) of the activity log on store %pUb are damaged\n",
 			     found.lost, &link->store);
-	} else if (found.valid) {
-		load->whole = true;
 	}
 	load->newest[link->nr] = found.newest;
 	for (i = 0; i < HCV_LOG_PAGES; i++)
@@ -566,11 +631,11 @@ int hcv_actlog_start(struct hcv_vol *vol, const struct hcv_log_load *load)
 	int ret = 0;
 
 	/*
-	 * A blank one is none: nobody kept any; or the store came into the set with
-	 * extents that have had no data so far.
+	 * A whole one beside it does not help: it may be that of a store which
+	 * came into the set with extents that have had no data so far.
 	 */
-	if (load->damaged && !load->whole) {
-		hcv_vol_warn(vol, "no in-sync replica has a whole activity log; all slots count as written\n");
+	if (load->damaged) {
+		hcv_vol_warn(vol, "an in-sync replica's activity log is damaged; all slots count as written\n");
 		hcv_map_name_all(&vol->map);
 	}
 	al->named = hcv_map_unflushed(&vol->map);

@@ -31,12 +31,10 @@ struct hcv_actlog_numbers {
 
 /**
  * struct hcv_log_load - what a start finds
- * @whole: some in-sync replica has a log, without damaged pages
  * @damaged: some has one with damaged pages
  * @newest: of each link: bit of a page set: its newest valid place is 1
  */
 struct hcv_log_load {
-	bool whole;
 	bool damaged;
 	u8 newest[HCV_MAX_LINKS];
 };
