@@ -507,11 +507,37 @@ static int actlog_read(struct hcv_link *link, void *buf)
 	return bad * HCV_BLOCK_SIZE < HCV_VOLLOG_SIZE ? 0 : ret;
 }
 
+/*
+ * Both places of all pages at once: no record calls that copy in-sync yet, and
+ * what a power cut tears here is read by nobody.
+ */
+static int actlog_write_joining(struct hcv_actlog *al, struct hcv_link *link,
+				void *buf)
+{
+	u32 page, place;
+	u64 seq;
+
+	lockdep_assert_held(&al->mutex);
+	for (page = 0; page < HCV_LOG_PAGES; page++) {
+		hcv_log_next(&al->log, page, &seq);
+		for (place = 0; place < 2; place++)
+			hcv_log_encode(&al->log, page, place, seq,
+				       buf + hcv_fmt_log_off(page, place) -
+				       HCV_VOLLOG_OFF);
+		/* The next image of the page is newer than this one. */
+		hcv_log_sent(&al->log, page, seq, false);
+	}
+	WRITE_ONCE(al->writes, al->writes + 2 * HCV_LOG_PAGES);
+	return hcv_link_rw(link, REQ_OP_WRITE | REQ_FUA | REQ_META,
+			   READ_ONCE(link->area) +
+			   (HCV_VOLLOG_OFF >> SECTOR_SHIFT), buf,
+			   HCV_VOLLOG_SIZE);
+}
+
 int hcv_actlog_join(struct hcv_link *link)
 {
 	struct hcv_vol *vol = link->vol;
 	struct hcv_actlog *al = vol->actlog;
-	struct hcv_log_found found;
 	void *buf;
 	int ret;
 
@@ -519,23 +545,17 @@ int hcv_actlog_join(struct hcv_link *link)
 		hcv_link_joined(link);
 		return 0;
 	}
+	BUILD_BUG_ON(2 * HCV_LOG_PAGES * HCV_BLOCK_SIZE != HCV_VOLLOG_SIZE);
 	buf = kvmalloc(HCV_VOLLOG_SIZE, GFP_NOIO);
 	if (!buf)
 		return -ENOMEM;
-	ret = actlog_read(link, buf);
-	if (ret == -ECANCELED)
-		goto out;
-	/* Only the order of places comes from it, and all of them are written. */
-	if (ret)
-		memset(buf, 0xff, HCV_VOLLOG_SIZE);
-	hcv_log_read(buf, vol->uuid.b, vol->map.lineage, &found, NULL, NULL);
+	/* Misses wait for this, but for one write only. */
 	mutex_lock(&al->mutex);
-	ret = actlog_write_all(al, link, found.newest);
+	ret = actlog_write_joining(al, link, buf);
 	/* From here on it gets what the others get. */
 	if (!ret)
 		hcv_link_joined(link);
 	mutex_unlock(&al->mutex);
-out:
 	kvfree(buf);
 	return ret;
 }

@@ -465,4 +465,35 @@ static inline void hcv_t_cut(struct hcv_t_sim *s, u32 rep)
 	hcv_t_lose(s, m);
 }
 
+/* --- histories ------------------------------------------------------------ */
+
+static inline struct hcv_t_sim *hcv_t_new(struct kunit *test,
+					  enum hcv_t_mut mut)
+{
+	struct hcv_t_sim *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s);
+	s->log = kunit_kzalloc(test, sizeof(*s->log), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, s->log);
+	s->test = test;
+	s->mut = mut;
+	return s;
+}
+
+#ifdef __KERNEL__
+#define hcv_t_histories()	20U
+#define hcv_t_seed_add()	0U
+#else
+static inline u32 hcv_t_env(const char *name, u32 val)
+{
+	const char *env = getenv(name);
+
+	return env ? strtoul(env, NULL, 10) : val;
+}
+
+/* Histories of each of four parts, and a number added to their seeds. */
+#define hcv_t_histories()	hcv_t_env("HCV_LOG_HISTORIES", 1000)
+#define hcv_t_seed_add()	hcv_t_env("HCV_SIM_SEED", 0)
+#endif
+
 #endif /* HCV_CORE_LOG_SIM_H */
