@@ -155,6 +155,7 @@ static bool actlog_enter(struct hcv_actlog *al, struct hcv_link *link,
 /*
  * Whether durable writes need a FLUSH of their own.  With FUA the block layer
  * would send one behind the write and tell of either's failure in the same way.
+ * A leg is counted in: the device stays.
  */
 static bool actlog_flushes(const struct hcv_link *link)
 {
@@ -162,11 +163,11 @@ static bool actlog_flushes(const struct hcv_link *link)
 	       !bdev_fua(link->bdev);
 }
 
-/* @page: HCV_LOG_PAGES: a FLUSH */
-static void actlog_send(struct hcv_actlog *al, struct hcv_link *link, u32 page,
+/* @page: HCV_LOG_PAGES: a FLUSH.  Return: whether the link needs one later */
+static bool actlog_send(struct hcv_actlog *al, struct hcv_link *link, u32 page,
 			u32 place)
 {
-	bool flush = page == HCV_LOG_PAGES;
+	bool flush = page == HCV_LOG_PAGES, later = false;
 	blk_opf_t opf = REQ_OP_WRITE | REQ_SYNC;
 	struct actlog_bio *ab;
 	struct bio *bio;
@@ -175,7 +176,7 @@ static void actlog_send(struct hcv_actlog *al, struct hcv_link *link, u32 page,
 	ab = container_of(bio, struct actlog_bio, leg.bio);
 	if (!actlog_enter(al, link, &ab->leg)) {
 		bio_put(bio);
-		return;
+		return false;
 	}
 	ab->al = al;
 	ab->flush = flush;
@@ -186,9 +187,8 @@ static void actlog_send(struct hcv_actlog *al, struct hcv_link *link, u32 page,
 	if (flush) {
 		bio->bi_opf |= REQ_PREFLUSH;
 	} else {
-		bio->bi_opf |= REQ_META;
-		if (!actlog_flushes(link))
-			bio->bi_opf |= REQ_FUA;
+		later = actlog_flushes(link);
+		bio->bi_opf |= REQ_META | (later ? 0 : REQ_FUA);
 		bio->bi_iter.bi_sector = READ_ONCE(link->area) +
 			(hcv_fmt_log_off(page, place) >> SECTOR_SHIFT);
 		__bio_add_page(bio, virt_to_page(al->buf[page]),
@@ -199,6 +199,7 @@ static void actlog_send(struct hcv_actlog *al, struct hcv_link *link, u32 page,
 	hcv_stats_begin(link->stats);
 	atomic_inc(&al->pending);
 	hcv_submit_bio(bio);
+	return later;
 }
 
 static void actlog_begin(struct hcv_actlog *al)
@@ -220,7 +221,7 @@ static void actlog_wait(struct hcv_actlog *al)
  */
 static bool actlog_write(struct hcv_actlog *al)
 {
-	u32 dirty = hcv_log_dirty(&al->log), page, place, i, gate;
+	u32 dirty = hcv_log_dirty(&al->log), page, place, i, gate, later = 0;
 	struct hcv_vol *vol = al->vol;
 	u64 seq[HCV_LOG_PAGES];
 	bool good;
@@ -240,15 +241,15 @@ static bool actlog_write(struct hcv_actlog *al)
 		hcv_log_encode(&al->log, page, place, seq[page],
 			       al->buf[page]);
 		for (i = 0; i < READ_ONCE(vol->nr_links); i++)
-			actlog_send(al, vol->link[i], page, place);
+			if (actlog_send(al, vol->link[i], page, place))
+				later |= BIT(i);
 		WRITE_ONCE(al->writes, al->writes + 1);
 	}
 	actlog_wait(al);
-	if (dirty && !READ_ONCE(al->fail)) {
+	if (later && !READ_ONCE(al->fail)) {
 		actlog_begin(al);
-		for (i = 0; i < READ_ONCE(vol->nr_links); i++)
-			if (READ_ONCE(vol->link[i]->bdev) &&
-			    actlog_flushes(vol->link[i]))
+		for (i = 0; i < HCV_MAX_LINKS; i++)
+			if (later & BIT(i))
 				actlog_send(al, vol->link[i], HCV_LOG_PAGES, 0);
 		actlog_wait(al);
 	}
