@@ -1,22 +1,27 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # HCV-TEST: guest
-# TIMEOUT: 900
+# TIMEOUT: 1200
 # MEM: 2048
 """The activity log: what it costs, what waits for it, and that after an
 unclean stop other copies get what may differ, all of it and nothing else."""
 
+import contextlib
+import errno
+import struct
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import hcvbreak
+import hcvnbd
 import hcvtest
 import hcvvol
 import ktap
 from hcvbreak import (Writer, failed, fill, finish, no_autocommit, verify,
                       waits)
+from hcvtest import BLOCK
 from hcvvol import MIB
 
 node = hcvtest.Node()
@@ -259,8 +264,8 @@ def test_joined():
 
 
 def test_damaged():
-    """A log that cannot be read on any in-sync replica names everything; one
-    of two is enough."""
+    """A damaged log names everything, whatever another one says: a store that
+    came into the set with fresh extents has a blank one."""
     with setting() as (vol, _, events), no_autocommit():
         base(vol, range(30))
         attach(vol)
@@ -278,7 +283,7 @@ def test_damaged():
         unclean(vol)
         hcvtest.device_write(vol.devs[0], sb["vol_off"] + LOG_OFF,
                              b"\xa5" * LOG_SIZE)
-        ktap.check_eq("the other one has it", 1,
+        ktap.check_eq("all, with a whole one", 30,
                       take_over(vol, "@s1", "@s2"))
         finish(vol)
 
@@ -300,6 +305,88 @@ def test_refused():
             fill(disk, (2,), 4)
             verify(disk, (1,), 3)
             verify(disk, (2,), 4)
+        finish(vol)
+
+
+@contextlib.contextmanager
+def nbd_setting():
+    """(volume, disk of @s1, events): that disk is ours."""
+    with hcvnbd.Disk(hcvvol.STORE_BYTES) as nbd, \
+            hcvvol.Events() as events, no_autocommit():
+        vol = hcvvol.Volume(node, [nbd.path, pool.devs[0].path]).format()
+        try:
+            yield vol, nbd, events
+        finally:
+            nbd.release()
+            vol.end()
+
+
+def test_lost_flush():
+    """A disk refuses the FLUSH behind a log page and drops what it had cached,
+    while a round's only FLUSH is queued behind that one, which succeeds. The
+    store is not believed: what was cached is missing there, and comes back."""
+    with nbd_setting() as (vol, nbd, events):
+        base(vol, range(8))
+        attach(vol)
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1,), 2)
+            disk.flush()
+            # No page changes with it: the round has one FLUSH.
+            fill(disk, (1,), 3)
+            nbd.hold()
+            writer = Writer(vol.path, lambda d: fill(d, (5,), 4))
+            nbd.wait_held()
+            before = vol.link("@s2")["FLUSH_IOS"]
+            flusher = Writer(vol.path, lambda d: d.flush())
+            # It is sent to @s1 first.
+            hcvtest.wait_for(lambda: vol.link("@s2")["FLUSH_IOS"] > before, 10,
+                             "the round's FLUSH")
+            nbd.release(errno.EIO)
+            failed(vol, events, "@s1")
+            ktap.check_eq("latched", "FAILED", node.do(
+                "STORE_GET", STORE="@s1").get("STORE_FLAGS"))
+            vol.confirm("@s1", "OUT")
+            hcvbreak.ended("both", writer, flusher)
+            vol.reopen_store("@s1")
+            copied = vol.resync(events, "@s1")
+            ktap.check("copied", 0 < copied <= 2 * MIB, f"{copied} bytes")
+            verify(disk, (1,), 3)
+            verify(disk, (5,), 4)
+        finish(vol)
+
+
+def places(dev, page):
+    """Where a page's newest place is on a device, and where the other one."""
+    at = hcvtest.read_super(dev)["vol_off"] + LOG_OFF + page * BLOCK
+    return sorted((at, at + LOG_SIZE // 2), reverse=True,
+                  key=lambda off: struct.unpack_from(
+                      "<QQ", hcvtest.device_read(dev, off), 40))
+
+
+def test_unreadable():
+    """A place that a power cut left unreadable is a damaged one, and is as
+    good as new when it was written."""
+    with nbd_setting() as (vol, nbd, events):
+        base(vol, range(8))
+        attach(vol)
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (5,), 2)
+            disk.flush()
+        unclean(vol)
+        nbd.bad = {places(nbd.path, 0)[1]}
+        ktap.check_eq("named", 1, take_over(vol, "@s1"))
+        ktap.check_eq("written", set(), nbd.bad)
+        with hcvvol.Disk(vol.path) as disk:
+            verify(disk, (5,), 2)
+            fill(disk, (6,), 3)
+            disk.flush()
+        others(vol, events)
+        finish(vol)
+        # Both places of a page: nobody knows what it named.
+        attach(vol)
+        unclean(vol)
+        nbd.bad = set(places(nbd.path, 1))
+        ktap.check_eq("all", 8, take_over(vol, "@s1", "@s2"))
         finish(vol)
 
 
