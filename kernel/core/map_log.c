@@ -2,6 +2,8 @@
 /*
  * Which mibs of a volume the activity log names, and who waits for that.
  */
+#include <linux/sched.h>
+
 #include "map.h"
 #include "map_priv.h"
 
@@ -107,19 +109,29 @@ int hcv_map_name(struct hcv_map *map, u32 mib)
 	return 0;
 }
 
-void hcv_map_name_all(struct hcv_map *map)
+/* False: there are no more leaves. */
+static bool map_name_leaf(struct hcv_map *map, u32 nr)
 {
 	struct hcv_leaf *leaf;
 	struct hcv_dir *dir;
-	u32 i, k;
+	bool there;
+	u32 k;
 
 	rcu_read_lock();
 	dir = rcu_dereference(map->dir);
-	for (i = 0; i < dir->nr; i++) {
-		leaf = rcu_dereference(dir->leaf[i]);
-		for (k = 0; leaf && k < HCV_LEAF_MIBS; k++)
-			if (rcu_access_pointer(leaf->ent[k].slot))
-				hcv_map_mark(map, leaf, leaf->base + k);
-	}
+	there = nr < dir->nr;
+	leaf = there ? rcu_dereference(dir->leaf[nr]) : NULL;
+	for (k = 0; leaf && k < HCV_LEAF_MIBS; k++)
+		if (rcu_access_pointer(leaf->ent[k].slot))
+			hcv_map_mark(map, leaf, leaf->base + k);
 	rcu_read_unlock();
+	return there;
+}
+
+void hcv_map_name_all(struct hcv_map *map)
+{
+	u32 nr = 0;
+
+	while (map_name_leaf(map, nr++))
+		cond_resched();
 }

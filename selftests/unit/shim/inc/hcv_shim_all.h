@@ -16,11 +16,11 @@
 #include <linux/printk.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/spinlock.h>
 
-#define cond_resched()	do { } while (0)
 #define might_sleep()	do { } while (0)
 
 #endif /* HCV_SHIM_ALL_H */
