@@ -241,7 +241,12 @@ static enum hcv_owner_result step_create(struct hcv_owner_step *s)
 		.replicas = v->i.replicas, .queue = s->queue,
 		.policy = v->i.policy, .policy_ms = v->i.policy_ms,
 		.sync_kibps = hcv_sync_limit_first(v->i.sync_kibps),
-		/* Of one replica there is nothing that could differ. */
+		/*
+		 * Of one replica there is nothing that could differ.  A module
+		 * older than the flag refuses it, and is to be loaded anew:
+		 * without a log every unclean stop would mean a full copy, on
+		 * a node that looks updated.
+		 */
 		.flags = (s->readonly ? HCV_VOL_F_READONLY : 0) |
 			 (v->i.replicas > 1 ? HCV_VOL_F_LOG : 0),
 	};

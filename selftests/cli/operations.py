@@ -19,7 +19,7 @@ import ktap
 DOC = (TREE / "docs/operations.md").read_text()
 # What others say: C library, kernel, shell.
 FOREIGN = ("Cannot assign requested address", "Address already in use",
-           "rmmod hcivol", "in state")
+           "rmmod hcivol", "in state", "reserved bit set")
 TOKEN = re.compile(r'''//[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\])'|"(?:\\.|[^"\\])*"''',
                    re.S)
 
