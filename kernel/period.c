@@ -58,7 +58,7 @@ static void ioref_release(struct percpu_ref *pref)
 	queue_work(hcv_wq, &ref->work);
 }
 
-static struct hcv_ioref *ioref_alloc(struct hcv_vol *vol)
+struct hcv_ioref *hcv_ioref_new(struct hcv_vol *vol)
 {
 	struct hcv_ioref *ref = kzalloc(sizeof(*ref), GFP_NOIO);
 
@@ -72,6 +72,13 @@ static struct hcv_ioref *ioref_alloc(struct hcv_vol *vol)
 	INIT_WORK(&ref->work, ioref_fn);
 	kref_get(&vol->kref);
 	return ref;
+}
+
+void hcv_ioref_drop(struct hcv_ioref *ref)
+{
+	hcv_vol_put(ref->vol);
+	percpu_ref_exit(&ref->ref);
+	kfree(ref);
 }
 
 /*
@@ -91,7 +98,7 @@ int hcv_vol_drain(struct hcv_vol *vol, struct hcv_slot *freed, u32 *period)
 {
 	struct hcv_ioref *ref, *old;
 
-	ref = ioref_alloc(vol);
+	ref = hcv_ioref_new(vol);
 	if (!ref) {
 		hcv_map_unfreed(&vol->map, freed);
 		return -ENOMEM;
@@ -151,16 +158,21 @@ void hcv_vol_leave(struct hcv_ioref *ref)
 	percpu_ref_put(&ref->ref);
 }
 
-int hcv_vol_run(struct hcv_vol *vol)
+void hcv_vol_run_under(struct hcv_vol *vol, struct hcv_ioref *ref)
 {
-	struct hcv_ioref *ref = ioref_alloc(vol);
-
-	if (!ref)
-		return -ENOMEM;
 	spin_lock_irq(&vol->lock);
 	rcu_assign_pointer(vol->ref, ref);
 	spin_unlock_irq(&vol->lock);
 	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
+}
+
+int hcv_vol_run(struct hcv_vol *vol)
+{
+	struct hcv_ioref *ref = hcv_ioref_new(vol);
+
+	if (!ref)
+		return -ENOMEM;
+	hcv_vol_run_under(vol, ref);
 	return 0;
 }
 

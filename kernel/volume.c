@@ -720,18 +720,24 @@ int hcv_vol_stop(struct hcv_vol *vol, bool force, struct netlink_ext_ack *extack
 /* life_mutex held. */
 static int vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 {
+	/* Going on must not fail for lack of memory. */
+	struct hcv_ioref *ref = hcv_ioref_new(vol);
 	int ret = -ETIMEDOUT;
 
+	if (!ref)
+		return -ENOMEM;
 	vol_set_state(vol, HCV_VOL_SUSPENDED);
 	hcv_vol_halt(vol);
 	if (wait_event_timeout(vol->wait, hcv_vol_drained(vol),
 			       msecs_to_jiffies(VOL_DRAIN_MS)))
 		ret = vol_flush(vol);
-	if (!ret)
+	if (!ret) {
+		hcv_ioref_drop(ref);
 		return 0;
+	}
 	NL_SET_ERR_MSG(extack, "I/O in flight did not end or could not be flushed; the volume goes on");
-	if (!hcv_vol_run(vol))
-		vol_set_state(vol, HCV_VOL_ACTIVE);
+	hcv_vol_run_under(vol, ref);
+	vol_set_state(vol, HCV_VOL_ACTIVE);
 	return ret;
 }
 

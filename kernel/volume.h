@@ -318,6 +318,12 @@ void hcv_vol_event_state(struct hcv_vol *vol);
 /* period.c */
 /** hcv_vol_run() - let I/O begin; -ENOMEM */
 int hcv_vol_run(struct hcv_vol *vol);
+/** hcv_ioref_new() - a period to come, for who must be able to go on; NULL: no memory */
+struct hcv_ioref *hcv_ioref_new(struct hcv_vol *vol);
+/** hcv_ioref_drop() - of one that nothing ever ran under */
+void hcv_ioref_drop(struct hcv_ioref *ref);
+/** hcv_vol_run_under() - let I/O begin under @ref, which is vol's from now on */
+void hcv_vol_run_under(struct hcv_vol *vol, struct hcv_ioref *ref);
 /** hcv_vol_halt() - none begins any more; what runs goes on, see hcv_vol_drained() */
 void hcv_vol_halt(struct hcv_vol *vol);
 /**

@@ -238,6 +238,11 @@ def test_running():
                 vol.edo("VOL_RESUME")
             sweep(faults, "VOL_SUSPEND", lambda: vol.edo("VOL_SUSPEND"),
                   lambda: vol.edo("VOL_RESUME"))
+            disk.write(2 * MIB, b"r" * 4096)
+            with faults.some(100):
+                ktap.check_raises("suspend without any memory", hcvnl.Fail,
+                                  lambda: vol.edo("VOL_SUSPEND"))
+            ktap.check_eq("goes on", "ACTIVE", vol.get()["VOL_STATE"])
             vol.edo("VOL_SUSPEND")
             resume()
             sweep(faults, "VOL_GET", vol.get, lambda: None)
