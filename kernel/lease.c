@@ -345,6 +345,8 @@ void hcv_target_attach(struct hcv_target *target, struct hcv_link *link)
 	link->told = false;
 	list_add_tail(&link->tnode, &target->links);
 	spin_unlock_irq(&target->lock);
+	/* Reads and acknowledgments wait for the first answer: ask now. */
+	mod_delayed_work(hcv_beat_wq, &target->work, 0);
 }
 
 void hcv_target_detach(struct hcv_target *target, struct hcv_link *link)
