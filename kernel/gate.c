@@ -369,10 +369,17 @@ void hcv_gate_done(struct hcv_store *store, const uuid_t *uuid,
 		   const uuid_t *vol, u64 epoch)
 {
 	struct hcv_gate *gate = store->gate;
+	struct hcv_nl_event ev = {
+		.event = HCV_EVENT_REVOKED,
+		.store = &store->uuid,
+		.vol = vol,
+		.epoch = epoch,
+	};
 	struct hcv_client *client;
 	struct hcv_gate_vol *gv;
 	struct hcv_grant *grant;
 	struct hcv_seat *seat;
+	bool known = false;
 
 	mutex_lock(&gate->lock);
 	client = hcv_gate_client(gate, uuid);
@@ -389,8 +396,12 @@ void hcv_gate_done(struct hcv_store *store, const uuid_t *uuid,
 	spin_lock_irq(&gate->spin);
 	hcv_seat_done(gate, seat, epoch);
 	spin_unlock_irq(&gate->spin);
+	known = true;
 out:
 	mutex_unlock(&gate->lock);
+	/* Whoever revoked it before this came waits for the end of a lease. */
+	if (known)
+		hcv_nl_send_event(&ev);
 }
 
 /* The I/O path */

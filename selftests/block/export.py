@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import hcvnl
 import hcvtest
+import hcvvol
 import ktap
 from hcvtest import BLOCK, EXTENT, HANDLE, META_OFF, META_SIZE, uuid_text
 
@@ -370,8 +371,9 @@ def done_message(vol, epoch, store="@s1", **fields):
 
 
 def test_done():
-    """A client that has let go of a volume ends its lease at once."""
-    with exported() as dev:
+    """A client that has let go of a volume ends its lease at once, and who
+    waits for the end of that is told."""
+    with exported() as dev, hcvvol.Events() as events:
         first = grant()["FIRST"]
         grant(client="@n3")
         dev.write(addr(first + 1), bytes(BLOCK))
@@ -394,7 +396,11 @@ def test_done():
         dev.write(CONTROL, done_message("@v2", 1))
         dev.read(addr(first + 1))
         ktap.check("lease goes on", lease_of()[0] > 0)
+        events.poll()
+        ktap.check_eq("nobody was told", [], events.seen)
         dev.write(CONTROL, good)
+        events.wait("REVOKED", STORE=uuid_text("@s1"), VOL=uuid_text("@v1"),
+                    EPOCH=1)
         ktap.check_eq("lease is over", [0], lease_of())
         ktap.check_eq("shown", ["REVOKED|DONE", ""],
                       [g["GRANT_FLAGS"] for g in node.dump("GRANT_GET")])
