@@ -383,6 +383,8 @@ def test_owner_killed(c):
 
 def test_owner_frozen(c):
     node = next(n for n in c.nodes if n not in (c.n1, remote(c)[0]))
+    # As in owner_killed, and this case may be the first of a run.
+    home_again(c)
     clear_log(c)
     cmd = start_log(c)
     c.n1.freeze()
