@@ -64,7 +64,8 @@ int hcv_link_volarea(struct hcv_link *link, sector_t *sector)
 	return ret;
 }
 
-bool hcv_ext_place(struct hcv_ext *ext, struct hcv_link *link, sector_t *data)
+static bool ext_rep(struct hcv_ext *ext, struct hcv_link *link,
+		    struct hcv_rep *rep)
 {
 	struct hcv_reps *reps;
 	bool found = false;
@@ -74,11 +75,31 @@ bool hcv_ext_place(struct hcv_ext *ext, struct hcv_link *link, sector_t *data)
 	reps = hcv_reps(ext);
 	for (i = 0; i < reps->nr; i++)
 		if (reps->rep[i].link == link->nr && reps->rep[i].mapped) {
-			*data = reps->rep[i].data;
+			*rep = reps->rep[i];
 			found = true;
 		}
 	rcu_read_unlock();
 	return found;
+}
+
+bool hcv_ext_place(struct hcv_ext *ext, struct hcv_link *link, sector_t *data)
+{
+	struct hcv_rep rep;
+
+	if (!ext_rep(ext, link, &rep))
+		return false;
+	*data = rep.data;
+	return true;
+}
+
+bool hcv_ext_meta(struct hcv_ext *ext, struct hcv_link *link, sector_t *meta)
+{
+	struct hcv_rep rep;
+
+	if (!ext_rep(ext, link, &rep))
+		return false;
+	*meta = rep.meta;
+	return true;
 }
 
 /* An in-sync replica of @ext that is not in @tried. */

@@ -102,6 +102,13 @@ static int hot_take(struct hcv_hot *hot, u32 blk, u32 nr)
 	return 0;
 }
 
+/* Somebody has taken bits, and not to read; hot->lock held. */
+static void hot_note(struct hcv_hot *hot, u32 blk, u32 nr)
+{
+	if (unlikely(hot->watch))
+		bitmap_set(hot->watch->written, blk, nr);
+}
+
 /*
  * Give free bits to those who wait, oldest first; hot->lock held.
  *
@@ -126,6 +133,8 @@ static void hot_grant(struct hcv_vol *vol, struct hcv_hot *hot,
 		}
 		list_del(&w->node);
 		if (w->io) {
+			if (w->io->op != HCV_IO_READ)
+				hot_note(hot, w->blk, w->nr);
 			atomic_dec(&vol->nr_hot_waiters);
 			w->io->hot = hot;
 			w->io->flags |= HCV_IO_BUSY;
@@ -181,6 +190,24 @@ static bool hot_queued(struct hcv_hot *hot, u32 blk, u32 nr)
 	return found;
 }
 
+/* Bits are taken: 0, or -EAGAIN: given back, the object is being freed. */
+static int hot_look(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr)
+{
+	unsigned long flags;
+	bool dead;
+
+	spin_lock_irqsave(&hot->lock, flags);
+	dead = hot->look & HCV_HOT_DEAD;
+	if (!dead)
+		hot_note(hot, blk, nr);
+	spin_unlock_irqrestore(&hot->lock, flags);
+	if (!dead)
+		return 0;
+	hot_clear(hot, blk, nr);
+	hot_wake(vol, hot);
+	return -EAGAIN;
+}
+
 int hcv_hot_trylock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr)
 {
 	int ret;
@@ -194,12 +221,12 @@ int hcv_hot_trylock(struct hcv_vol *vol, struct hcv_hot *hot, u32 blk, u32 nr)
 			hot_wake(vol, hot);
 		return -EBUSY;
 	}
-	/* Pairs with hot_kill(): it sees our bits, or we see it dead. */
-	if (unlikely(READ_ONCE(hot->dead))) {
-		hot_clear(hot, blk, nr);
-		hot_wake(vol, hot);
-		return -EAGAIN;
-	}
+	/*
+	 * Pairs with hot_kill(): it sees our bits, or we see it dead.  A watch was
+	 * there before the bits that it is about were given back to us.
+	 */
+	if (unlikely(READ_ONCE(hot->look)))
+		return hot_look(vol, hot, blk, nr);
 	return 0;
 }
 
@@ -233,7 +260,7 @@ static bool hot_enqueue(struct hcv_vol *vol, struct hcv_hot *hot,
 	LIST_HEAD(ios);
 
 	spin_lock_irqsave(&hot->lock, flags);
-	if (hot->dead) {
+	if (hot->look & HCV_HOT_DEAD) {
 		spin_unlock_irqrestore(&hot->lock, flags);
 		return false;
 	}
@@ -339,20 +366,46 @@ int hcv_hot_lock_sync(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
 	}
 }
 
+void hcv_hot_watch(struct hcv_hot *hot, struct hcv_hotwatch *watch)
+{
+	spin_lock_irq(&hot->lock);
+	watch->hot = hot;
+	bitmap_zero(watch->written, HCV_SLOT_BLOCKS);
+	hot->watch = watch;
+	WRITE_ONCE(hot->look, hot->look | HCV_HOT_WATCHED);
+	spin_unlock_irq(&hot->lock);
+}
+
+void hcv_hot_unwatch(struct hcv_hotwatch *watch)
+{
+	struct hcv_hot *hot = watch->hot;
+
+	if (!hot)
+		return;
+	/* It may be freed as soon as it is not watched. */
+	rcu_read_lock();
+	spin_lock_irq(&hot->lock);
+	hot->watch = NULL;
+	WRITE_ONCE(hot->look, hot->look & ~HCV_HOT_WATCHED);
+	spin_unlock_irq(&hot->lock);
+	rcu_read_unlock();
+	watch->hot = NULL;
+}
+
 /* Free an object nobody uses; vol->hot_lock held. */
 static bool hot_kill(struct hcv_vol *vol, struct hcv_hot *hot)
 {
 	struct hcv_leaf *leaf;
 	bool idle;
 
-	WRITE_ONCE(hot->dead, true);
+	spin_lock(&hot->lock);
+	WRITE_ONCE(hot->look, hot->look | HCV_HOT_DEAD);
 	/* Pairs with hcv_hot_trylock(). */
 	smp_mb();
-	spin_lock(&hot->lock);
 	idle = bitmap_empty(hot->busy, HCV_SLOT_BLOCKS) &&
-	       list_empty(&hot->waiters);
+	       list_empty(&hot->waiters) && !hot->watch;
 	if (!idle)
-		WRITE_ONCE(hot->dead, false);
+		WRITE_ONCE(hot->look, hot->look & ~HCV_HOT_DEAD);
 	spin_unlock(&hot->lock);
 	if (!idle)
 		return false;

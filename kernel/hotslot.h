@@ -40,22 +40,38 @@ struct hcv_hotwait {
 };
 
 /**
+ * struct hcv_hotwatch - who has taken bits for a write since it began
+ * @hot: what is watched, or NULL
+ * @written: their blocks (hot->lock)
+ */
+struct hcv_hotwatch {
+	struct hcv_hot *hot;
+	unsigned long written[HCV_BM_WORDS];
+};
+
+/* hot->look: whoever has taken bits looks at it. */
+#define HCV_HOT_DEAD	BIT(0)	/* being freed: the bits are given back */
+#define HCV_HOT_WATCHED	BIT(1)	/* there is a watch to be told */
+
+/**
  * struct hcv_hot - busy bits of one megabyte
  * @busy: a bit per block (atomic)
- * @dead: being freed; who finds it set after taking bits gives them back
+ * @look: HCV_HOT_* (lock; read without it)
  * @waiting: someone is on @waiters (lock; read without it)
- * @lock: @waiters
+ * @lock: @waiters, @watch
  * @waiters: struct hcv_hotwait, oldest first
+ * @watch: is told of writes, or NULL
  * @mib: of the volume
  * @node: on vol->hots (vol->hot_lock)
  * @rcu: for freeing
  */
 struct hcv_hot {
 	unsigned long busy[HCV_BM_WORDS];
-	bool dead;
+	u8 look;
 	bool waiting;
-	spinlock_t lock;	/* waiters */
+	spinlock_t lock;	/* waiters, watch */
 	struct list_head waiters;
+	struct hcv_hotwatch *watch;
 	u32 mib;
 	struct list_head node;
 	struct rcu_head rcu;
@@ -97,6 +113,16 @@ bool hcv_hot_lock_once(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
  */
 int hcv_hot_lock_sync(struct hcv_vol *vol, u32 mib, u32 blk, u32 nr,
 		      const bool *stop, struct hcv_hot **hot);
+/**
+ * hcv_hot_watch() - note from now on which blocks are taken for a write
+ *
+ * The caller holds the bits of all blocks that it wants to know of: nobody
+ * takes one before it sees the watch.  One at a time for each mib; the object
+ * stays until hcv_hot_unwatch().
+ */
+void hcv_hot_watch(struct hcv_hot *hot, struct hcv_hotwatch *watch);
+/** hcv_hot_unwatch() - end it, if it has begun; @watch->written stays */
+void hcv_hot_unwatch(struct hcv_hotwatch *watch);
 /** hcv_hot_prune() - free idle objects; process context */
 void hcv_hot_prune(struct hcv_vol *vol);
 /** hcv_hot_destroy() - free all; no I/O is left */

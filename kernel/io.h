@@ -214,6 +214,13 @@ void hcv_settle_exit(void);
 
 /* zero.c: DISCARD and WRITE ZEROES, in process context. */
 void hcv_zero_submit(struct hcv_io *io);
+/**
+ * hcv_zero_reap() - free the slot of a mib if nothing is in it, nor on its way
+ *
+ * For who held some of its busy bits: a DISCARD that wanted all of them found
+ * them taken, and left this to others.
+ */
+void hcv_zero_reap(struct hcv_vol *vol, u32 mib);
 int hcv_zero_init(void);
 void hcv_zero_exit(void);
 

@@ -14,6 +14,7 @@
 #include "export.h"
 #include "io.h"
 #include "netlink.h"
+#include "scrub.h"
 #include "store.h"
 #include "version.h"
 #include "volume.h"
@@ -32,6 +33,7 @@ static const struct {
 	{ hcv_commit_init,	hcv_commit_exit },
 	{ hcv_actlog_init,	hcv_actlog_exit },
 	{ hcv_sync_init,	hcv_sync_exit },
+	{ hcv_scrub_init,	hcv_scrub_exit },
 	{ hcv_front_init,	hcv_front_exit },
 	{ hcv_volume_init,	hcv_volume_exit },
 	{ hcv_netlink_init,	hcv_netlink_exit },

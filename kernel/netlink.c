@@ -69,6 +69,9 @@ const struct nla_policy hcv_nl_policy[HCV_A_MAX + 1] = {
 	[HCV_A_READY]		= { .type = NLA_U32 },
 	[HCV_A_SYNC_KIBPS]	= { .type = NLA_U32 },
 	[HCV_A_RENEW]		= { .type = NLA_U64 },
+	[HCV_A_SCRUB_OP]	= NLA_POLICY_RANGE(NLA_U32, HCV_SCRUB_OP_START,
+						   __HCV_SCRUB_OPS - 1),
+	[HCV_A_SCRUB_KIBPS]	= { .type = NLA_U32 },
 };
 
 /* For the texts: attributes that some command takes. */
@@ -100,6 +103,8 @@ static const char * const hcv_nl_names[HCV_A_MAX + 1] = {
 	[HCV_A_READY]		= "READY",
 	[HCV_A_SYNC_KIBPS]	= "SYNC_KIBPS",
 	[HCV_A_RENEW]		= "RENEW",
+	[HCV_A_SCRUB_OP]	= "SCRUB_OP",
+	[HCV_A_SCRUB_KIBPS]	= "SCRUB_KIBPS",
 };
 
 /**
@@ -173,6 +178,9 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_COLUMN } },
 	[HCV_CMD_VOL_FENCE] = { .need = { HCV_A_VOL, HCV_A_EPOCH } },
 	[HCV_CMD_VOL_GET] = { .need = { HCV_A_VOL } },
+	[HCV_CMD_VOL_SCRUB] = {
+		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_SCRUB_OP },
+		.may = { HCV_A_SCRUB_KIBPS } },
 };
 
 /* The dumps differ from the commands of the same number. */
@@ -359,6 +367,7 @@ static const struct genl_ops hcv_nl_ops[] = {
 	HCV_NL_DO(VOL_CONFIRM, hcv_nl_vol_confirm),
 	HCV_NL_DO(VOL_NOSPACE, hcv_nl_vol_nospace),
 	HCV_NL_DO(VOL_FENCE, hcv_nl_vol_fence),
+	HCV_NL_DO(VOL_SCRUB, hcv_nl_vol_scrub),
 	HCV_NL_GET(VOL_GET, hcv_nl_vol_get, hcv_nl_vol_dump),
 	HCV_NL_DUMP(VOL_STATS_GET, hcv_nl_vol_stats_dump),
 	HCV_NL_DUMP(STORE_STATS_GET, hcv_nl_store_stats_dump),

@@ -53,6 +53,7 @@ int hcv_nl_vol_set(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_confirm(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_nospace(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_fence(struct sk_buff *skb, struct genl_info *info);
+int hcv_nl_vol_scrub(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_get(struct sk_buff *skb, struct genl_info *info);
 int hcv_nl_vol_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int hcv_nl_vol_stats_dump(struct sk_buff *skb, struct netlink_callback *cb);

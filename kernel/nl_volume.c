@@ -8,6 +8,7 @@
 #include "actlog.h"
 #include "compat.h"
 #include "netlink.h"
+#include "scrub.h"
 #include "volume.h"
 
 #define NL_NEED(info, ...) ({						\
@@ -474,6 +475,22 @@ int hcv_nl_vol_fence(struct sk_buff *skb, struct genl_info *info)
 	return 0;
 }
 
+int hcv_nl_vol_scrub(struct sk_buff *skb, struct genl_info *info)
+{
+	struct hcv_vol *vol = nl_vol(info, true);
+	int ret = 0;
+
+	if (IS_ERR(vol))
+		return PTR_ERR(vol);
+	if (nl_u32(info, HCV_A_SCRUB_OP, 0) == HCV_SCRUB_OP_START)
+		ret = hcv_scrub_start(vol, nl_u32(info, HCV_A_SCRUB_KIBPS, 0),
+				      info->extack);
+	else
+		hcv_scrub_stop(vol);
+	hcv_vol_put(vol);
+	return ret;
+}
+
 static u32 nl_lease_ms(const struct hcv_link *link)
 {
 	s64 left = READ_ONCE(link->lease_end_ns) -
@@ -665,6 +682,111 @@ static int nl_put_config(struct sk_buff *msg, struct hcv_vol *vol)
 	return 0;
 }
 
+struct nl_u64 {
+	u16 attr;
+	u64 value;
+};
+
+static int nl_put_u64s(struct sk_buff *msg, const struct nl_u64 *list, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		if (nla_put_u64_64bit(msg, list[i].attr, list[i].value,
+				      HCV_A_PAD))
+			return -EMSGSIZE;
+	return 0;
+}
+
+static int nl_put_scrub_copy(struct sk_buff *msg, struct hcv_link *link,
+			     const struct hcv_scrub_copy *copy, bool whole)
+{
+	const struct nl_u64 list[] = {
+		{ HCV_A_SCRUB_COVERED, copy->covered },
+		{ HCV_A_SCRUB_MISSED, copy->missed },
+		{ HCV_A_SCRUB_DAMAGED, copy->damaged },
+		{ HCV_A_SCRUB_MEDIA, copy->media },
+		{ HCV_A_SCRUB_REPAIRED, copy->repaired },
+		{ HCV_A_SCRUB_FAILED, copy->failed },
+		{ HCV_A_SCRUB_PAGES, copy->pages },
+	};
+	struct nlattr *nest = nla_nest_start(msg, HCV_A_LINK);
+
+	if (!nest || nla_put(msg, HCV_A_STORE, UUID_SIZE, &link->store) ||
+	    nla_put_u32(msg, HCV_A_SCRUB_RESULT,
+			hcv_scrub_result(copy, whole)) ||
+	    nl_put_u64s(msg, list, ARRAY_SIZE(list)))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+static int nl_put_scrub_pass(struct sk_buff *msg,
+			     const struct hcv_scrub_show *show)
+{
+	const struct nl_u64 list[] = {
+		{ HCV_A_SCRUB_PASS, show->nr },
+		{ HCV_A_SCRUB_TOTAL, show->total },
+		{ HCV_A_SCRUB_READ, show->pass.read },
+		{ HCV_A_SCRUB_CHANGED, show->pass.changed },
+		{ HCV_A_SCRUB_DAMAGED, show->pass.damaged },
+		{ HCV_A_SCRUB_MEDIA, show->pass.media },
+		{ HCV_A_SCRUB_LOST, show->pass.lost },
+		{ HCV_A_SCRUB_BEGUN_MS, nl_ms_since(show->begun_ns) },
+	};
+
+	if (nla_put_u32(msg, HCV_A_SCRUB_STATE, show->state) ||
+	    nla_put_u32(msg, HCV_A_SCRUB_KIBPS, show->kibps) ||
+	    nl_put_u64s(msg, list, ARRAY_SIZE(list)) ||
+	    (show->ended_ns &&
+	     nla_put_u64_64bit(msg, HCV_A_SCRUB_ENDED_MS,
+			       nl_ms_since(show->ended_ns), HCV_A_PAD)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* Stores of which it was to read nothing are not in. */
+static int nl_put_scrub_copies(struct sk_buff *msg, struct hcv_vol *vol,
+			       const struct hcv_scrub_show *show)
+{
+	/* Pairs with hcv_link_make(). */
+	u32 i, nr = smp_load_acquire(&vol->nr_links);
+
+	for (i = 0; i < nr; i++) {
+		const struct hcv_scrub_copy *copy = &show->pass.copy[i];
+
+		if ((copy->covered || copy->missed) &&
+		    nl_put_scrub_copy(msg, vol->link[i], copy,
+				      show->state == HCV_SCRUB_DONE))
+			return -EMSGSIZE;
+	}
+	return 0;
+}
+
+/* The newest pass, if there was one. */
+static int nl_put_scrub(struct sk_buff *msg, struct hcv_vol *vol)
+{
+	struct hcv_scrub_show *show;
+	struct nlattr *nest;
+	int ret = 0;
+
+	if (!READ_ONCE(vol->scrub))
+		return 0;
+	show = kmalloc(sizeof(*show), GFP_KERNEL);
+	if (!show)
+		return -ENOMEM;
+	if (hcv_scrub_show(vol, show)) {
+		nest = nla_nest_start(msg, HCV_A_SCRUB);
+		if (!nest || nl_put_scrub_pass(msg, show) ||
+		    nl_put_scrub_copies(msg, vol, show))
+			ret = -EMSGSIZE;
+		else
+			nla_nest_end(msg, nest);
+	}
+	kfree(show);
+	return ret;
+}
+
 static int nl_fill_vol(struct sk_buff *msg, struct hcv_vol *vol)
 {
 	u32 i;
@@ -686,6 +808,8 @@ static int nl_fill_vol(struct sk_buff *msg, struct hcv_vol *vol)
 		if (READ_ONCE(vol->link[i]->state) != HCV_LINK_OUT ||
 		    READ_ONCE(vol->link[i]->bdev))
 			ret = nl_put_link(msg, vol->link[i]);
+	if (!ret)
+		ret = nl_put_scrub(msg, vol);
 	return ret;
 }
 

@@ -11,6 +11,7 @@
 
 #include <linux/tracepoint.h>
 
+#include "core/scrub.h"
 #include "volume.h"
 
 #define HCV_TRACE_OPS				\
@@ -97,6 +98,46 @@ TRACE_EVENT(hcv_commit_round,
 	),
 	TP_printk("hcivol%d pages=%u ns=%lld ret=%d", __entry->minor,
 		  __entry->pages, __entry->ns, __entry->ret)
+);
+
+/* A scrub looked twice at a piece of a mib; blocks as bits. */
+TRACE_EVENT(hcv_scrub_piece,
+	TP_PROTO(const struct hcv_vol *vol, u32 mib, u32 piece,
+		 const struct hcv_scrub_piece *p),
+	TP_ARGS(vol, mib, piece, p),
+	TP_STRUCT__entry(
+		__field(int, minor)
+		__field(u32, mib)
+		__field(u32, piece)
+		__field(u32, suspects)
+		__field(u32, changed)
+		__field(u32, lost)
+		__array(u32, damaged, HCV_SCRUB_COPIES)
+		__array(u32, media, HCV_SCRUB_COPIES)
+		__array(u32, repaired, HCV_SCRUB_COPIES)
+	),
+	TP_fast_assign(
+		__entry->minor = vol->minor;
+		__entry->mib = mib;
+		__entry->piece = piece;
+		__entry->suspects = p->suspects;
+		__entry->changed = p->verdict.changed;
+		__entry->lost = p->verdict.lost;
+		memcpy(__entry->damaged, p->verdict.damaged,
+		       sizeof(__entry->damaged));
+		memcpy(__entry->media, p->verdict.media,
+		       sizeof(__entry->media));
+		memcpy(__entry->repaired, p->done, sizeof(__entry->repaired));
+	),
+	TP_printk("hcivol%d mib=%u piece=%u suspects=%#x changed=%#x lost=%#x damaged=%#x,%#x,%#x,%#x media=%#x,%#x,%#x,%#x repaired=%#x,%#x,%#x,%#x",
+		  __entry->minor, __entry->mib, __entry->piece,
+		  __entry->suspects, __entry->changed, __entry->lost,
+		  __entry->damaged[0], __entry->damaged[1],
+		  __entry->damaged[2], __entry->damaged[3],
+		  __entry->media[0], __entry->media[1],
+		  __entry->media[2], __entry->media[3],
+		  __entry->repaired[0], __entry->repaired[1],
+		  __entry->repaired[2], __entry->repaired[3])
 );
 
 #endif /* HCV_TRACE_H */

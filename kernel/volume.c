@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "hotslot.h"
 #include "netlink.h"
+#include "scrub.h"
 
 #define VOL_TICK_MS		HCV_BEACON_MS
 #define VOL_SUSPENDED_NS	(5LL * NSEC_PER_SEC)
@@ -50,6 +51,7 @@ static void vol_free(struct kref *kref)
 	mutex_unlock(&hcv_vol_lock);
 	hcv_commit_destroy(vol);
 	hcv_actlog_destroy(vol);
+	hcv_scrub_free(vol);
 	while (vol->nr_links)
 		hcv_link_free(vol->link[--vol->nr_links]);
 	vol_free_reps(vol);
@@ -610,6 +612,7 @@ static void vol_teardown(struct hcv_vol *vol)
 	WRITE_ONCE(vol->impatient, true);
 	wake_up_all(&vol->wait);
 	hcv_links_end_sync(vol);
+	hcv_scrub_end(vol);
 	/* The disk is gone: what runs are our own, all of them bounded. */
 	hcv_vol_halt(vol);
 	wait_event(vol->wait, hcv_vol_drained(vol));

@@ -31,6 +31,7 @@ struct hcv_actlog;
 struct hcv_commit;
 struct hcv_disk_limits;
 struct hcv_log_load;
+struct hcv_scrub;
 struct hcv_sync;
 struct hcv_target;
 
@@ -242,6 +243,7 @@ struct hcv_vol {
 
 	struct hcv_commit *commit;
 	struct hcv_actlog *actlog;
+	struct hcv_scrub *scrub;	/* newest pass, or NULL; see scrub.h */
 	struct workqueue_struct *wq;
 	struct hcv_stats __percpu *stats;
 
@@ -509,6 +511,8 @@ int hcv_extents_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		    u32 nr, struct netlink_ext_ack *extack);
 /** hcv_ext_place() - first sector of @ext's data on @link; false: nowhere */
 bool hcv_ext_place(struct hcv_ext *ext, struct hcv_link *link, sector_t *data);
+/** hcv_ext_meta() - first sector of @ext's metadata pages there */
+bool hcv_ext_meta(struct hcv_ext *ext, struct hcv_link *link, sector_t *meta);
 /**
  * hcv_extents_retire() - give up to @nr idle extents of a column no more records
  * @leave: so many idle ones are to be left

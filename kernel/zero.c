@@ -83,11 +83,21 @@ static bool zero_is_absent(struct hcv_io *io)
 	return absent;
 }
 
+void hcv_zero_reap(struct hcv_vol *vol, u32 mib)
+{
+	struct hcv_hot *hot;
+
+	if (hcv_map_is_empty(&vol->map, mib) &&
+	    hcv_hot_lock_once(vol, mib, 0, HCV_SLOT_BLOCKS, &hot)) {
+		hcv_map_reap(&vol->map, mib);
+		hcv_hot_unlock(vol, hot, 0, HCV_SLOT_BLOCKS);
+	}
+}
+
 /* Whole blocks of one mib, io->blk and nblk; false: parked or ended. */
 static bool zero_mib(struct hcv_io *io)
 {
 	struct hcv_vol *vol = io->vol;
-	struct hcv_hot *hot;
 	int ret;
 
 	if (zero_is_absent(io))
@@ -112,11 +122,7 @@ static bool zero_mib(struct hcv_io *io)
 	 * In use again, or by others: a later discard will see to it.  The log
 	 * need not name it any more: a slot without data makes no difference.
 	 */
-	if (hcv_map_is_empty(&vol->map, io->mib) &&
-	    hcv_hot_lock_once(vol, io->mib, 0, HCV_SLOT_BLOCKS, &hot)) {
-		hcv_map_reap(&vol->map, io->mib);
-		hcv_hot_unlock(vol, hot, 0, HCV_SLOT_BLOCKS);
-	}
+	hcv_zero_reap(vol, io->mib);
 	return true;
 }
 

@@ -127,7 +127,8 @@ struct hcv_pagepos {
  * @free_data: records below 256 free (map->lock)
  * @free_zero: zero-only records free (map->lock)
  * @used: records in use or being freed (map->lock)
- * @page: state of the pages; of the commit worker, set at load
+ * @page: state of the pages; of the commit worker, set at load.  Others:
+ *	hcv_map_page_kept()
  * @priv: the owner's replica positions (replicate.c)
  * @slot: the records
  */
@@ -493,6 +494,14 @@ u8 hcv_map_page_next(const struct hcv_pagepos *pos, u64 *seq);
  * Otherwise some have it and some do not, and the next one takes its place.
  */
 void hcv_map_page_sent(struct hcv_pagepos *pos, u64 seq, u8 place, bool good);
+/**
+ * hcv_map_page_kept() - the place of the image that all replicas have
+ * @seq: to be compared later: as long as it is the same, nothing was sent to
+ *	that place since
+ *
+ * Context: any, beside the commit worker.  Return: false: there is none.
+ */
+bool hcv_map_page_kept(const struct hcv_pagepos *pos, u64 *seq, u8 *place);
 /** hcv_map_record() - one record as the page copier would write it */
 void hcv_map_record(struct hcv_ext *ext, u32 rec, struct hcv_rec *out);
 /** hcv_map_ready() - extents of a column without data, not retired */

@@ -181,11 +181,23 @@ u8 hcv_map_page_next(const struct hcv_pagepos *pos, u64 *seq)
 
 void hcv_map_page_sent(struct hcv_pagepos *pos, u64 seq, u8 place, bool good)
 {
-	pos->seq = seq;
-	if (!good)
-		return;
-	pos->place = place;
-	pos->kept = true;
+	if (good) {
+		WRITE_ONCE(pos->place, place);
+		WRITE_ONCE(pos->kept, true);
+	}
+	/* Pairs with hcv_map_page_kept(): a new number comes with its place. */
+	smp_store_release(&pos->seq, seq);
+}
+
+bool hcv_map_page_kept(const struct hcv_pagepos *pos, u64 *seq, u8 *place)
+{
+	/*
+	 * Nothing goes to the kept place before another one is kept, and then
+	 * the number has grown: before the first bio to it is sent.
+	 */
+	*seq = smp_load_acquire(&pos->seq);
+	*place = READ_ONCE(pos->place);
+	return READ_ONCE(pos->kept);
 }
 
 /* ext->lock held. */

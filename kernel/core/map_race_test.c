@@ -427,11 +427,74 @@ static void hcv_race_flush(struct kunit *test)
 	KUNIT_EXPECT_GT(test, beside, 2U);
 }
 
+/* Somebody reads the place that is kept, beside a round that ends. */
+struct hcv_t_kept {
+	struct hcv_pagepos pos;
+	u64 seq;		/* as it was seen before the read */
+	u8 place;
+	bool kept;
+};
+
+static void hcv_t_look(void *arg)
+{
+	struct hcv_t_kept *k = arg;
+
+	k->kept = hcv_map_page_kept(&k->pos, &k->seq, &k->place);
+}
+
+static void hcv_t_sent(void *arg)
+{
+	struct hcv_t_kept *k = arg;
+	u64 seq;
+	u8 place = hcv_map_page_next(&k->pos, &seq);
+
+	hcv_map_page_sent(&k->pos, seq, place, true);
+}
+
+/*
+ * As long as the number is the one that was seen, the next round's images do not
+ * go to the place that was.  @first in steps, @other before the @n-th of them.
+ */
+static bool hcv_t_kept_beside(struct kunit *test, void (*first)(void *arg),
+			      void (*other)(void *arg), u32 n)
+{
+	struct hcv_t_kept k = {
+		.pos = { .seq = 4, .place = 0, .kept = true },
+	};
+	bool fired;
+	u64 seq;
+	u8 next;
+
+	hcv_t_other = (struct hcv_t_other) { .fn = other, .arg = &k, .in = n };
+	first(&k);
+	fired = !hcv_t_other.fn;
+	hcv_t_other.fn = NULL;
+	next = hcv_map_page_next(&k.pos, &seq);
+	if (fired && k.kept && k.seq == k.pos.seq)
+		KUNIT_EXPECT_NE_MSG(test, k.place, next, "step %u", n);
+	return fired;
+}
+
+static void hcv_race_kept(struct kunit *test)
+{
+	u32 n;
+
+	if (!HCV_T_HOST)
+		kunit_skip(test, "needs the hooks of the host's build");
+	for (n = 0; hcv_t_kept_beside(test, hcv_t_sent, hcv_t_look, n); n++)
+		;
+	KUNIT_EXPECT_GT(test, n, 2U);
+	for (n = 0; hcv_t_kept_beside(test, hcv_t_look, hcv_t_sent, n); n++)
+		;
+	KUNIT_EXPECT_GT(test, n, 2U);
+}
+
 static struct kunit_case hcv_map_race_cases[] = {
 	KUNIT_CASE_PARAM(hcv_race_bump, hcv_t_stamped_gen_params),
 	KUNIT_CASE_PARAM(hcv_race_mark, hcv_t_marked_gen_params),
 	KUNIT_CASE_PARAM(hcv_race_copy, hcv_t_copied_gen_params),
 	KUNIT_CASE_PARAM(hcv_race_flush, hcv_t_flushed_gen_params),
+	KUNIT_CASE(hcv_race_kept),
 	{ }
 };
 

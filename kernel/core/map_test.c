@@ -552,12 +552,19 @@ static void hcv_map_page_places(struct kunit *test)
 		{ true, 1 },
 	};
 	struct hcv_pagepos pos = { };
-	u64 seq, last = 0;
+	u64 seq, at, last = 0;
+	bool was;
+	u8 kept;
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(step); i++) {
+		was = hcv_map_page_kept(&pos, &at, &kept);
+		KUNIT_EXPECT_EQ(test, was, i > 2);
+		KUNIT_EXPECT_EQ(test, at, last);
 		KUNIT_EXPECT_EQ(test, hcv_map_page_next(&pos, &seq),
 				step[i].place);
+		/* Nothing goes there. */
+		KUNIT_EXPECT_TRUE(test, !was || kept != step[i].place);
 		KUNIT_EXPECT_EQ(test, seq, last + 1);
 		hcv_map_page_sent(&pos, seq, step[i].place, step[i].good);
 		last = seq;

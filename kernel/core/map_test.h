@@ -89,6 +89,8 @@ static inline void hcv_t_beat(void)
 #undef smp_rmb
 #undef smp_mb__before_atomic
 #undef smp_mb__after_atomic
+#undef smp_load_acquire
+#undef smp_store_release
 #define READ_ONCE(x) \
 	(hcv_t_beat(), *(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) \
@@ -106,6 +108,10 @@ static inline void hcv_t_beat(void)
 #define smp_mb__before_atomic()		hcv_t_beat()
 #define smp_mb__after_atomic()		hcv_t_beat()
 #define smp_rmb()			hcv_t_race()
+#define smp_load_acquire(p) \
+	(hcv_t_beat(), __atomic_load_n(p, __ATOMIC_ACQUIRE))
+#define smp_store_release(p, v) \
+	(hcv_t_beat(), __atomic_store_n(p, v, __ATOMIC_RELEASE))
 #include "map.c"
 #include "map_page.c"
 #include "map_retire.c"

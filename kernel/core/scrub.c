@@ -295,10 +295,10 @@ enum hcv_scrub_result hcv_scrub_result(const struct hcv_scrub_copy *copy,
 				       bool whole)
 {
 	if (copy->failed)
-		return HCV_SCRUB_BAD;
+		return HCV_SCRUBBED_BAD;
 	if (!whole || copy->left || copy->missed)
-		return HCV_SCRUB_UNCOVERED;
-	return HCV_SCRUB_GOOD;
+		return HCV_SCRUBBED_UNCOVERED;
+	return HCV_SCRUBBED_GOOD;
 }
 
 u32 hcv_scrub_again_ms(struct hcv_scrub_pass *pass)

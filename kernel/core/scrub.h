@@ -30,6 +30,8 @@
 #ifndef HCV_CORE_SCRUB_H
 #define HCV_CORE_SCRUB_H
 
+#include <linux/hcivol.h>
+
 #include "format.h"
 
 #define HCV_SCRUB_COPIES	4U	/* of an extent */
@@ -39,23 +41,6 @@
 #define HCV_SCRUB_AGAIN_MS	500U	/* before a second look */
 /* So much of a pass is spent on waiting for second looks. */
 #define HCV_SCRUB_PATIENCE_MS	60000U
-
-enum hcv_scrub_state {
-	HCV_SCRUB_NONE		= 0,	/* never begun */
-	HCV_SCRUB_RUNNING	= 1,
-	HCV_SCRUB_PAUSED	= 2,	/* waits for replicas to settle */
-	HCV_SCRUB_DONE		= 3,
-	HCV_SCRUB_STOPPED	= 4,	/* before its end */
-	__HCV_SCRUB_STATES
-};
-
-/* What a pass says of a copy. */
-enum hcv_scrub_result {
-	HCV_SCRUB_UNCOVERED	= 0,	/* not all of it was read */
-	HCV_SCRUB_GOOD		= 1,	/* read and equal, or made so */
-	HCV_SCRUB_BAD		= 2,	/* something could not be repaired */
-	__HCV_SCRUB_RESULTS
-};
 
 /* --- the cursor ---------------------------------------------------------- */
 

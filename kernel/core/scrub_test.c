@@ -279,16 +279,16 @@ static const struct {
 	bool whole;
 	enum hcv_scrub_result result;
 } hcv_t_results[] = {
-	{ { .covered = 9 }, true, HCV_SCRUB_GOOD },
-	{ { .covered = 9, .damaged = 2, .repaired = 2 }, true, HCV_SCRUB_GOOD },
+	{ { .covered = 9 }, true, HCV_SCRUBBED_GOOD },
+	{ { .covered = 9, .damaged = 2, .repaired = 2 }, true, HCV_SCRUBBED_GOOD },
 	/* It has nothing: nothing of it was left out. */
-	{ { }, true, HCV_SCRUB_GOOD },
-	{ { .covered = 9 }, false, HCV_SCRUB_UNCOVERED },
-	{ { .covered = 9, .missed = 1 }, true, HCV_SCRUB_UNCOVERED },
-	{ { .covered = 9, .left = true }, true, HCV_SCRUB_UNCOVERED },
-	{ { .missed = 9 }, true, HCV_SCRUB_UNCOVERED },
-	{ { .covered = 9, .failed = 1 }, true, HCV_SCRUB_BAD },
-	{ { .covered = 9, .failed = 1, .missed = 1 }, false, HCV_SCRUB_BAD },
+	{ { }, true, HCV_SCRUBBED_GOOD },
+	{ { .covered = 9 }, false, HCV_SCRUBBED_UNCOVERED },
+	{ { .covered = 9, .missed = 1 }, true, HCV_SCRUBBED_UNCOVERED },
+	{ { .covered = 9, .left = true }, true, HCV_SCRUBBED_UNCOVERED },
+	{ { .missed = 9 }, true, HCV_SCRUBBED_UNCOVERED },
+	{ { .covered = 9, .failed = 1 }, true, HCV_SCRUBBED_BAD },
+	{ { .covered = 9, .failed = 1, .missed = 1 }, false, HCV_SCRUBBED_BAD },
 };
 
 static void hcv_scrub_test_result(struct kunit *test)
@@ -687,7 +687,7 @@ static void hcv_t_coverage(struct kunit *test, struct hcv_t_model *m,
 		KUNIT_EXPECT_EQ(test, pass->read,
 				copy->covered + copy->missed);
 		if (copy->missed)
-			KUNIT_EXPECT_NE(test, (int)HCV_SCRUB_GOOD,
+			KUNIT_EXPECT_NE(test, (int)HCV_SCRUBBED_GOOD,
 					(int)hcv_scrub_result(copy, true));
 		sum += copy->missed;
 	}

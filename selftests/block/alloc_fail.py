@@ -247,6 +247,14 @@ def test_running():
             ktap.check_eq("goes on", "ACTIVE", vol.get()["VOL_STATE"])
             vol.edo("VOL_SUSPEND")
             resume()
+
+            def scrubbed():
+                vol.edo("VOL_SCRUB", SCRUB_OP="STOP")
+                hcvtest.wait_for(
+                    lambda: vol.get()["SCRUB"][0]["SCRUB_STATE"] in
+                    ("DONE", "STOPPED"), 30, "the end of a scrub")
+            sweep(faults, "VOL_SCRUB",
+                  lambda: vol.edo("VOL_SCRUB", SCRUB_OP="START"), scrubbed)
             sweep(faults, "VOL_GET", vol.get, lambda: None)
             ktap.check_eq("data", b"r" * 4096, disk.read(MIB))
 

@@ -46,7 +46,7 @@ STATIC_KIBPS = 500 * KIB
 # the highest limit: it must not be over before.
 COPIED_S = 75
 INSPECT = boot.TREE / "build/bin/hcivol-inspect"
-KVER = os.environ.get("HCV_KVER") or os.environ.get("KVER") or "6.1"
+KVER = os.environ.get("KVER", "6.1")
 TRACE = boot.TREE / f"build/throttle-{KVER}.json"
 KEPT = boot.TREE / f"build/throttle-kept-{KVER}.json"
 # Three lines a sample, whatever there is at the moment.

@@ -137,6 +137,12 @@ class Breakable:
                   f"{error} {first} 3600000 {self.disk} {first} 0\n"
                   f"{end} {self.sectors - end} linear {self.disk} {end}")
 
+    def hold_reads(self, first, count):
+        """Of some sectors, until heal()."""
+        _hangs(self.name)
+        self._range(first, count, f"delay {self.disk} {first} 3600000 "
+                                  f"{self.disk} {first} 0")
+
     def slot(self, index, extent=0):
         """(first, count): sectors of a slot; extents as they were placed."""
         first = hcvtest.read_super(self.disk)["data_off"] // 512

@@ -47,16 +47,18 @@ U32 = """ABI LBA_BYTES NR_EXTENTS NR_EXTENTS_USED NR_VOLS NR_VOLS_USED
  STORE_FLAGS COUNT INFLIGHT LEASE_MS GRANT_FLAGS STRIPE REPLICAS QUEUE
  VOL_FLAGS POLICY POLICY_MS MINOR LINK_STATE LINK_FLAGS COLUMN VOL_STATE WAIT
  WAIT_COUNT OPENERS READY SYNC_KIBPS MISSED_MIBS EVENT ERRNO
- UNFLUSHED_MIBS NEXT_INDEX LOG_ENTRIES LOG_NAMED""".split()
+ UNFLUSHED_MIBS NEXT_INDEX LOG_ENTRIES LOG_NAMED SCRUB_OP SCRUB_KIBPS
+ SCRUB_STATE SCRUB_RESULT""".split()
 STRING = "VERSION PATH LABEL DEVNAME NAME TEXT".split()
 UUID = "NODE CLUSTER STORE VOL".split()
-NESTED = "LINK WAITS".split()
+NESTED = "LINK WAITS SCRUB".split()
 # attribute -> prefix of its enumerators or flags in the header
 NAMED = {
     "QUEUE": "QUEUE", "POLICY": "POLICY", "LINK_STATE": "LINK",
     "VOL_STATE": "VOL", "WAIT": "WAIT", "EVENT": "EVENT",
     "VOL_FLAGS": "VOL_F", "STORE_FLAGS": "STORE_F", "GRANT_FLAGS": "GRANT_F",
-    "LINK_FLAGS": "LINK_F",
+    "LINK_FLAGS": "LINK_F", "SCRUB_OP": "SCRUB_OP", "SCRUB_STATE": "SCRUB",
+    "SCRUB_RESULT": "SCRUBBED",
 }
 ALWAYS_DUMP = """STORE_EXTENT_GET EXPORT_GET GRANT_GET VOL_STATS_GET
  STORE_STATS_GET""".split()
@@ -103,8 +105,9 @@ class Uapi:
         if prefix.endswith("_F_"):
             return {k[len(prefix):]: v for k, v in self.flags.items()
                     if k.startswith(prefix)}
-        enum = "hcv_" + {"LINK": "link_state", "VOL": "vol_state"}.get(
-            NAMED[attr], NAMED[attr].lower())
+        enum = "hcv_" + {"LINK": "link_state", "VOL": "vol_state",
+                         "SCRUB": "scrub_state", "SCRUBBED": "scrub_result"} \
+            .get(NAMED[attr], NAMED[attr].lower())
         return self.strip(enum, prefix)
 
 

@@ -106,32 +106,6 @@ def test_emulator_race():
         ktap.check_eq(text, race, bool(console.EMULATOR_RACE.search(text)))
 
 
-DEBUG_TRAP = """\
-[  178.0] ------------[ cut here ]------------
-[  178.0] WARNING: CPU: 1 PID: 29 at arch/x86/kernel/traps.c:1120 {}+0xca/0x160
-[  178.0] RIP: 0010:exc_debug_kernel+0xca/0x160
-[  178.0] RSP: 0000:fffffe000004bf28 EFLAGS: 00000002
-[  178.0]  <#DB>
-[  178.0] RIP: 0010:kmem_cache_alloc_node_noprof+0x74/0x330
-[  178.0] RSP: 0018:ffffc900000fba70 EFLAGS: {}
-[  178.0]  </#DB>
-[  178.0]  <TASK>
-[  178.0]  __alloc_skb+0x160/0x1a0
-[  178.0]  </TASK>
-[  178.0] ---[ end trace 0000000000000000 ]---
-"""
-
-
-def test_emulator_flags():
-    for name, flags, faults in (("exc_debug_kernel", "04947302", 0),
-                                ("exc_debug_kernel", "00400302", 0),
-                                ("exc_debug_kernel", "00000302", 1),
-                                ("exc_debug_kernel", "003f7302", 1),
-                                ("another", "04947302", 1)):
-        ktap.check_eq(f"{name} {flags}", faults, len(console.find_faults(
-            DEBUG_TRAP.format(name, flags))))
-
-
 STALL = """\
 [   93.2] watchdog: BUG: soft lockup - CPU#1 stuck for 44s! [ksoftirqd/1:21]
 [   93.2] Modules linked in: hcivol(OE)

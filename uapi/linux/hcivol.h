@@ -123,6 +123,12 @@
  *	The record was changed: STORE is OUT or INSYNC as of version V.
  *	-ESTALE: another epoch, an older V, or another incarnation.  -ERANGE:
  *	OUT, but the store took writes under V: the record has to move on.
+ * HCV_CMD_VOL_SCRUB	VOL EPOCH SCRUB_OP [SCRUB_KIBPS]
+ *	START begins a pass that compares the in-sync replicas and repairs what
+ *	differs; when one is under way it gets the limit.  SCRUB_KIBPS bounds
+ *	what is read from one replica; none, or 0: no limit.  STOP asks it to
+ *	end, and does not wait.  -EBUSY: the volume is not active, or a pass
+ *	that was stopped is just ending.
  * HCV_CMD_VOL_NOSPACE	VOL EPOCH COLUMN
  *	No store can give another extent: writes waiting for one get ENOSPC.
  * HCV_CMD_VOL_FENCE	VOL EPOCH
@@ -136,7 +142,13 @@
  *	   INCARNATION LEASE_MS FIRST (first handle of its newest tie by a
  *	   PATH) ERRNO SYNC_*, INFLIGHT (I/Os at its device),
  *	   STALL_MS (for how long none has come back, when some are out), and
- *	   counters of all I/O to it, metadata pages and resync included
+ *	   counters of all I/O to it, metadata pages and resync included;
+ *	   nested HCV_A_SCRUB when there was a pass since the attach:
+ *	   SCRUB_STATE SCRUB_PASS SCRUB_KIBPS SCRUB_TOTAL SCRUB_READ
+ *	   SCRUB_CHANGED SCRUB_DAMAGED SCRUB_MEDIA SCRUB_LOST SCRUB_BEGUN_MS
+ *	   [SCRUB_ENDED_MS], and nested HCV_A_LINK, one per store: STORE
+ *	   SCRUB_RESULT SCRUB_COVERED SCRUB_MISSED SCRUB_DAMAGED SCRUB_MEDIA
+ *	   SCRUB_REPAIRED SCRUB_FAILED SCRUB_PAGES
  * HCV_CMD_VOL_STATS_GET	dump, [VOL]
  *	-> VOL, HIST_READ, HIST_WRITE, HIST_FLUSH: arrays of HCV_HIST_BUCKETS
  *	   u64; bucket i counts latencies of [2^i, 2^(i+1)) microseconds (of
@@ -198,6 +210,7 @@ enum hcv_cmd {
 	HCV_CMD_STORE_EXTENT_WITHDRAW	= 31,
 	HCV_CMD_VOL_EXTENT_RETIRE	= 32,
 	HCV_CMD_VOL_EXTENT_DEL		= 33,
+	HCV_CMD_VOL_SCRUB		= 34,
 	HCV_CMD_VOL_LINK_DROP		= 35,
 	__HCV_CMD_MAX
 };
@@ -293,6 +306,25 @@ enum hcv_attr {
 	HCV_A_LOG_MISSES	= 85,	/* u64 times a write waited for it */
 	HCV_A_LOG_WRITES	= 86,	/* u64 pages of it written */
 	HCV_A_LOG_DROPPED	= 87,	/* u64 entries that made room */
+	HCV_A_SCRUB_OP		= 88,	/* u32 enum hcv_scrub_op */
+	HCV_A_SCRUB_KIBPS	= 89,	/* u32 limit, 0: none */
+	HCV_A_SCRUB		= 90,	/* nested: the newest pass */
+	HCV_A_SCRUB_STATE	= 91,	/* u32 enum hcv_scrub_state */
+	HCV_A_SCRUB_PASS	= 92,	/* u64: passes since the attach */
+	HCV_A_SCRUB_TOTAL	= 93,	/* u64 blocks, when it began */
+	HCV_A_SCRUB_READ	= 94,	/* u64 blocks looked at */
+	HCV_A_SCRUB_CHANGED	= 95,	/* u64 blocks changed under write */
+	HCV_A_SCRUB_DAMAGED	= 96,	/* u64 blocks that differed */
+	HCV_A_SCRUB_MEDIA	= 97,	/* u64 blocks refused, or not steady */
+	HCV_A_SCRUB_LOST	= 98,	/* u64 blocks that no replica gives */
+	HCV_A_SCRUB_BEGUN_MS	= 99,	/* u64: since its begin */
+	HCV_A_SCRUB_ENDED_MS	= 100,	/* u64: since its end */
+	HCV_A_SCRUB_RESULT	= 101,	/* u32 enum hcv_scrub_result */
+	HCV_A_SCRUB_COVERED	= 102,	/* u64 blocks read from the replica */
+	HCV_A_SCRUB_MISSED	= 103,	/* u64 blocks that were not */
+	HCV_A_SCRUB_REPAIRED	= 104,	/* u64 blocks written again */
+	HCV_A_SCRUB_FAILED	= 105,	/* u64 blocks that could not be */
+	HCV_A_SCRUB_PAGES	= 106,	/* u64 bad metadata pages */
 	__HCV_A_MAX
 };
 
@@ -371,6 +403,30 @@ enum hcv_wait {
 	__HCV_WAITS
 };
 
+/* What VOL_SCRUB asks for. */
+enum hcv_scrub_op {
+	HCV_SCRUB_OP_START	= 1,	/* or another limit for the one there is */
+	HCV_SCRUB_OP_STOP	= 2,
+	__HCV_SCRUB_OPS
+};
+
+enum hcv_scrub_state {
+	HCV_SCRUB_NONE		= 0,	/* never begun */
+	HCV_SCRUB_RUNNING	= 1,
+	HCV_SCRUB_PAUSED	= 2,	/* waits for replicas to settle */
+	HCV_SCRUB_DONE		= 3,
+	HCV_SCRUB_STOPPED	= 4,	/* before its end */
+	__HCV_SCRUB_STATES
+};
+
+/* What a pass says of a replica. */
+enum hcv_scrub_result {
+	HCV_SCRUBBED_UNCOVERED	= 0,	/* not all of it was read */
+	HCV_SCRUBBED_GOOD	= 1,	/* read and equal, or made so */
+	HCV_SCRUBBED_BAD	= 2,	/* something could not be repaired */
+	__HCV_SCRUBBED
+};
+
 enum hcv_event {
 	HCV_EVENT_NONE		= 0,
 	/* VOL STORE EPOCH V INCARNATION ERRNO: wants VOL_CONFIRM */
@@ -384,6 +440,8 @@ enum hcv_event {
 	HCV_EVENT_MEDIA_ERROR	= 7,	/* STORE [VOL] TEXT */
 	/* STORE VOL EPOCH: by REVOKE, or its client has let go of it */
 	HCV_EVENT_REVOKED	= 8,
+	HCV_EVENT_SCRUB_FOUND	= 9,	/* VOL STORE EPOCH TEXT */
+	HCV_EVENT_SCRUB_ENDED	= 10,	/* VOL EPOCH */
 	__HCV_EVENTS
 };
 
