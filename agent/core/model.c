@@ -14,6 +14,7 @@
 
 #include "json.h"
 #include "record.h"
+#include "scrubplan.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -174,7 +175,25 @@ char *hcv_model_cluster_encode(const struct hcv_cluster_info *c)
 	hcv_json_put_str(&j, "uuid", c->uuid);
 	hcv_json_put_str(&j, "name", c->name);
 	hcv_json_put_u64(&j, "created", (uint64_t)c->created);
+	hcv_json_put_u64(&j, "scrub_days", c->scrub_days);
+	hcv_json_put_u64(&j, "scrub_kibps", c->scrub_kibps);
 	return hcv_json_finish(&j);
+}
+
+/* Absent in keys that were written before there were scrubs. */
+static int get_scrub(struct json_object *o, struct hcv_cluster_info *c,
+		     char *err)
+{
+	c->scrub_days = HCV_SCRUB_DAYS;
+	c->scrub_kibps = HCV_SCRUB_KIBPS;
+	if (json_object_object_get_ex(o, "scrub_days", NULL) &&
+	    get_u32(o, "scrub_days", HCV_SCRUB_DAYS_MAX, &c->scrub_days, err))
+		return -EINVAL;
+	if (json_object_object_get_ex(o, "scrub_kibps", NULL) &&
+	    get_u32(o, "scrub_kibps", HCV_SCRUB_KIBPS_MAX, &c->scrub_kibps,
+		    err))
+		return -EINVAL;
+	return 0;
 }
 
 int hcv_model_cluster_decode(const char *json, struct hcv_cluster_info *c,
@@ -188,7 +207,8 @@ int hcv_model_cluster_decode(const char *json, struct hcv_cluster_info *c,
 		return ret;
 	if (!get_uuid(o, "uuid", new.uuid, err) &&
 	    !get_name(o, "name", new.name, err) &&
-	    !get_time(o, "created", &new.created, err)) {
+	    !get_time(o, "created", &new.created, err) &&
+	    !get_scrub(o, &new, err)) {
 		*c = new;
 		ret = 0;
 	}

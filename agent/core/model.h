@@ -23,6 +23,8 @@ struct hcv_cluster_info {
 	char uuid[HCV_ID_LEN];
 	char name[HCV_NAME_LEN];
 	int64_t created;
+	unsigned int scrub_days;	/* between passes; 0: only on demand */
+	unsigned int scrub_kibps;	/* of a scheduled pass, 0: no limit */
 };
 
 struct hcv_node_info {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "model.h"
+#include "scrubplan.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -27,7 +28,7 @@ static void check_text(struct kunit *test, char *json, const char *want)
 }
 
 static const char cluster_json[] =
-	"{\"schema\":1,\"uuid\":\"" ID_A "\",\"name\":\"default\",\"created\":1700000000}";
+	"{\"schema\":1,\"uuid\":\"" ID_A "\",\"name\":\"default\",\"created\":1700000000,\"scrub_days\":7,\"scrub_kibps\":2048}";
 
 static void test_cluster(struct kunit *test)
 {
@@ -39,7 +40,15 @@ static void test_cluster(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, c.uuid, ID_A);
 	KUNIT_EXPECT_STREQ(test, c.name, "default");
 	KUNIT_EXPECT_EQ(test, c.created, 1700000000);
+	KUNIT_EXPECT_EQ(test, c.scrub_days, 7);
+	KUNIT_EXPECT_EQ(test, c.scrub_kibps, 2048);
 	check_text(test, hcv_model_cluster_encode(&c), cluster_json);
+	/* As written before there were scrubs. */
+	KUNIT_ASSERT_EQ(test, hcv_model_cluster_decode(
+			"{\"schema\":1,\"uuid\":\"" ID_A "\",\"name\":\"default\",\"created\":1}",
+			&c, err), 0);
+	KUNIT_EXPECT_EQ(test, c.scrub_days, HCV_SCRUB_DAYS);
+	KUNIT_EXPECT_EQ(test, c.scrub_kibps, HCV_SCRUB_KIBPS);
 }
 
 static const char node_json[] =

@@ -11,6 +11,7 @@
 #include "health_key.h"
 #include "model.h"
 #include "record.h"
+#include "scrubplan.h"
 #include "throttle_conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -52,6 +53,7 @@ ROUND(record, hcv_record)
 ROUND(grant, hcv_grant_info)
 ROUND_OF(hcv_health_key, health, hcv_health_key)
 ROUND_OF(hcv_drain_key, drain, hcv_drain_key)
+ROUND_OF(hcv_scrub, scrub, hcv_scrub_info)
 
 static void round_rows(const char *text)
 {
@@ -127,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static void (*const round[])(const char *text) = {
 		round_cluster, round_node, round_store, round_storelive,
 		round_vol, round_record, round_rows, round_grant,
-		claim_and_detach, round_health, round_drain,
+		claim_and_detach, round_health, round_drain, round_scrub,
 	};
 	char *text;
 
@@ -137,10 +139,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(text);
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
+	/* The seeds' letters go on from 'B', whatever is added at the end. */
 	if (data[0] == 'R')
 		settings(text);
 	else
-		round[data[0] % (sizeof(round) / sizeof(round[0]))](text);
+		round[(uint8_t)(data[0] - 'B') %
+		      (sizeof(round) / sizeof(round[0]))](text);
 	free(text);
 	return 0;
 }
