@@ -27,6 +27,7 @@
 #include "core/health_key.h"
 #include "core/model.h"
 #include "core/request.h"
+#include "core/scrubplan.h"
 #include "core/throttle_conf.h"
 #include "klink.h"
 #include "meta.h"
@@ -209,6 +210,8 @@ struct hcv_snap_vol {
 	struct hcv_snap_rowkey *row_key;
 	size_t nr_grants;
 	struct hcv_snap_grant *grant;
+	struct hcv_scrub_info *scrub;	/* last pass, NULL: none is known */
+	int64_t scrub_rev;
 	bool bad;			/* a key could not be decoded: hands off */
 	char why[HCV_ERR_SIZE];
 };
@@ -470,6 +473,7 @@ int hcv_cmd_node_init(struct hcv_agent *a);
 int hcv_cmd_recovery_init(struct hcv_agent *a);
 int hcv_cmd_store_init(struct hcv_agent *a);
 int hcv_cmd_volume_init(struct hcv_agent *a);
+int hcv_cmd_scrub_init(struct hcv_agent *a);
 
 /* ---------------------------------------------------------------- the agent */
 

@@ -32,6 +32,7 @@ AGENT_SRC := \
 	agent/cmd_misc.c \
 	agent/cmd_node.c \
 	agent/cmd_recovery.c \
+	agent/cmd_scrub.c \
 	agent/cmd_store.c \
 	agent/core/elect.c \
 	agent/core/health.c \
@@ -44,6 +45,7 @@ AGENT_SRC := \
 	agent/core/placement.c \
 	agent/core/record.c \
 	agent/core/request.c \
+	agent/core/scrubplan.c \
 	agent/core/smart.c \
 	agent/core/storeplan.c \
 	agent/core/throttle.c \
@@ -69,6 +71,7 @@ AGENT_SRC := \
 	agent/member.c \
 	agent/node_load.c \
 	agent/place.c \
+	agent/scrub.c \
 	agent/slow.c \
 	agent/snap.c \
 	agent/state.c \
@@ -99,6 +102,7 @@ AGENTCTL_SRC := \
 	tools/agentctl/node.c \
 	tools/agentctl/out.c \
 	tools/agentctl/recovery.c \
+	tools/agentctl/scrub.c \
 	tools/agentctl/size.c \
 	tools/agentctl/store.c \
 	tools/agentctl/tables.c \

@@ -220,6 +220,27 @@ static void hcv_status_volume(struct hcv_status *st,
 				   good, v->rec.nr);
 }
 
+/* What a scrub could not put right stays a problem until one has. */
+static void hcv_status_scrub(struct hcv_status *st, const struct hcv_snap_vol *v)
+{
+	char object[96], hint[128];
+	size_t i;
+
+	snprintf(object, sizeof(object), "volume %s", v->i.name);
+	snprintf(hint, sizeof(hint), "agentctl volume scrub status %s",
+		 v->i.name);
+	for (i = 0; v->scrub && i < v->scrub->nr; i++) {
+		const struct hcv_snap_store *s;
+
+		if (v->scrub->st[i].result != HCV_SCRUBBED_BAD)
+			continue;
+		s = hcv_snap_store(st->s, v->scrub->st[i].store);
+		hcv_status_problem(st, object, hint,
+				   "its last scrub could not repair the replica on store %s",
+				   s ? s->i.name : v->scrub->st[i].store);
+	}
+}
+
 static void hcv_status_volumes(struct hcv_status *st)
 {
 	const struct hcv_snap *s = st->s;
@@ -238,6 +259,7 @@ static void hcv_status_volumes(struct hcv_status *st)
 		h = hcv_vol_health(s, v);
 		count[h]++;
 		hcv_status_volume(st, v, h);
+		hcv_status_scrub(st, v);
 	}
 	hcv_jo_u64(o, "count", nr);
 	hcv_jo_u64(o, "attached", attached);

@@ -175,7 +175,10 @@ static int hcv_cluster_enter(struct hcv_api_req *req, struct hcv_meta *m,
 			     const struct hcv_identity *id, bool init,
 			     int64_t cluster_rev)
 {
-	struct hcv_cluster_info c = { .created = time(NULL) };
+	struct hcv_cluster_info c = {
+		.created = time(NULL), .scrub_days = HCV_SCRUB_DAYS,
+		.scrub_kibps = HCV_SCRUB_KIBPS,
+	};
 	char node[64], name[96];
 	struct hcv_cmp cmp[3] = {
 		{ "cluster", init ? 0 : cluster_rev }, { node, 0 }, { name, 0 }

@@ -375,9 +375,9 @@ int hcv_cmd_volume_create(struct hcv_api_req *req)
 struct del {
 	struct hcv_cmp cmp[2 + DELETE_CHUNKS];
 	size_t nr_cmp;
-	struct hcv_op op[3 + HCV_REC_STORES + DELETE_CHUNKS];
+	struct hcv_op op[4 + HCV_REC_STORES + DELETE_CHUNKS];
 	size_t nr_op;
-	char key[3 + HCV_REC_STORES + DELETE_CHUNKS][96];
+	char key[4 + HCV_REC_STORES + DELETE_CHUNKS][96];
 	size_t nr_keys;
 };
 
@@ -449,6 +449,8 @@ static int del_step(struct hcv_api_req *req, const struct hcv_snap_vol *v,
 			d->cmp[d->nr_cmp++] = (struct hcv_cmp){ key, v->rec_rev };
 			d->op[d->nr_op++] = (struct hcv_op){ .key = key };
 			del_tombs(d, v, tomb);
+			key = del_key(d, "scrub/", v->uuid, "");
+			d->op[d->nr_op++] = (struct hcv_op){ .key = key };
 		}
 		if (!v->i.deleting)
 			d->op[d->nr_op++] = (struct hcv_op){

@@ -14,6 +14,7 @@
 #include "iostat.h"
 #include "jout.h"
 #include "owner.h"
+#include "scrub.h"
 #include "sync_limit.h"
 
 static const char *const show_phases[] = { "none", "taking", "serving" };
@@ -315,6 +316,7 @@ int hcv_cmd_volume_show(struct hcv_api_req *req)
 	show_definition(v, req->result);
 	show_replicas(s, v, k, st, req->result);
 	show_waits(req->agent, v->uuid, req->result);
+	hcv_scrub_show(s, v, k, req->result);
 	if (k) {
 		show_module(k, req->result);
 		show_sync_limit(v->uuid, req->result);

@@ -140,6 +140,22 @@ struct hcv_k_wait {
 	uint64_t ms;
 };
 
+/* The newest scrub of a volume, in blocks; ms: ago. */
+struct hcv_k_scrub {
+	bool known;		/* there was one since the attach */
+	uint32_t state;		/* enum hcv_scrub_state */
+	uint64_t pass, total, read, changed, damaged, media, lost;
+	uint64_t begun_ms, ended_ms;
+	uint32_t kibps;
+	size_t nr;
+	struct {
+		char store[HCV_ID_LEN];
+		uint32_t result;	/* enum hcv_scrub_result */
+		uint64_t covered, missed, damaged, media, repaired, failed,
+			 pages;
+	} copy[HCV_MAX_LINKS];
+};
+
 #define HCV_K_RETIRED_MAX 64	/* that the module has at a time */
 
 struct hcv_k_vol {
@@ -168,6 +184,7 @@ struct hcv_k_vol {
 	uint64_t log_misses, log_writes, log_dropped;
 	size_t nr_links;
 	struct hcv_k_link link[HCV_MAX_LINKS];
+	struct hcv_k_scrub scrub;
 };
 struct hcv_k_vol_create {
 	const char *uuid, *name;
@@ -208,6 +225,9 @@ int hcv_k_vol_confirm(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		      uint32_t link_state);
 int hcv_k_vol_nospace(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		      uint32_t column);
+/** hcv_k_vol_scrub() - begin a pass, or give it a limit; @start false: end it */
+int hcv_k_vol_scrub(struct hcv_klink *k, const char *vol, uint64_t epoch,
+		    bool start, uint32_t kibps);
 int hcv_k_vol_fence(struct hcv_klink *k, const char *vol, uint64_t epoch);
 int hcv_k_vol_get(struct hcv_klink *k, const char *uuid, struct hcv_k_vol *out);
 int hcv_k_vol_list(struct hcv_klink *k, struct hcv_k_vol **out, size_t *nr);

@@ -232,6 +232,18 @@ int hcv_k_vol_fence(struct hcv_klink *k, const char *vol, uint64_t epoch)
 	return vol_call(k, vol_msg(k, HCV_CMD_VOL_FENCE, vol, epoch));
 }
 
+int hcv_k_vol_scrub(struct hcv_klink *k, const char *vol, uint64_t epoch,
+		    bool start, uint32_t kibps)
+{
+	struct nlmsghdr *nlh = vol_msg(k, HCV_CMD_VOL_SCRUB, vol, epoch);
+
+	hcv_kl_put_u32(k, nlh, HCV_A_SCRUB_OP,
+		       start ? HCV_SCRUB_OP_START : HCV_SCRUB_OP_STOP);
+	if (start)
+		hcv_kl_put_u32(k, nlh, HCV_A_SCRUB_KIBPS, kibps);
+	return vol_call(k, nlh);
+}
+
 /* ---- state ---- */
 
 static void fill_link(struct hcv_k_link *l, const struct hcv_kl_attrs *t)
@@ -312,6 +324,63 @@ static int take_nests(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	return ret;
 }
 
+static int take_scrub_copy(struct hcv_klink *k, const struct nlattr *nest,
+			   struct hcv_k_scrub *s)
+{
+	struct hcv_kl_attrs t;
+	int ret;
+
+	if (s->nr == HCV_MAX_LINKS)
+		return hcv_kl_fail(k, -E2BIG, "more than %d links",
+				   HCV_MAX_LINKS);
+	ret = hcv_kl_parse_nested(k, nest, &t);
+	if (ret)
+		return ret;
+	if (!hcv_kl_uuid(&t, HCV_A_STORE, s->copy[s->nr].store))
+		return hcv_kl_fail(k, -EBADMSG, "scrub without a store");
+	s->copy[s->nr].result = hcv_kl_u32(&t, HCV_A_SCRUB_RESULT);
+	s->copy[s->nr].covered = hcv_kl_u64(&t, HCV_A_SCRUB_COVERED);
+	s->copy[s->nr].missed = hcv_kl_u64(&t, HCV_A_SCRUB_MISSED);
+	s->copy[s->nr].damaged = hcv_kl_u64(&t, HCV_A_SCRUB_DAMAGED);
+	s->copy[s->nr].media = hcv_kl_u64(&t, HCV_A_SCRUB_MEDIA);
+	s->copy[s->nr].repaired = hcv_kl_u64(&t, HCV_A_SCRUB_REPAIRED);
+	s->copy[s->nr].failed = hcv_kl_u64(&t, HCV_A_SCRUB_FAILED);
+	s->copy[s->nr++].pages = hcv_kl_u64(&t, HCV_A_SCRUB_PAGES);
+	return 0;
+}
+
+static int take_scrub(struct hcv_klink *k, const struct nlattr *nest, void *arg)
+{
+	struct hcv_k_scrub *s = &((struct hcv_k_vol *)arg)->scrub;
+	const struct nlattr *a;
+	struct hcv_kl_attrs t;
+	int ret;
+
+	ret = hcv_kl_parse_nested(k, nest, &t);
+	if (ret)
+		return ret;
+	s->known = true;
+	s->state = hcv_kl_u32(&t, HCV_A_SCRUB_STATE);
+	s->kibps = hcv_kl_u32(&t, HCV_A_SCRUB_KIBPS);
+	s->pass = hcv_kl_u64(&t, HCV_A_SCRUB_PASS);
+	s->total = hcv_kl_u64(&t, HCV_A_SCRUB_TOTAL);
+	s->read = hcv_kl_u64(&t, HCV_A_SCRUB_READ);
+	s->changed = hcv_kl_u64(&t, HCV_A_SCRUB_CHANGED);
+	s->damaged = hcv_kl_u64(&t, HCV_A_SCRUB_DAMAGED);
+	s->media = hcv_kl_u64(&t, HCV_A_SCRUB_MEDIA);
+	s->lost = hcv_kl_u64(&t, HCV_A_SCRUB_LOST);
+	s->begun_ms = hcv_kl_u64(&t, HCV_A_SCRUB_BEGUN_MS);
+	s->ended_ms = hcv_kl_u64(&t, HCV_A_SCRUB_ENDED_MS);
+	mnl_attr_for_each_nested(a, nest) {
+		if (mnl_attr_get_type(a) != HCV_A_LINK)
+			continue;
+		ret = take_scrub_copy(k, a, s);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 static void fill_counters(struct hcv_k_vol *v, const struct hcv_kl_attrs *t)
 {
 	v->used_slots = hcv_kl_u64(t, HCV_A_USED_SLOTS);
@@ -383,6 +452,8 @@ static int take_vol(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	fill_columns(v, t);
 	fill_counters(v, t);
 	ret = take_nests(k, t, HCV_A_WAITS, v, take_wait);
+	if (!ret)
+		ret = take_nests(k, t, HCV_A_SCRUB, v, take_scrub);
 	return ret ? ret : take_nests(k, t, HCV_A_LINK, v, take_link);
 }
 

@@ -26,6 +26,7 @@
 #include "loop.h"
 #include "member.h"
 #include "owner.h"
+#include "scrub.h"
 #include "state.h"
 
 #ifndef PR_SET_IO_FLUSHER
@@ -224,12 +225,14 @@ static int hcv_main_rooms(struct hcv_agent *a)
 		hcv_owner_init,
 		hcv_node_load_init,
 		hcv_health_init,
+		hcv_scrub_init,
 		hcv_cmd_misc_init,
 		hcv_cmd_cluster_init,
 		hcv_cmd_node_init,
 		hcv_cmd_recovery_init,
 		hcv_cmd_store_init,
 		hcv_cmd_volume_init,
+		hcv_cmd_scrub_init,
 	};
 	size_t i;
 	int ret;

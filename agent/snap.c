@@ -337,6 +337,33 @@ static void hcv_snap_add_grant(struct hcv_snap_build *b, const char *id,
 	hcv_snap_text(kv->value, "devpath", g->devpath, sizeof(g->devpath));
 }
 
+/* For people and the schedule: what is damaged is as good as not there. */
+static void hcv_snap_add_scrub(struct hcv_snap_build *b, const char *id,
+			       const char *rest, const struct hcv_kv *kv)
+{
+	struct hcv_snap_vol *v;
+	char err[HCV_ERR_SIZE];
+
+	if (*rest) {
+		hcv_snap_complain(b, kv, "unknown key");
+		return;
+	}
+	v = hcv_snap_vol_new(b, id);
+	if (!v)
+		return;
+	v->scrub_rev = kv->rev;
+	v->scrub = calloc(1, sizeof(*v->scrub));
+	if (!v->scrub) {
+		b->nomem = true;
+		return;
+	}
+	if (!hcv_scrub_decode(kv->value, v->scrub, err))
+		return;
+	hcv_snap_complain(b, kv, err);
+	free(v->scrub);
+	v->scrub = NULL;
+}
+
 /* Nothing, or the index of an extent. */
 static bool hcv_snap_index(const char *rest, bool *one, unsigned long *index)
 {
@@ -426,6 +453,7 @@ static const struct hcv_snap_kind {
 	{ "rec/", hcv_snap_add_rec, 1 },
 	{ "rows/", hcv_snap_add_rows, 1 },
 	{ "grant/", hcv_snap_add_grant, 1 },
+	{ "scrub/", hcv_snap_add_scrub, 1 },
 	{ "tomb/", hcv_snap_add_tomb, 1 },
 	{ "health/", hcv_snap_add_health, 1 },
 	{ "drain/", hcv_snap_add_drain, 1 },
@@ -520,6 +548,7 @@ static void hcv_snap_free(struct hcv_snap *s)
 		hcv_model_rows_free(&s->vol[i].rows);
 		free(s->vol[i].row_key);
 		free(s->vol[i].grant);
+		free(s->vol[i].scrub);
 	}
 	free(s->vol);
 	free(s->node);

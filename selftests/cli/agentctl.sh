@@ -162,6 +162,12 @@ test_completion() {
 		"$(complete_line recovery set recov | paste -sd' ')"
 	check_eq "nodes for an option" "n1 n2" \
 		"$(complete_line recovery pause --node "" | paste -sd' ')"
+	check_eq "a setting" "scrub-days=" \
+		"$(complete_line cluster set scrub-d)"
+	check_eq "actions" "start stop status" \
+		"$(complete_line volume scrub "" | paste -sd' ')"
+	check_eq "of a volume" "db1 db2" \
+		"$(complete_line volume scrub start "" | paste -sd' ')"
 	check_eq "nothing unknown" "" "$(complete_line nonsense "")"
 }
 
@@ -217,6 +223,8 @@ test_no_agent() {
 		"volume rename") words+=" a b" ;;
 		"volume set") words+=" a policy=error" ;;
 		"recovery set") words+=" mode=auto" ;;
+		"volume scrub") words+=" status a" ;;
+		"cluster set") words+=" scrub-days=7" ;;
 		*" show"|*" remove"|*" drain"|*" health") words+=" a" ;;
 		"volume list"|*" status"|*" list"|*" init"|*" join") ;;
 		volume*) words+=" a" ;;
@@ -336,6 +344,7 @@ test_errors_name_all_three() {
 		2 recovery set mode=fast
 		2 recovery set limit=501M
 		2 recovery set recovery-min=100
+		3 volume scrub status nothing
 		2 volume create -- -a- 1G
 		2 volume create a 1000
 		2 volume create a 1G --policy-ms 86400001

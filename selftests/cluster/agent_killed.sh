@@ -29,6 +29,8 @@ elsewhere+='member-(node-set|store-)|'
 elsewhere+='owner-(connect|disconnect|link-del|remove|renew|fence|nospace|place)|'
 # A single node has nobody to tell.
 elsewhere+='node-load|'
+# scrub.sh
+elsewhere+='scrub-|'
 # give_back.sh
 elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)|'
 # slow_disk.py

@@ -178,6 +178,12 @@ void hcv_table_print(struct hcv_table *t);
 void hcv_out_field(const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* scrub.c: of a result with the member "scrub" */
+/** hcv_scrub_show() - the pass under way, the last one, the next one */
+void hcv_scrub_show(struct json_object *r);
+/** hcv_scrub_show_status() - the same, and a table of the replicas */
+void hcv_scrub_show_status(struct json_object *r);
+
 /** hcv_out_iostat() - a table of counters and percentiles; NULL: nothing */
 void hcv_out_iostat(struct json_object *count, struct json_object *lat);
 

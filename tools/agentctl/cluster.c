@@ -156,6 +156,15 @@ const struct hcv_ctl_cmd hcv_ctl_cluster[] = {
 		.noun = "cluster", .verb = "status", .api = "cluster.status",
 		.summary = "Show nodes, capacity, volumes, and what is wrong",
 		.timeout_ms = 10000, .show = hcv_cluster_show_status,
+	}, {
+		.noun = "cluster", .verb = "set", .api = "cluster.set",
+		.summary = "Change a setting of the cluster",
+		.details =
+	"Settings: scrub-days (days between scrubs of a volume, 0: none by themselves;\n"
+	"28), scrub-kibps (KiB/s of a scrub from each replica, 0: no limit; 10240).",
+		.timeout_ms = 20000, .pos = {
+			{ "NAME=VALUE", "key", HCV_CTL_KEYVAL, false },
+		},
 	},
 	{ 0 }
 };

@@ -227,6 +227,7 @@ static void hcv_volume_show(struct json_object *r)
 	hcv_volume_show_module(m);
 	hcv_volume_show_limit(hcv_out_get(r, "sync_limit"));
 	hcv_volume_show_wait(r, m);
+	hcv_scrub_show(r);
 	hcv_volume_show_stores(hcv_out_get(r, "replica_list"));
 	hcv_out_iostat(m, hcv_out_get(r, "latency"));
 }
@@ -285,6 +286,12 @@ static const struct hcv_ctl_opt hcv_volume_attach_opts[] = {
 static const struct hcv_ctl_opt hcv_volume_detach_opts[] = {
 	{ "--force", NULL, "force", HCV_CTL_FLAG, NULL,
 	  "also while it is open: its I/O fails from then on" },
+	{ NULL }
+};
+
+static const struct hcv_ctl_opt hcv_volume_scrub_opts[] = {
+	{ "--kibps", "N", "kibps", HCV_CTL_UINT, NULL,
+	  "read at most N KiB/s of each replica, 0: no limit (the cluster's scrub-kibps)" },
 	{ NULL }
 };
 
@@ -350,6 +357,20 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 	"0: what recovery allows), slow-replica (keep, drop: one on a slow store leaves\n"
 	"while others have all it has); from the next attach on: readonly (on, off),\n"
 	"queue (mq, bio).",
+	}, {
+		.noun = "volume", .verb = "scrub", .api = "volume.scrub",
+		.summary = "Compare the replicas of an attached volume, and repair",
+		.details =
+	"ACTION is start, stop or status.  start begins a pass in the background, or\n"
+	"gives the one under way another limit; start and stop are for the node that\n"
+	"has the volume attached.  Passes also begin by themselves: cluster set\n"
+	"scrub-days=N.",
+		.timeout_ms = 10000, .pos = {
+			{ "ACTION", "action", HCV_CTL_STRING, false },
+			HCV_POS_VOLUME,
+		},
+		.opts = hcv_volume_scrub_opts,
+		.show = hcv_scrub_show_status,
 	}, {
 		.noun = "volume", .verb = "delete", .api = "volume.delete",
 		.summary = "Delete a detached volume and its data",

@@ -19,6 +19,8 @@ _agentctl_values() {
 	VOLUME) _agentctl_names volume ;;
 	STORE) _agentctl_names store ;;
 	NODE) _agentctl_names node ;;
+	ACTION) printf '%s\n' start stop status ;;
+	NAME=VALUE) printf '%s\n' scrub-days= scrub-kibps= ;;
 	KEY=VALUE)
 		printf '%s\n' policy=suspend policy=error policy-ms= \
 			sync-kibps= slow-replica=keep slow-replica=drop readonly=on readonly=off queue=mq queue=bio
