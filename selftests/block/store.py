@@ -418,7 +418,7 @@ def test_netlink_privileges():
     state_changes = [name for name in node.client.codec.uapi.cmd
                      if not name.endswith("_GET")
                      and name not in ("UNSPEC", "EVENT")]
-    ktap.check_eq("commands", 25, len(state_changes))
+    ktap.check_eq("commands", 26, len(state_changes))
     for name in state_changes:
         ktap.check_eq(name, errno.EPERM,
                       as_nobody(lambda n=name: hcvnl.Client().raw(n, b"")))
