@@ -24,7 +24,7 @@ import hcvtest
 import hcvvol
 import ktap
 from hcvbreak import (RemoteVolume, Writer, bring_back, ended, failed, fill,
-                      finish, io_errno, read_from, take_out)
+                      finish, read_from, take_out)
 from hcvtest import uuid_text
 from hcvvol import MIB
 
@@ -460,19 +460,160 @@ def test_repairs_beside_a_resync():
         check_good(vol, "after it")
 
 
-def kept_waiting(vol, off):
-    """A reader that does not get an answer."""
-    readers = []
+def sent(vol, action):
+    """Some I/O that has ended, or waits for its blocks."""
+    one = Writer(vol.path, action)
+    hcvtest.wait_for(lambda: one.ended() or vol.get()["WAIT"] == "BUSY", 20,
+                     "its end, or that it waits")
+    return one
+
+
+def kept(vol, what, action):
+    """Some I/O that has to wait for its blocks."""
+    one = sent(vol, action)
+    ktap.check(f"{what} waits", not one.ended())
+    return one
+
+
+def kept_waiting(vol, action):
+    """The same as soon as it has to."""
+    ones = []
 
     def there():
-        readers.append(Writer(vol.path, lambda d: d.read(off)))
-        with contextlib.suppress(TimeoutError):
-            hcvtest.wait_for(lambda: vol.get()["WAIT"] == "BUSY" or
-                             readers[-1].ended(), 20, "a reader")
-        return not readers[-1].ended()
-    hcvtest.wait_for(there, 60, "a reader that waits")
-    ended("those before", *readers[:-1])
-    return readers[-1]
+        ones.append(sent(vol, action))
+        return not ones[-1].ended()
+    hcvtest.wait_for(there, 60, "an I/O that waits")
+    ended("those before", *ones[:-1])
+    return ones[-1]
+
+
+def hold_reads(dev, mib):
+    """The scrub gets no answer from here on; one that waits gets it now, of
+    what the disk has at this moment."""
+    dev.hold_reads(*dev.slot(mib))
+
+
+def at_a_look(dev):
+    """Until the scrub is at it, with the blocks."""
+    hcvtest.wait_for(lambda: dev.held()[0], 60, "a look")
+
+
+def check_healthy(vol, devs, got, *want):
+    """What a pass has left, and what the copies have: (mib, block, data)."""
+    ktap.check_eq("good", {s: "GOOD" for s in vol.names}, results(got, vol))
+    for mib, i, data in want:
+        ktap.check_eq("content of each", [data] * len(devs),
+                      [beneath(dev, mib, i) for dev in devs])
+    check_good(vol, "after it")
+
+
+def test_write_in_flight():
+    """Half of the replicas have it: the scrub does not look before its end."""
+    new = b"\x31" * BLOCK
+    with attached() as (vol, devs, events, _disk):
+        devs[1].hold_writes(place(devs[1], 2, 5) // 512, 8, devs[1].disk)
+        writer = Writer(vol.path, lambda d: d.write(2 * MIB + 5 * BLOCK, new))
+        hcvtest.wait_for(lambda: devs[1].held()[1], 20, "half of a write")
+        hcvtest.wait_for(lambda: beneath(devs[0], 2, 5) == new, 20,
+                         "the other half")
+        start(vol)
+        # The scrub's turn comes before that of whoever comes after it.
+        other = kept_waiting(vol, lambda d: d.write(2 * MIB + 9 * BLOCK, new))
+        ktap.check_eq("nothing of it is read", 2 * 256,
+                      vol.get()["SCRUB"][0]["SCRUB_READ"])
+        devs[1].heal()
+        ended("the writes", writer, other)
+        got = result(vol)
+        ktap.check_eq("found", {}, found(got))
+        events.poll()
+        ktap.check("nothing told", not [e for e in events.seen
+                                        if e["EVENT"] == "SCRUB_FOUND"])
+        check_healthy(vol, devs, got, (2, 5, new), (2, 9, new))
+
+
+def test_written_between_the_looks():
+    """A difference that a write has ended is not believed: nothing is written,
+    least of all what the first look saw."""
+    new = b"\x32" * BLOCK
+    with attached() as (vol, devs, events, _disk):
+        damage(devs[1], 2, 5)
+        hold_reads(devs[1], 2)
+        start(vol)
+        at_a_look(devs[1])
+        writer = kept(vol, "a write during the first look",
+                      lambda d: d.write(2 * MIB + 5 * BLOCK, new))
+        devs[1].heal()
+        ended("the write", writer)
+        got = result(vol)
+        ktap.check_eq("found", {"CHANGED": 1}, found(got))
+        ktap.check_eq("repaired", [0, 0], [copy(got, s)["SCRUB_REPAIRED"]
+                                           for s in vol.names])
+        events.poll()
+        ktap.check("nothing told", not [e for e in events.seen
+                                        if e["EVENT"] == "SCRUB_FOUND"])
+        check_healthy(vol, devs, got, (2, 5, new))
+
+
+def test_no_write_during_a_look():
+    """The second one neither; what it sees is what the first write left."""
+    one, two = b"\x33" * BLOCK, b"\x34" * BLOCK
+    with attached() as (vol, devs, _, _disk):
+        damage(devs[1], 2, 5)
+        hold_reads(devs[1], 2)
+        start(vol)
+        at_a_look(devs[1])
+        first = kept(vol, "a write during the first look",
+                     lambda d: d.write(2 * MIB + 5 * BLOCK, one))
+        hold_reads(devs[1], 2)
+        ended("it goes on between them", first)
+        at_a_look(devs[1])
+        second = kept(vol, "a write during the second look",
+                      lambda d: d.write(2 * MIB + 5 * BLOCK, two))
+        devs[1].heal()
+        ended("it goes on after that", second)
+        got = result(vol)
+        ktap.check_eq("found", {"CHANGED": 1}, found(got))
+        check_healthy(vol, devs, got, (2, 5, two))
+
+
+def test_not_twice_the_same():
+    """A difference that is gone without a write is a media error, no damage."""
+    with attached() as (vol, devs, events, _disk):
+        damage(devs[1], 2, 5)
+        hold_reads(devs[1], 2)
+        start(vol)
+        at_a_look(devs[1])
+        hold_reads(devs[1], 2)
+        at_a_look(devs[1])
+        damage(devs[1], 2, 5, block(2, 5))
+        devs[1].heal()
+        got = result(vol)
+        ktap.check_eq("found", {"MEDIA": 1}, found(got))
+        ktap.check_eq("of which replica", [0, 1],
+                      [copy(got, s)["SCRUB_MEDIA"] for s in vol.names])
+        told = events.wait("SCRUB_FOUND", STORE=uuid_text("@s2"))
+        ktap.check_match("text", "not twice the same: MiB 2", told["TEXT"])
+        check_healthy(vol, devs, got, (2, 5, block(2, 5)))
+
+
+def test_no_write_during_a_repair():
+    """A write that comes meanwhile is the newer one, on all replicas."""
+    new = b"\x35" * BLOCK
+    with attached() as (vol, devs, _, _disk):
+        damage(devs[1], 2, 5)
+        devs[1].hold_writes(*devs[1].slot(2), devs[1].disk)
+        start(vol)
+        hcvtest.wait_for(lambda: devs[1].held()[1], 60, "a repair")
+        writer = Writer(vol.path, lambda d: d.write(2 * MIB + 5 * BLOCK, new))
+        hcvtest.wait_for(lambda: vol.get()["WAIT"] == "BUSY" or
+                         devs[1].held()[1] > 1, 20, "what becomes of a write")
+        ktap.check_eq("no other write there", 1, devs[1].held()[1])
+        devs[1].heal()
+        ended("it goes on", writer)
+        got = result(vol)
+        ktap.check_eq("found", {"DAMAGED": 1}, found(got))
+        ktap.check_eq("repaired", 1, copy(got, "@s2")["SCRUB_REPAIRED"])
+        check_healthy(vol, devs, got, (2, 5, new))
 
 
 def test_repair_waits_for_older_reads():
@@ -483,7 +624,7 @@ def test_repair_waits_for_older_reads():
         hung = Writer(vol.path, lambda d: d.read(7 * MIB))
         hcvtest.wait_for(lambda: vol.link("@s1")["INFLIGHT"], 20, "its read")
         start(vol)
-        reader = kept_waiting(vol, 4 * BLOCK)
+        reader = kept_waiting(vol, lambda d: d.read(4 * BLOCK))
         ktap.check_eq("the reader goes on", 0, reader.wait())
         ktap.check_eq("nothing is written yet", (False, BAD),
                       (hung.ended(), beneath(devs[1], 0, 0)))
@@ -555,6 +696,26 @@ def test_discard_in_the_middle():
         hcvtest.wait_for(gone, 60, "no slot in use")
 
 
+def test_discard_of_what_is_held():
+    """The last data of a mib goes while one block of it is held: whoever holds
+    that gives the slot back."""
+    with attached(mibs=0) as (vol, devs, _, disk):
+        disk.write(BLOCK, b"\x36" * (MIB - BLOCK))
+        disk.flush()
+        devs[1].hold_reads(*pages(devs[1]))
+        start(vol)
+        at_a_look(devs[1])
+        disk.discard(BLOCK, MIB - BLOCK)
+        ktap.check_eq("kept", 1, vol.get()["USED_SLOTS"])
+        devs[1].heal()
+        ktap.check_eq("found", {}, found(result(vol)))
+
+        def gone():
+            disk.flush()
+            return not vol.get()["USED_SLOTS"]
+        hcvtest.wait_for(gone, 20, "no slot in use")
+
+
 def test_refused_repair():
     """A copy that refuses the repair leaves, and is made equal by its return
     although it missed no write."""
@@ -590,10 +751,15 @@ def test_read_only():
         vol.detach()
 
 
+def pages(dev):
+    """(first, count): sectors of the pages of the first extent."""
+    return (hcvtest.read_super(dev.disk)["meta_off"] // 512,
+            hcvtest.META_SIZE // 512)
+
+
 def page_place(dev, page, where):
-    """A place of a metadata page of the first extent, in bytes."""
-    return hcvtest.read_super(dev.disk)["meta_off"] + \
-        (where * 9 + page) * BLOCK
+    """A place of one of them, in bytes."""
+    return pages(dev)[0] * 512 + (where * 9 + page) * BLOCK
 
 
 def check_bad_page(change):
@@ -633,6 +799,31 @@ def test_blank_page():
     check_bad_page(lambda before: [bytes(BLOCK)] * 2)
 
 
+def test_bad_page_at_one_look():
+    """It is not believed, nor is anything written."""
+    with attached() as (vol, devs, events, _disk), hcvbreak.no_autocommit():
+        at = [page_place(devs[1], 0, where) for where in range(2)]
+        before = [hcvtest.device_read(devs[1].disk, off) for off in at]
+        for off in at:
+            hcvtest.device_write(devs[1].disk, off, BAD)
+        devs[1].hold_reads(*pages(devs[1]))
+        start(vol)
+        at_a_look(devs[1])
+        devs[1].hold_reads(*pages(devs[1]))
+        at_a_look(devs[1])
+        for off, data in zip(at, before):
+            hcvtest.device_write(devs[1].disk, off, data)
+        devs[1].heal()
+        got = result(vol)
+        ktap.check_eq("found", {}, found(got))
+        ktap.check_eq("pages", [0, 0], [copy(got, s)["SCRUB_PAGES"]
+                                        for s in vol.names])
+        events.poll()
+        ktap.check("nothing told", not [e for e in events.seen
+                                        if e["EVENT"] == "SCRUB_FOUND"])
+        check_healthy(vol, devs, got)
+
+
 def test_detach_during_it():
     def end(vol):
         begin = time.monotonic()
@@ -660,8 +851,11 @@ def check_forced(hang):
         vol.stop(VOL_FLAGS="FORCE")
         spent = time.monotonic() - begin
         ktap.check("at once", spent < 5, f"{spent:.1f} s")
-        ktap.check_eq("I/O fails", errno.EIO,
-                      io_errno(lambda: disk.read(0)))
+        try:
+            # Nothing: the disk is gone by now, and its size with it.
+            ktap.check_eq("what is read", b"", disk.read(0))
+        except OSError as e:
+            ktap.check_eq("I/O fails", errno.EIO, e.errno)
         try:
             vol.get()
         except hcvnl.Fail as e:

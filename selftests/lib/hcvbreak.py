@@ -143,6 +143,13 @@ class Breakable:
         self._range(first, count, f"delay {self.disk} {first} 3600000 "
                                   f"{self.disk} {first} 0")
 
+    def held(self):
+        """(reads, writes) that wait in a table with a delay."""
+        lines = [line.split() for line in
+                 hcvtest.run("dmsetup", "status", self.name).splitlines()]
+        return tuple(sum(int(words[i]) for words in lines
+                         if words[2] == "delay") for i in (3, 4))
+
     def slot(self, index, extent=0):
         """(first, count): sectors of a slot; extents as they were placed."""
         first = hcvtest.read_super(self.disk)["data_off"] // 512
