@@ -33,8 +33,9 @@ static void hcv_t_point(struct hcv_t_bufs *bufs)
 /* --- the table ----------------------------------------------------------- */
 
 /*
- * Looks: a character per copy, the elected one first: a content, '!' for a
- * refusal, '-' for a copy that is away.  Verdicts: copies as bits.
+ * Looks: a character per copy, the elected one first: a content, '0' for the one
+ * whose sum is 0 as that of a refused block is, '!' for a refusal, '-' for a copy
+ * that is away.  Verdicts: copies as bits.
  */
 static const struct {
 	const char *first, *second;
@@ -63,6 +64,7 @@ static const struct {
 	{ "A!B", "A!B", false, 4, 2, 6, 0, false, false },
 	/* Refused once: while it did, reads went to the next one. */
 	{ "!A", "BA", false, 0, 1, 1, 1, false, false },
+	{ "!A", "0A", false, 0, 1, 1, 1, false, false },
 	{ "A!", "AA", false, 0, 2, 2, 0, false, false },
 	{ "AB", "!B", false, 0, 1, 1, 1, false, false },
 	{ "!A", "B!", false, 0, 3, 2, 0, false, false },
@@ -93,6 +95,13 @@ static const struct {
 	{ "!A", "!-", false, 0, 1, 0, 0, false, true },
 };
 
+static void hcv_t_content(u8 *block, char c)
+{
+	memset(block, c == '0' ? 0 : c, T_BYTES);
+	if (c == '0')
+		memset(block, 0xff, sizeof(u32));
+}
+
 static u32 hcv_t_look(struct hcv_scrub_look *look, struct hcv_t_bufs *bufs,
 		      const char *s, bool sums)
 {
@@ -108,7 +117,7 @@ static u32 hcv_t_look(struct hcv_scrub_look *look, struct hcv_t_bufs *bufs,
 		if (s[c] == '!')
 			look->bad[c] |= T_BIT;
 		else
-			memset(bufs->b[c] + T_BLK * T_BYTES, s[c], T_BYTES);
+			hcv_t_content(bufs->b[c] + T_BLK * T_BYTES, s[c]);
 	}
 	return hcv_scrub_compare(look, ~0U, bufs->p, T_BYTES, sums);
 }
