@@ -218,7 +218,8 @@ void hcv_zero_submit(struct hcv_io *io);
  * hcv_zero_reap() - free the slot of a mib if nothing is in it, nor on its way
  *
  * For who held some of its busy bits: a DISCARD that wanted all of them found
- * them taken, and left this to others.
+ * them taken, and left this to others.  The caller is counted in a period and
+ * has given its bits back.  Context: process.
  */
 void hcv_zero_reap(struct hcv_vol *vol, u32 mib);
 int hcv_zero_init(void);

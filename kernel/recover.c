@@ -18,6 +18,7 @@
 
 #include "actlog.h"
 #include "hotslot.h"
+#include "io.h"
 #include "volume.h"
 
 #define SYNC_CHUNK_BLOCKS	32U
@@ -158,6 +159,8 @@ static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 		}
 	}
 	hcv_hot_unlock(vol, hot, blk, SYNC_CHUNK_BLOCKS);
+	/* A DISCARD of all of it may have found our bits. */
+	hcv_zero_reap(vol, want->mib);
 	hcv_vol_leave(ref);
 	return ret;
 }

@@ -137,8 +137,7 @@ void hcv_scrub_release(struct hcv_scrub *s, struct scrub_hold *h)
 	hcv_hot_unlock(s->vol, h->hot, h->blk, h->nr);
 	if (!h->ref)
 		return;
-	if (!(s->vol->flags & HCV_VOL_F_READONLY))
-		hcv_zero_reap(s->vol, h->mib);
+	hcv_zero_reap(s->vol, h->mib);
 	hcv_vol_leave(h->ref);
 }
 

@@ -87,7 +87,8 @@ void hcv_zero_reap(struct hcv_vol *vol, u32 mib)
 {
 	struct hcv_hot *hot;
 
-	if (hcv_map_is_empty(&vol->map, mib) &&
+	if (!(vol->flags & HCV_VOL_F_READONLY) &&
+	    hcv_map_is_empty(&vol->map, mib) &&
 	    hcv_hot_lock_once(vol, mib, 0, HCV_SLOT_BLOCKS, &hot)) {
 		hcv_map_reap(&vol->map, mib);
 		hcv_hot_unlock(vol, hot, 0, HCV_SLOT_BLOCKS);

@@ -290,6 +290,40 @@ def test_discard_and_reuse():
         finish(vol)
 
 
+def test_discard_of_what_is_copied():
+    """All of a mib goes while a piece of it is copied: the slot goes as well,
+    although the next piece is held by then."""
+    with setting(extents=1) as (vol, devs, events):
+        vol.attach()
+        take_out(vol, events, "@s2", devs[1])
+        big_data(vol, range(1, 5), MIB)
+        ktap.check_eq("used", 5, vol.get()["USED_SLOTS"])
+        devs[1].heal()
+        vol.reopen_store("@s2")
+        vol.place("@s2", range(len(vol.rows)))
+        devs[0].hold_reads(*devs[0].slot(1))
+        vol.link_add("@s2", "SYNCING")
+        for mib in range(1, 5):
+            hcvtest.wait_for(lambda: devs[0].held()[0], 20, "a copy")
+            discard = Writer(vol.path, lambda d, mib=mib:
+                             d.discard(mib * MIB, MIB))
+            waits(vol, 1, "BUSY")
+            if mib < 4:
+                devs[0].hold_reads(*devs[0].slot(mib + 1))
+            else:
+                devs[0].heal()
+            hcvbreak.ended("the discard", discard)
+        events.wait("SYNC_DONE", 60, STORE=uuid_text("@s2"))
+        vol.confirm("@s2", "INSYNC")
+
+        def gone():
+            with hcvvol.Disk(vol.path) as disk:
+                disk.flush()
+            return vol.get()["USED_SLOTS"] == 1
+        hcvtest.wait_for(gone, 20, "no slot in use without data")
+        finish(vol)
+
+
 def test_extent_in_the_last_round():
     """One that comes when there is nothing more to compare, and before the last
     round has looked at it: its pages go to the copy as well."""
