@@ -394,18 +394,28 @@ static u8 actlog_closed_wait(struct hcv_vol *vol)
 	return HCV_WAIT_REPLICA;
 }
 
+/*
+ * Who waits since then has waited for a log write that the last replica refused;
+ * or no round will ever make room, since that one has failed a flush.
+ */
+static bool actlog_refused(const struct hcv_actlog *al, u64 since_ns)
+{
+	return (since_ns && since_ns <= READ_ONCE(al->refused_ns)) ||
+	       (READ_ONCE(al->full) && READ_ONCE(al->vol->flush_lost));
+}
+
+static void actlog_want(struct hcv_actlog *al, struct hcv_leaf *leaf, u32 mib)
+{
+	atomic64_inc(&al->misses);
+	hcv_map_log_want(&al->vol->map, leaf, mib);
+	queue_work(actlog_wq, &al->work);
+}
+
 void hcv_actlog_wait(struct hcv_io *io)
 {
 	struct hcv_vol *vol = io->vol;
-	struct hcv_actlog *al = vol->actlog;
 
-	/*
-	 * It has waited for a log write that the last replica refused; or no
-	 * round will ever make room, since that one has failed a flush.
-	 */
-	if (unlikely((io->wait_ns &&
-		      io->wait_ns <= READ_ONCE(al->refused_ns)) ||
-		     (READ_ONCE(al->full) && READ_ONCE(vol->flush_lost)))) {
+	if (unlikely(actlog_refused(vol->actlog, io->wait_ns))) {
 		hcv_io_end(io, BLK_STS_IOERR);
 		return;
 	}
@@ -414,11 +424,24 @@ void hcv_actlog_wait(struct hcv_io *io)
 		hcv_io_park(io, actlog_closed_wait(vol));
 		return;
 	}
-	atomic64_inc(&al->misses);
-	hcv_map_log_want(&vol->map, io->leaf, io->mib);
-	queue_work(actlog_wq, &al->work);
+	actlog_want(vol->actlog, io->leaf, io->mib);
 	/* Named since then: hcv_vol_kick() came, and it is submitted again. */
 	hcv_io_park(io, HCV_WAIT_LOG);
+}
+
+int hcv_actlog_ask(struct hcv_vol *vol, u32 mib, u64 since_ns)
+{
+	struct hcv_leaf *leaf;
+
+	if (actlog_refused(vol->actlog, since_ns))
+		return -EIO;
+	/* Leaves stay. */
+	rcu_read_lock();
+	leaf = hcv_map_leaf(&vol->map, mib);
+	rcu_read_unlock();
+	hcv_map_mark(&vol->map, leaf, mib);
+	actlog_want(vol->actlog, leaf, mib);
+	return 0;
 }
 
 void hcv_actlog_flushed(struct hcv_vol *vol)

@@ -47,6 +47,17 @@ struct hcv_log_load {
  * Any context.
  */
 void hcv_actlog_wait(struct hcv_io *io);
+/**
+ * hcv_actlog_ask() - have the log name a mib for a write that is no I/O
+ * @mib: it has a leaf
+ * @since_ns: since when it was asked for, CLOCK_BOOTTIME
+ *
+ * Marks it unflushed, so that the entry stays at least until a round has ended.
+ * vol->wait is woken when it is made; should it not be, ask again.  Who then holds
+ * busy bits of the mib and sees hcv_map_is_logged() may write until he lets them go.
+ * Context: process.  Return: 0; -EIO: the last replica's disk has refused it.
+ */
+int hcv_actlog_ask(struct hcv_vol *vol, u32 mib, u64 since_ns);
 /** hcv_actlog_flushed() - a round has ended well: entries may be idle now */
 void hcv_actlog_flushed(struct hcv_vol *vol);
 void hcv_actlog_numbers(struct hcv_vol *vol, struct hcv_actlog_numbers *n);

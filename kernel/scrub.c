@@ -9,15 +9,17 @@
  * the suspects are read again under the bits; what is to be repaired is written
  * before they are given back.
  *
- * A repair is a write like any other: the mib is marked unflushed before and after
- * it, so that a FLUSH round makes it durable, and a copy that leaves meanwhile,
- * or refuses it, does not compare equal when it is back.
+ * A repair is a write like any other: the activity log names the mib before (I6),
+ * and it is marked unflushed before and after, so that a FLUSH round makes it
+ * durable, and a copy that leaves meanwhile, or refuses it, does not compare equal
+ * when it is back.
  *
  * While a replica is failing, lost, or on its way in, the pass waits.
  */
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
+#include "actlog.h"
 #include "hotslot.h"
 #include "netlink.h"
 #include "scrub.h"
@@ -29,6 +31,8 @@
 #define SCRUB_MEMORY_MS		100U
 /* Older reads are waited for so long with the blocks, then without them. */
 #define SCRUB_DRAIN_MS		1000U
+/* Asked for again then: the log may be full, or have lost a replica. */
+#define SCRUB_NAME_JIF		HZ
 /* So many findings of a pass are told one by one; all are counted. */
 #define SCRUB_TELL_MAX		16U
 
@@ -391,10 +395,32 @@ static int scrub_drain(struct hcv_scrub *s, struct scrub_hold *h)
 								     -ESTALE;
 }
 
+/* The activity log names the mib, or the volume keeps none. */
+static bool scrub_named(struct hcv_scrub *s, u32 mib)
+{
+	return !(s->vol->flags & HCV_VOL_F_LOG) ||
+	       hcv_map_is_logged(&s->vol->map, mib);
+}
+
+/* Have it named.  Return: 0, -EIO: it cannot be. */
+static int scrub_name(struct hcv_scrub *s, u32 mib)
+{
+	if (!s->asked_ns)
+		s->asked_ns = ktime_get_boottime_ns();
+	return hcv_actlog_ask(s->vol, mib, s->asked_ns);
+}
+
+/* No blocks are held; whatever came of it, the piece is taken anew. */
+static void scrub_wait_named(struct hcv_scrub *s, u32 mib)
+{
+	wait_event_idle_timeout(s->vol->wait, hcv_scrub_over(s) ||
+				scrub_named(s, mib), SCRUB_NAME_JIF);
+}
+
 /*
  * Under the busy bits of the second look.
- * Return: 0, also when a copy refused; otherwise nothing was written:
- * scrub_drain().
+ * Return: 0, also when a copy refused, or the log; otherwise nothing was written:
+ * -EBUSY: the log is to name the mib first; scrub_drain().
  */
 static int scrub_repair(struct hcv_scrub *s, struct scrub_hold *h)
 {
@@ -408,6 +434,9 @@ static int scrub_repair(struct hcv_scrub *s, struct scrub_hold *h)
 		;
 	if (c == s->piece.nr || s->vol->flags & HCV_VOL_F_READONLY)
 		return 0;
+	/* Not dropped as long as the bits are held. */
+	if (!scrub_named(s, h->mib))
+		return scrub_name(s, h->mib) ? 0 : -EBUSY;
 	ret = scrub_drain(s, h);
 	if (ret)
 		return ret;
@@ -451,9 +480,14 @@ static int scrub_first(struct hcv_scrub *s, struct scrub_hold *h, u32 mask)
 	hcv_scrub_copies(s, h->ext);
 	p->blocks = hcv_scrub_blocks(&h->rec, s->pos.piece) & mask;
 	ret = scrub_look(s, h, p->blocks, &p->first, false, &p->suspects);
-	if (!ret && p->suspects)
-		hcv_hot_watch(h->hot, &s->watch);
-	return ret;
+	if (ret || !p->suspects)
+		return ret;
+	hcv_hot_watch(h->hot, &s->watch);
+	/* In time for the second look, should something be repaired then. */
+	if (hweight32(p->first.got) > 1 && !scrub_named(s, h->mib) &&
+	    !(s->vol->flags & HCV_VOL_F_READONLY))
+		scrub_name(s, h->mib);
+	return 0;
 }
 
 /* Before the second look; what was refused is asked for again at once. */
@@ -480,8 +514,8 @@ static u32 scrub_written(struct hcv_scrub *s)
 }
 
 /*
- * Return: 0; -ESTALE, -ENOMEM: all of it anew, a little later; -EAGAIN: block by
- * block; -EIO: it is over.
+ * Return: 0; -ESTALE, -EBUSY, -ENOMEM: all of it anew, a little later; -EAGAIN:
+ * block by block; -EIO: it is over.
  */
 static int scrub_second(struct hcv_scrub *s, struct scrub_hold *h)
 {
@@ -546,6 +580,11 @@ static int scrub_piece(struct hcv_scrub *s, const struct hcv_rec *want,
 		}
 	}
 	hcv_hot_unwatch(&s->watch);
+	if (ret == -EBUSY) {
+		scrub_wait_named(s, want->mib);
+		return -ESTALE;
+	}
+	s->asked_ns = 0;
 	if (ret == -ENOMEM) {
 		hcv_scrub_sleep(s, SCRUB_MEMORY_MS);
 		ret = -ESTALE;
@@ -735,6 +774,7 @@ static void scrub_begin(struct hcv_scrub *s, u32 kibps)
 	s->told = 0;
 	s->wrote = false;
 	s->single = false;
+	s->asked_ns = 0;
 	WRITE_ONCE(s->kibps, kibps);
 	spin_lock_irq(&s->lock);
 	memset(&s->pass, 0, sizeof(s->pass));
@@ -810,13 +850,10 @@ void hcv_scrub_stop(struct hcv_vol *vol)
 
 void hcv_scrub_end(struct hcv_vol *vol)
 {
-	struct hcv_scrub *s = READ_ONCE(vol->scrub);
-
-	if (!s)
-		return;
-	WRITE_ONCE(s->stop, true);
-	wake_up_all(&vol->wait);
-	flush_work(&s->work);
+	hcv_scrub_stop(vol);
+	/* None begins any more, and one that did is seen here. */
+	if (vol->scrub)
+		flush_work(&vol->scrub->work);
 }
 
 void hcv_scrub_free(struct hcv_vol *vol)

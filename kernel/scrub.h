@@ -44,7 +44,12 @@ int hcv_scrub_start(struct hcv_vol *vol, u32 kibps,
 		    struct netlink_ext_ack *extack);
 /** hcv_scrub_stop() - ask the pass to end; its state tells when it has */
 void hcv_scrub_stop(struct hcv_vol *vol);
-/** hcv_scrub_end() - the volume is dying: stop, and wait for I/O under way */
+/**
+ * hcv_scrub_end() - stop, and wait for I/O under way
+ *
+ * The volume is stopping or dying, so that no pass begins after that.  What was
+ * repaired is not flushed.  Context: process, without vol->mutex.
+ */
 void hcv_scrub_end(struct hcv_vol *vol);
 /** hcv_scrub_free() - with the volume */
 void hcv_scrub_free(struct hcv_vol *vol);

@@ -39,6 +39,7 @@ struct hcv_link;
  * @single: block by block, since some of it cannot be read
  * @at: the next one then
  * @wrote: something was repaired
+ * @asked_ns: since when a log entry is wanted for the piece, 0: none is
  * @watch: between the two looks at it
  * @buf: for each copy a piece; only while it runs
  */
@@ -63,6 +64,7 @@ struct hcv_scrub {
 	bool single;
 	u8 at;
 	bool wrote;
+	u64 asked_ns;
 	struct hcv_hotwatch watch;
 	void *buf[HCV_SCRUB_COPIES];
 };

@@ -683,6 +683,8 @@ static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "the disk is open; close it, or stop with force");
 		goto err_state;
 	}
+	/* Its repairs are writes. */
+	hcv_scrub_end(vol);
 	ret = old == HCV_VOL_ACTIVE ? vol_flush(vol) : 0;
 	if (ret) {
 		NL_SET_ERR_MSG(extack, "flushing failed, or a failed replica is not yet removed; stop with force gives up what is not flushed");

@@ -23,8 +23,8 @@ import hcvnl
 import hcvtest
 import hcvvol
 import ktap
-from hcvbreak import (RemoteVolume, Writer, bring_back, ended, failed, fill,
-                      finish, read_from, take_out)
+from hcvbreak import (Command, RemoteVolume, Writer, bring_back, ended, failed,
+                      fill, finish, no_autocommit, read_from, take_out)
 from hcvtest import uuid_text
 from hcvvol import MIB
 
@@ -49,13 +49,18 @@ def write_data(disk, mibs=MIBS):
 
 
 @contextlib.contextmanager
-def attached(count=2, kind=hcvvol.Volume, mibs=MIBS, end=finish, **attrs):
+def attached(count=2, kind=hcvvol.Volume, mibs=MIBS, end=finish, named=True,
+             **attrs):
     """(volume with data, its devices, events, disk); a clean end, and equal
-    replicas."""
+    replicas.  Its activity log names the data, or not."""
     with setting(count, kind=kind, extents=1, **attrs) as (vol, devs, events):
         vol.attach()
         with hcvvol.Disk(vol.path) as disk:
             write_data(disk, mibs)
+        if not named:
+            vol.detach()
+            vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
             yield vol, devs, events, disk
         end(vol)
 
@@ -134,7 +139,7 @@ def test_equal():
 
 def test_other_copy():
     """Beneath the replica that is not read: found, told, repaired."""
-    with attached() as (vol, devs, events, disk), hcvbreak.no_autocommit():
+    with attached() as (vol, devs, events, disk), no_autocommit():
         ktap.check_eq("read from", "@s1", read_from(vol, disk, 2 * MIB))
         damage(devs[1], 2, 5)
         damage(devs[1], 2, 255)
@@ -175,7 +180,7 @@ def test_elected_copy():
 
 
 def test_three_copies():
-    with attached(3) as (vol, devs, _, disk):
+    with attached(3, named=False) as (vol, devs, _, disk):
         damage(devs[1], 1, 1)
         damage(devs[2], 1, 1, b"\x77" * BLOCK)
         damage(devs[2], 4, 100)
@@ -347,7 +352,7 @@ class Storm:
 def test_beside_writes():
     """Repairs beside a storm of writes lose none of them, nor leave any on one
     replica alone, and the storm is not taken for damage."""
-    with attached() as (vol, devs, _, disk):
+    with attached(named=False) as (vol, devs, _, disk):
         storms = [Storm(vol.path, mib) for mib in range(3)]
         rnd = random.Random(7)
         for turn in range(4):
@@ -442,7 +447,7 @@ def test_yields_to_resync():
 def test_repairs_beside_a_resync():
     """A resync that begins while pieces are repaired waits for these, and they
     for it, but not for each other."""
-    with attached(3) as (vol, devs, events, disk):
+    with attached(3, named=False) as (vol, devs, events, disk):
         for turn in range(3):
             # The order of reads stays when this one is tied anew.
             take_out(vol, events, "@s1", devs[0])
@@ -660,7 +665,7 @@ def test_path_hangs_in_the_middle():
 
 def test_suspend_in_the_middle():
     """Also while pieces are repaired; it goes on afterwards."""
-    with attached() as (vol, devs, _, _disk):
+    with attached(named=False) as (vol, devs, _, _disk):
         for mib in range(MIBS):
             for i in range(0, 256, 16):
                 damage(devs[1], mib, i)
@@ -734,6 +739,89 @@ def test_refused_repair():
         check_good(vol, "back again")
 
 
+def test_repair_is_named():
+    """An owner that dies with a repair under way has named the mib: the next one
+    makes the copies equal, whoever is its source."""
+    for source, other, want in (("@s1", "@s2", block(4, 5)),
+                                ("@s2", "@s1", BAD)):
+        with setting(extents=1) as (vol, devs, events), no_autocommit():
+            with vol.attached() as disk:
+                write_data(disk)
+            vol.attach()
+            damage(devs[1], 4, 5)
+            devs[1].refuse_writes(*devs[1].slot(4))
+            start(vol)
+            failed(vol, events, "@s2")
+            ktap.check_eq("entries", 1, vol.get()["LOG_ENTRIES"])
+            vol.stop(VOL_FLAGS="FORCE")
+            devs[1].heal()
+            vol.close_stores()
+            vol.insync = {source}
+            vol.attach()
+            ktap.check_eq(f"named, from {source}", 1, vol.get()["LOG_NAMED"])
+            vol.open_store(other)
+            copied = vol.resync(events, other)
+            ktap.check("that is copied, no more", 0 < copied <= MIB,
+                       f"{copied} bytes")
+            ktap.check_eq("content of each", [want] * 2,
+                          [beneath(dev, 4, 5) for dev in devs])
+            check_good(vol, "after it")
+            finish(vol)
+
+
+def test_repair_that_cannot_be_named():
+    """The disk with the last copy of something refuses the log: nothing is
+    written, which is told, and is done when it takes it again."""
+    with setting(3, replicas=2, extents=3) as (vol, devs, events), \
+            no_autocommit():
+        with vol.attached() as disk:
+            write_data(disk)
+        vol.attach()
+        take_out(vol, events, "@s3", devs[2])
+        damage(devs[1], 4, 5)
+        devs[0].refuse_writes(*log_area(devs[0]))
+        got = scrub(vol)
+        ktap.check_eq("found", {"DAMAGED": 1}, found(got))
+        ktap.check_eq("not repaired", ("BAD", 1, 0), tuple(
+            copy(got, "@s2")[f"SCRUB_{k}"]
+            for k in ("RESULT", "FAILED", "REPAIRED")))
+        events.wait("SCRUB_FOUND", STORE=uuid_text("@s2"))
+        told = events.wait("SCRUB_FOUND", STORE=uuid_text("@s2"))
+        ktap.check_match("text", "was not repaired: MiB 4", told["TEXT"])
+        ktap.check_eq("content", BAD, beneath(devs[1], 4, 5))
+        devs[0].heal()
+        got = scrub(vol)
+        ktap.check_eq("repaired then", ("GOOD", 0, 1), tuple(
+            copy(got, "@s2")[f"SCRUB_{k}"]
+            for k in ("RESULT", "FAILED", "REPAIRED")))
+        bring_back(vol, events, "@s3", devs[2])
+        finish(vol)
+
+
+def test_stop_waits_for_a_repair():
+    """It comes before the last flush, and the log is emptied after that."""
+    with setting(extents=1) as (vol, devs, _):
+        with vol.attached() as disk:
+            write_data(disk)
+        vol.attach()
+        damage(devs[1], 2, 5)
+        devs[1].hold_writes(*devs[1].slot(2), devs[1].disk)
+        start(vol)
+        hcvtest.wait_for(lambda: devs[1].held()[1], 60, "a repair")
+        stop = Command("VOL_STOP", VOL=vol.vol)
+        hcvtest.wait_for(lambda: vol.get()["VOL_STATE"] == "STOPPING", 20,
+                         "a stop")
+        time.sleep(0.5)		# longer than its flush takes
+        got = vol.get()
+        ktap.check_eq("it waits, and the entry stays", ("STOPPING", 1),
+                      (got["VOL_STATE"], got["LOG_ENTRIES"]))
+        devs[1].heal()
+        ended("the stop", stop)
+        vol.close_stores()
+        ktap.check_eq("content", block(2, 5), beneath(devs[1], 2, 5))
+        vol.check_stores()
+
+
 def test_read_only():
     """Compared, not repaired."""
     with setting(extents=1) as (vol, devs, _):
@@ -749,6 +837,11 @@ def test_read_only():
                       results(got, vol))
         ktap.check_eq("untouched", BAD, beneath(devs[1], 2, 2))
         vol.detach()
+
+
+def log_area(dev):
+    """(first, count): sectors of the volume's activity log."""
+    return (hcvtest.read_super(dev.disk)["vol_off"] + (128 << 10)) // 512, 128
 
 
 def pages(dev):
@@ -801,7 +894,7 @@ def test_blank_page():
 
 def test_bad_page_at_one_look():
     """It is not believed, nor is anything written."""
-    with attached() as (vol, devs, events, _disk), hcvbreak.no_autocommit():
+    with attached() as (vol, devs, events, _disk), no_autocommit():
         at = [page_place(devs[1], 0, where) for where in range(2)]
         before = [hcvtest.device_read(devs[1].disk, off) for off in at]
         for off in at:
