@@ -214,6 +214,7 @@ test_agent_killed() {
 		wait_for '! alive' 30 "end of hcivold"
 		agent "HCV_CRASH=$point:1"
 		wait_for 'module_ok && stores_open' 60
+		# Its answer dies with the agent; that it died is what is checked.
 		"$ctl" cluster set scrub-days=9 > /dev/null 2>&1 || true
 		wait_for '! alive' 60 "death at $point"
 		agent
