@@ -503,10 +503,9 @@ static int actlog_write_all(struct hcv_actlog *al, struct hcv_link *link,
 
 /*
  * A power cut may leave what was being written unreadable instead of torn: such
- * a place is a damaged one, for which there is the other.  Return: an error if
- * nothing can be read at all.
+ * a place is a damaged one, for which there is the other.
  */
-static int actlog_read(struct hcv_link *link, void *buf)
+int hcv_actlog_read(struct hcv_link *link, void *buf)
 {
 	sector_t at = READ_ONCE(link->area) + (HCV_VOLLOG_OFF >> SECTOR_SHIFT);
 	u32 off, bad = 0;
@@ -597,22 +596,15 @@ static void actlog_name(void *arg, u32 mib)
 		l->ret = hcv_map_name(&l->vol->map, mib);
 }
 
-int hcv_actlog_load(struct hcv_link *link, void *buf, struct hcv_log_load *load,
-		    struct netlink_ext_ack *extack)
+int hcv_actlog_load(struct hcv_link *link, const void *buf,
+		    struct hcv_log_load *load, struct netlink_ext_ack *extack)
 {
 	struct hcv_vol *vol = link->vol;
 	struct actlog_load l = { .vol = vol };
 	struct hcv_actlog *al = vol->actlog;
 	struct hcv_log_found found;
 	u32 i;
-	int ret;
 
-	ret = actlog_read(link, buf);
-	if (ret) {
-		hcv_compat_err(extack, "the activity log on store %pUb cannot be read",
-			       &link->store);
-		return ret;
-	}
 	hcv_log_read(buf, vol->uuid.b, vol->map.lineage, &found, actlog_name,
 		     &l);
 	if (found.epoch > vol->epoch) {

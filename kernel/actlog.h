@@ -62,13 +62,23 @@ int hcv_actlog_ask(struct hcv_vol *vol, u32 mib, u64 since_ns);
 void hcv_actlog_flushed(struct hcv_vol *vol);
 void hcv_actlog_numbers(struct hcv_vol *vol, struct hcv_actlog_numbers *n);
 /**
- * hcv_actlog_load() - read the log of an in-sync link; what it names is marked
- * @buf: HCV_VOLLOG_SIZE bytes
+ * hcv_actlog_read() - read the log of an in-sync link
+ * @buf: HCV_VOLLOG_SIZE bytes; no valid place is where it could not be read
+ *
+ * Return: 0, -ENOMEM, or the link's error, if nothing of it can be read.
+ * Context: process, vol->mutex held.
+ */
+int hcv_actlog_read(struct hcv_link *link, void *buf);
+/**
+ * hcv_actlog_load() - what the log of an in-sync link names is marked
+ * @buf: as hcv_actlog_read() filled it
  *
  * vol->mutex held, before the pages are loaded.
+ *
+ * Return: 0, -ENOMEM, or -ESTALE: it is of a later epoch than the volume.
  */
-int hcv_actlog_load(struct hcv_link *link, void *buf, struct hcv_log_load *load,
-		    struct netlink_ext_ack *extack);
+int hcv_actlog_load(struct hcv_link *link, const void *buf,
+		    struct hcv_log_load *load, struct netlink_ext_ack *extack);
 /**
  * hcv_actlog_start() - what was named gets stamps; the logs are empty after it
  *

@@ -5,12 +5,29 @@
  * Nothing here guesses: a page of which neither place is valid on any in-sync
  * replica, a store that has seen a later epoch or version than the agent names,
  * another lineage: each refuses the start with a sentence that names it.
+ *
+ * A replica that gives an error is left out as long as the others have all
+ * extents: after a clean stop the in-sync ones are equal, after any other one
+ * each extent has a single one.  It fails like one of a running volume, but not
+ * before everything is loaded: of a start that comes to nothing no replica is
+ * taken out of the set, since it may be the one that a later start needs.
  */
 #include <linux/slab.h>
 
 #include "actlog.h"
 #include "compat.h"
 #include "volume.h"
+
+struct hcv_load {
+	struct hcv_vol *vol;
+	struct hcv_link *elected;
+	u32 had;		/* links that were in-sync when it began */
+	u32 unsafe;		/* not loaded from: what they say may not last */
+	u32 unread;		/* some pages of theirs could not be read */
+	int err[HCV_MAX_LINKS];	/* of the links in either */
+	struct hcv_link *last;	/* the last unsafe one, and what it refused */
+	const char *why;
+};
 
 static bool load_blank(const void *buf, u32 page, u32 place)
 {
@@ -98,17 +115,26 @@ int hcv_load_pages(struct hcv_link *link, struct hcv_ext *ext, void *buf)
 }
 
 /* @torn: a first write may have been torn; else another replica is to tell. */
-static int load_ext_from(struct hcv_vol *vol, struct hcv_link *link,
+static int load_ext_from(struct hcv_load *l, struct hcv_link *link,
 			 struct hcv_ext *ext, void *buf, bool torn)
 {
 	const void *page[HCV_EXTENT_PAGES];
 	struct hcv_pagepos pos[HCV_EXTENT_PAGES];
+	struct hcv_vol *vol = l->vol;
 	int ret;
 	u32 i;
 
 	ret = hcv_load_pages(link, ext, buf);
-	if (ret)
+	if (ret == -ENOMEM)
 		return ret;
+	if (ret) {
+		hcv_vol_warn(vol, "metadata of extent %u on store %pUb cannot be read: error %d\n",
+			     ext->index, &link->store, -ret);
+		l->unread |= BIT(link->nr);
+		l->err[link->nr] = ret;
+		/* Not -ENODATA, which a disk may say as well. */
+		return -EIO;
+	}
 	for (i = 0; i < HCV_EXTENT_PAGES; i++) {
 		page[i] = hcv_load_newest(vol, ext, i, buf, &pos[i]);
 		if (torn && page[i] == ERR_PTR(-ENODATA))
@@ -132,46 +158,53 @@ static int load_ext_from(struct hcv_vol *vol, struct hcv_link *link,
 	return 0;
 }
 
-/* From the elected replica, else from any other in-sync one. */
-static int load_ext_any(struct hcv_vol *vol, struct hcv_link *elected,
-			struct hcv_ext *ext, void *buf, bool torn)
+static bool load_usable(struct hcv_load *l, struct hcv_link *link)
 {
+	return READ_ONCE(link->state) == HCV_LINK_INSYNC &&
+	       !(l->unsafe & BIT(link->nr));
+}
+
+/*
+ * From the elected replica, else from any other in-sync one.
+ * Return: -ENODATA: each of them was read, and its first write may be torn.
+ */
+static int load_ext_any(struct hcv_load *l, struct hcv_ext *ext, void *buf,
+			bool torn)
+{
+	struct hcv_vol *vol = l->vol;
 	int ret = -ENOLINK, err;
+	struct hcv_link *link;
 	struct hcv_rep rep;
 	u32 i;
 
-	if (load_rep(elected, ext, &rep))
-		ret = load_ext_from(vol, elected, ext, buf, torn);
-	/* A half loaded map takes no second copy. */
-	for (i = 0; ret && ret != -EILSEQ && ret != -ENOMEM &&
-	     i < vol->nr_links; i++) {
-		struct hcv_link *link = vol->link[i];
-
-		if (link == elected || link->state != HCV_LINK_INSYNC ||
-		    !load_rep(link, ext, &rep))
+	for (i = 0; i <= vol->nr_links; i++) {
+		link = i ? vol->link[i - 1] : l->elected;
+		if ((i && link == l->elected) ||
+		    !(l->had & BIT(link->nr)) || !load_rep(link, ext, &rep))
 			continue;
-		err = load_ext_from(vol, link, ext, buf, torn);
-		/* Torn is worth another look, unless that one is half loaded. */
-		if (ret != -ENODATA || !err || err == -EILSEQ ||
-		    err == -ENOMEM)
+		err = load_usable(l, link) ?
+		      load_ext_from(l, link, ext, buf, torn) : -EIO;
+		/* A half loaded map takes no second copy. */
+		if (!err || err == -EILSEQ || err == -ENOMEM)
+			return err;
+		if (ret == -ENOLINK || ret == -ENODATA)
 			ret = err;
 	}
 	return ret;
 }
 
-static int load_ext(struct hcv_vol *vol, struct hcv_link *elected,
-		    struct hcv_ext *ext, void *buf,
+static int load_ext(struct hcv_load *l, struct hcv_ext *ext, void *buf,
 		    struct netlink_ext_ack *extack)
 {
 	int ret;
 
-	ret = load_ext_any(vol, elected, ext, buf, false);
+	ret = load_ext_any(l, ext, buf, false);
 	/*
 	 * A page whose first write was torn on every replica was in no round
 	 * that ended: nothing that was flushed is in it.
 	 */
 	if (ret == -ENODATA)
-		ret = load_ext_any(vol, elected, ext, buf, true);
+		ret = load_ext_any(l, ext, buf, true);
 	if (ret == -ENOLINK)
 		hcv_compat_err(extack, "extent %u has no in-sync replica",
 			       ext->index);
@@ -181,22 +214,29 @@ static int load_ext(struct hcv_vol *vol, struct hcv_link *elected,
 	return ret;
 }
 
-static struct hcv_link *load_elect(struct hcv_vol *vol, const uuid_t *store)
+/* What can be read before what is near. */
+static u32 load_rank(struct hcv_load *l, struct hcv_link *link)
 {
+	return (l->unread & BIT(link->nr) ? 0 : 2) + !!link->local;
+}
+
+static struct hcv_link *load_elect(struct hcv_load *l, const uuid_t *store)
+{
+	struct hcv_vol *vol = l->vol;
 	struct hcv_link *best = NULL;
 	u32 i;
 
 	for (i = 0; i < vol->nr_links; i++) {
 		struct hcv_link *link = vol->link[i];
 
-		if (link->state != HCV_LINK_INSYNC)
+		if (!load_usable(l, link))
 			continue;
 		if (store) {
 			if (uuid_equal(&link->store, store))
 				return link;
 			continue;
 		}
-		if (!best || (link->local && !best->local))
+		if (!best || load_rank(l, link) > load_rank(l, best))
 			best = link;
 	}
 	return best;
@@ -204,22 +244,12 @@ static struct hcv_link *load_elect(struct hcv_vol *vol, const uuid_t *store)
 
 /* What a store says of the volume must not be newer than what we were told. */
 static int load_check_volpage(struct hcv_vol *vol, struct hcv_link *link,
-			      void *buf, struct netlink_ext_ack *extack)
+			      const void *buf, struct netlink_ext_ack *extack)
 {
 	u32 place, bad = 0, good = 0;
 	struct hcv_volpage vp;
-	sector_t sector;
 	int ret;
 
-	ret = hcv_link_volarea(link, &sector);
-	if (!ret)
-		ret = hcv_link_rw(link, REQ_OP_READ | REQ_META, sector, buf,
-				  2 * HCV_VOLPAGE_SIZE);
-	if (ret) {
-		hcv_compat_err(extack, "the volume page on store %pUb cannot be read",
-			       &link->store);
-		return ret;
-	}
 	for (place = 0; place < 2; place++) {
 		ret = hcv_fmt_volpage_decode(buf + place * HCV_VOLPAGE_SIZE,
 					     HCV_VOLPAGE_SIZE, place, &vp);
@@ -255,44 +285,146 @@ static int load_check_volpage(struct hcv_vol *vol, struct hcv_link *link,
 	return -EUCLEAN;
 }
 
+/*
+ * What can be read has to be on the media before it is relied on.
+ * Return: 0, with both places of the volume page in @buf.
+ */
+static int load_ask(struct hcv_link *link, void *buf, const char **what)
+{
+	sector_t sector;
+	int ret;
+
+	*what = "flushed";
+	ret = hcv_link_rw(link, REQ_OP_WRITE | REQ_PREFLUSH, 0, NULL, 0);
+	if (ret)
+		return ret;
+	*what = "asked for its volume page";
+	ret = hcv_link_volarea(link, &sector);
+	if (!ret)
+		ret = hcv_link_rw(link, REQ_OP_READ | REQ_META, sector, buf,
+				  2 * HCV_VOLPAGE_SIZE);
+	return ret;
+}
+
+/* No replica is left; return: the error of the one that was left out last. */
+static int load_none(struct hcv_load *l, struct netlink_ext_ack *extack)
+{
+	if (!l->last) {
+		NL_SET_ERR_MSG(extack, "no in-sync store is tied to the volume any more");
+		return -ENOLINK;
+	}
+	hcv_compat_err(extack, "store %pUb cannot be %s", &l->last->store,
+		       l->why);
+	return l->err[l->last->nr];
+}
+
+/* Which replicas may be loaded from; their logs' names are in the map then. */
+static int load_links(struct hcv_load *l, struct hcv_log_load *log, void *buf,
+		      struct netlink_ext_ack *extack)
+{
+	struct hcv_vol *vol = l->vol;
+	const char *what;
+	int ret, err;
+	u32 i;
+
+	for (i = 0; i < vol->nr_links; i++) {
+		struct hcv_link *link = vol->link[i];
+
+		if (!(l->had & BIT(i)))
+			continue;
+		err = load_ask(link, buf, &what);
+		ret = err ? 0 : load_check_volpage(vol, link, buf, extack);
+		if (ret)
+			return ret;
+		if (!err) {
+			what = "asked for its activity log";
+			err = hcv_actlog_read(link, buf);
+		}
+		if (err == -ENOMEM)
+			return err;
+		if (err) {
+			hcv_vol_warn(vol, "store %pUb cannot be %s: error %d\n",
+				     &link->store, what, -err);
+			l->unsafe |= BIT(i);
+			l->err[i] = err;
+			l->last = link;
+			l->why = what;
+			continue;
+		}
+		ret = hcv_actlog_load(link, buf, log, extack);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* Everything is loaded: those that were left out fail like any replica. */
+static int load_drop(struct hcv_load *l, struct netlink_ext_ack *extack)
+{
+	struct hcv_vol *vol = l->vol;
+	u32 i;
+
+	/* The others may have failed meanwhile. */
+	if (!load_elect(l, NULL))
+		return load_none(l, extack);
+	for (i = 0; i < vol->nr_links; i++) {
+		bool unsafe = l->unsafe & BIT(i);
+
+		if (!unsafe && !(l->unread & BIT(i)))
+			continue;
+		/* One that has become the last one stays, if it may. */
+		if (!hcv_link_fail(vol->link[i], -l->err[i], "load") && unsafe)
+			return load_none(l, extack);
+	}
+	return 0;
+}
+
+static int load_all(struct hcv_load *l, const uuid_t *store,
+		    struct hcv_log_load *log, void *buf,
+		    struct netlink_ext_ack *extack)
+{
+	struct hcv_vol *vol = l->vol;
+	struct hcv_ext *ext;
+	int ret;
+
+	ret = load_links(l, log, buf, extack);
+	if (ret)
+		return ret;
+	l->elected = load_elect(l, store);
+	if (!l->elected)
+		return load_none(l, extack);
+	/* The list changes only under vol->mutex, which the caller holds. */
+	list_for_each_entry(ext, &vol->map.exts, node) {
+		ret = load_ext(l, ext, buf, extack);
+		if (ret)
+			return ret;
+		/* Not each extent waits for a disk that cannot be read. */
+		if (l->unread & BIT(l->elected->nr))
+			l->elected = load_elect(l, NULL) ?: l->elected;
+		cond_resched();
+	}
+	return load_drop(l, extack);
+}
+
 int hcv_load(struct hcv_vol *vol, const uuid_t *store,
 	     struct hcv_log_load *log, struct netlink_ext_ack *extack)
 {
-	struct hcv_link *elected = load_elect(vol, store);
-	struct hcv_ext *ext;
+	struct hcv_load l = { .vol = vol };
 	void *buf;
-	int ret = 0;
+	int ret;
 	u32 i;
 
-	if (!elected) {
+	for (i = 0; i < vol->nr_links; i++)
+		if (READ_ONCE(vol->link[i]->state) == HCV_LINK_INSYNC)
+			l.had |= BIT(i);
+	if (!load_elect(&l, store)) {
 		NL_SET_ERR_MSG(extack, "no in-sync store is tied to the volume");
 		return -ENOLINK;
 	}
 	buf = kvmalloc(2 * HCV_VOLPAGE_SIZE, GFP_KERNEL);
 	if (!buf)
 		return -ENOMEM;
-	for (i = 0; i < vol->nr_links && !ret; i++) {
-		struct hcv_link *link = vol->link[i];
-
-		if (link->state != HCV_LINK_INSYNC)
-			continue;
-		ret = hcv_link_rw(link, REQ_OP_WRITE | REQ_PREFLUSH, 0, NULL,
-				  0);
-		if (ret)
-			hcv_compat_err(extack, "store %pUb cannot be flushed",
-				       &link->store);
-		else
-			ret = load_check_volpage(vol, link, buf, extack);
-		if (!ret)
-			ret = hcv_actlog_load(link, buf, log, extack);
-	}
-	/* The list changes only under vol->mutex, which the caller holds. */
-	list_for_each_entry(ext, &vol->map.exts, node) {
-		if (ret)
-			break;
-		ret = load_ext(vol, elected, ext, buf, extack);
-		cond_resched();
-	}
+	ret = load_all(&l, store, log, buf, extack);
 	kvfree(buf);
 	return ret;
 }

@@ -15,12 +15,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import hcvbreak
+import hcvfault
 import hcvnl
 import hcvtest
 import hcvvol
 import ktap
-from hcvbreak import (Command, bring_back, failed, fill, finish,
-                      take_out, verify)
+from hcvbreak import (Command, Writer, bring_back, ended, failed, fill, finish,
+                      take_out, verify, waits)
+from hcvtest import BLOCK
 from hcvvol import MIB
 
 node = hcvtest.Node()
@@ -99,6 +101,151 @@ def test_start_meets_a_failure():
             with vol.attached() as disk:
                 verify(disk, range(10), 1)
         vol.check_stores()
+
+
+def breaks_of(dev):
+    """What a start may meet, by name; those of extents as they were placed."""
+    sb = hcvtest.read_super(dev.path)
+
+    def fails(first, sectors):
+        return lambda: dev.fail_range(first // 512, sectors)
+    return {
+        "flush": dev.fail_flush,
+        "volume page": fails(sb["vol_off"], 512),
+        "extent 0": fails(sb["meta_off"], 144),
+        "extent 1": fails(sb["meta_off"] + hcvtest.META_SIZE, 144),
+    }
+
+
+def left_out(vol, events, store, dev):
+    """The volume has started without the store: nothing is acknowledged before
+    it is removed, all data are there, and it comes back like any other."""
+    ktap.check_eq("state", "ACTIVE", vol.get()["VOL_STATE"])
+    failed(vol, events, store)
+    writer = Writer(vol.path, lambda d: fill(d, (20,), vol.epoch))
+    waits(vol, 1)
+    ktap.check("not acknowledged before the word", not writer.ended())
+    vol.confirm(store, "OUT")
+    ended("acknowledged", writer)
+    with hcvvol.Disk(vol.path) as disk:
+        verify(disk, range(10), 1)
+        verify(disk, (20,), vol.epoch)
+        disk.flush()
+    bring_back(vol, events, store, dev)
+    finish(vol)
+
+
+def nobody_failed(vol, events, what):
+    """Of a start that came to nothing."""
+    events.poll()
+    ktap.check_eq(f"{what}: nobody has failed", [],
+                  [one for one in events.seen if one["EVENT"] ==
+                   "LINK_FAILED"])
+    ktap.check_eq(f"{what}: links", {"INSYNC"},
+                  {one["LINK_STATE"] for one in vol.get()["LINK"]})
+
+
+def test_start_leaves_one_out():
+    """An error of one replica costs this replica, not the start."""
+    with setting(extents=2) as (vol, devs, events):
+        with vol.attached() as disk:
+            fill(disk, range(10), 1)
+        for i, store in enumerate(vol.names):
+            for name, breaks in breaks_of(devs[i]).items():
+                # What is near is read first, of the first one here.
+                if i and name.startswith("extent"):
+                    continue
+                ktap.note(f"{store}: {name}")
+                vol.prepare()
+                breaks()
+                ktap.check_eq("start", 0, start(vol).wait())
+                left_out(vol, events, store, devs[i])
+
+
+def test_start_needs_each_extent():
+    """No start without some extent, and no replica leaves for one that came to
+    nothing: it may be the one that is needed."""
+    with setting(3, replicas=2, extents=3) as (vol, devs, events):
+        with vol.attached() as disk:
+            fill(disk, range(10), 1)
+        # Extent 0 is on the first and the second, 1 on the second and third.
+        for name, text, broken in (
+                ("flush", "metadata of extent 0 cannot", (0, 1)),
+                ("volume page", "metadata of extent 1 cannot", (1, 2)),
+                ("flush", "store .* cannot be flushed", (0, 1, 2)),
+                ("volume page", "store .* cannot be asked", (0, 1, 2))):
+            vol.prepare()
+            events.forget("LINK_FAILED")
+            for i in broken:
+                breaks_of(devs[i])[name]()
+            what = f"{name} of {broken}"
+            ktap.note(what)
+            node.fails(errno.EIO, text, "VOL_START", VOL=vol.vol,
+                       EPOCH=vol.epoch, V=vol.v)
+            nobody_failed(vol, events, what)
+            for dev in devs:
+                dev.heal()
+            vol.end()
+        # One of them alone is left out.
+        vol.prepare()
+        devs[1].fail_flush()
+        ktap.check_eq("start", 0, start(vol).wait())
+        left_out(vol, events, "@s2", devs[1])
+
+
+def test_start_believes_all_or_none():
+    """A page that looks like a first write torn by a power cut is taken for that
+    only if every in-sync replica shows it: not while one cannot be read, nor
+    beside one whose page has been written since."""
+    with setting(extents=1) as (vol, devs, events):
+        with vol.attached() as disk:
+            fill(disk, (0,), 1)
+        meta = hcvtest.read_super(devs[0].path)["meta_off"]
+        places = (meta, meta + 9 * BLOCK)
+        ktap.check("written once", not any(
+            hcvtest.device_read(devs[0].path, places[1])))
+        hcvtest.device_write(devs[0].path, places[0], os.urandom(BLOCK))
+        vol.prepare()
+        events.forget("LINK_FAILED")
+        devs[1].fail_range(meta // 512, 144)
+        node.fails(errno.EIO, "metadata of extent 0", "VOL_START",
+                   VOL=vol.vol, EPOCH=vol.epoch, V=vol.v)
+        nobody_failed(vol, events, "one unread")
+        devs[1].heal()
+        vol.end()
+        before = [hcvtest.device_read(devs[1].path, off) for off in places]
+        for off in places:
+            hcvtest.device_write(devs[1].path, off, os.urandom(BLOCK))
+        vol.prepare()
+        node.fails(errno.EUCLEAN, "metadata of extent 0", "VOL_START",
+                   VOL=vol.vol, EPOCH=vol.epoch, V=vol.v)
+        vol.end()
+        for off, buf in zip(places, before):
+            hcvtest.device_write(devs[1].path, off, buf)
+        with vol.attached() as disk:
+            verify(disk, (0,), 1)
+
+
+def test_start_at_any_error():
+    """Any single I/O of a start to either replica fails."""
+    with setting(extents=2) as (vol, devs, events):
+        with vol.attached() as disk:
+            fill(disk, range(10), 1)
+        for store, dev in zip(vol.names, devs):
+            for n in range(1, 100):
+                vol.prepare()
+                with hcvfault.IoFaults(dev.path) as faults:
+                    error, hit = faults.nth(
+                        n, lambda: vol.edo("VOL_START", V=vol.v))
+                if error:
+                    ktap.check(f"{store}: start at {n}", False, str(error))
+                    vol.end()
+                    continue
+                if not hit:
+                    break
+                left_out(vol, events, store, dev)
+            ktap.check(f"{store}: {n - 1} I/Os", n > 4 and not hit)
+            finish(vol)
 
 
 def test_start_without_a_store():

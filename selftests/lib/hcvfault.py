@@ -106,3 +106,25 @@ class Faults:
             yield
         finally:
             self._set({"probability": 0})
+
+
+class IoFaults(Faults):
+    """The number-th I/O of a task to one disk fails, by nth(); nothing else."""
+
+    def __init__(self, path):
+        super().__init__()
+        dev = os.stat(path).st_rdev
+        self.switch = Path(f"/sys/dev/block/{os.major(dev)}:{os.minor(dev)}"
+                           "/make-it-fail")
+
+    def __enter__(self):
+        need()
+        # nth() counts what is asked anywhere: of allocations, no place is.
+        self._set(RESET | {"require-start": 1, "require-end": 2})
+        self._set({"verbose": 0}, ("fail_make_request",))
+        self.switch.write_text("1")
+        return self
+
+    def __exit__(self, *args):
+        self.switch.write_text("0")
+        super().__exit__(*args)

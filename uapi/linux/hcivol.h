@@ -107,6 +107,9 @@
  *	Flushes all links, loads the pages (from STORE, else from the best),
  *	gives new stamps to what the activity logs name, empties these, and
  *	makes the disk.  Takes as long as reading the pages does.
+ *	A link that gives an error is left out, and has failed when this returns
+ *	0, as it does if the others have all extents.  If they have not, it is an
+ *	error and no link has failed for that.
  * HCV_CMD_VOL_SUSPEND	VOL EPOCH
  *	Holds new I/O, ends what is in flight, flushes, writes the volume page.
  * HCV_CMD_VOL_RESUME	VOL EPOCH
