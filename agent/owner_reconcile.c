@@ -455,8 +455,10 @@ static void owner_kernel_event(struct hcv_agent *a,
 	if (ev->event == HCV_EVENT_LINK_FAILED && ev->has_vol && ev->has_store)
 		hcv_owner_gap_event(ev->vol, ev->store,
 				    (int64_t)(ev->time_ns / 1000000));
+	/* The state: what failed while the map was loaded may leave from then on. */
 	if (owner_urgent && (ev->event == HCV_EVENT_LINK_FAILED ||
-			     ev->event == HCV_EVENT_SYNC_DONE))
+			     ev->event == HCV_EVENT_SYNC_DONE ||
+			     ev->event == HCV_EVENT_VOL_STATE))
 		hcv_owner_urgent_kick(owner_urgent);
 	if (ev->has_vol && ev->event != HCV_EVENT_REVOKED)
 		owner_start(a, ev->vol);

@@ -939,8 +939,7 @@ static bool vp_serving(struct vp *p)
 	case HCV_VOL_NEW:
 		return p->in->want_detach ? vp_stop(p, false) : vp_new(p);
 	case HCV_VOL_LOADING:
-		if (vp_failing(p))
-			return true;
+		/* What fails leaves when it is known that the others have all. */
 		return vp_wait(p, 0, "the module loads the volume's map");
 	case HCV_VOL_ACTIVE:
 	case HCV_VOL_SUSPENDED:

@@ -413,6 +413,13 @@ static void failing(struct fix *f)
 	f->k.link[1].state = HCV_LINK_FAILING;
 }
 
+static void loading_failing(struct fix *f)
+{
+	loading(f);
+	failing(f);
+	f->in.urgent = true;
+}
+
 static void failing_urgent(struct fix *f)
 {
 	failing(f);

@@ -89,6 +89,7 @@ static const struct plan_case plan_cases[] = {
 	C(fresh_failing_removed, CONFIRM, SB, S(HCV_LINK_OUT)),
 	C(fresh_contradiction, WAIT, .says = "not in-sync"),
 	C(loading, WAIT, .says = "loads"),
+	C(loading_failing, WAIT, .says = "loads"),
 	/* replicas that leave and join */
 	C(failing, REMOVE, SB),
 	C(failing_urgent, REMOVE, SB),
