@@ -444,6 +444,38 @@ int hcv_model_vol_decode(const char *json, struct hcv_vol_info *v, char *err)
 	return ret;
 }
 
+/* Absent while nobody wishes for it. */
+static void put_hand(struct hcv_json *j, const struct hcv_rec_hand *h)
+{
+	struct json_object *o;
+
+	if (!*h->to)
+		return;
+	o = json_object_new_object();
+	hcv_json_put(j, j->o, "handover", o);
+	hcv_json_put(j, o, "to", json_object_new_string(h->to));
+	hcv_json_put(j, o, "v", json_object_new_uint64(h->v));
+	hcv_json_put(j, o, "ready", json_object_new_boolean(h->ready));
+	hcv_json_put(j, o, "go", json_object_new_boolean(h->go));
+	hcv_json_put(j, o, "limit_ms", json_object_new_uint64(h->limit_ms));
+}
+
+static int get_hand(struct json_object *o, struct hcv_rec_hand *h, char *err)
+{
+	struct json_object *hand;
+
+	if (!json_object_object_get_ex(o, "handover", NULL))
+		return 0;
+	if (hcv_json_object(o, "handover", &hand, err) ||
+	    get_uuid(hand, "to", h->to, err) ||
+	    hcv_json_u64(hand, "v", 1, UINT64_MAX, &h->v, err) ||
+	    hcv_json_bool(hand, "ready", &h->ready, err) ||
+	    hcv_json_bool(hand, "go", &h->go, err) ||
+	    get_u32(hand, "limit_ms", UINT32_MAX, &h->limit_ms, err))
+		return -EINVAL;
+	return 0;
+}
+
 char *hcv_model_record_encode(const struct hcv_record *r)
 {
 	struct json_object *stores, *store;
@@ -461,6 +493,7 @@ char *hcv_model_record_encode(const struct hcv_record *r)
 	/* Who does not know it leaves it out, as it keeps none. */
 	if (r->log)
 		hcv_json_put_bool(&j, "log", r->log);
+	put_hand(&j, &r->hand);
 	stores = json_object_new_object();
 	hcv_json_put(&j, j.o, "stores", stores);
 	for (i = 0; i < r->nr; i++) {
@@ -542,7 +575,7 @@ static int record_read(struct json_object *o, struct hcv_record *r, char *err)
 	if (json_object_object_get_ex(o, "log", &unused) &&
 	    hcv_json_bool(o, "log", &r->log, err))
 		return -EINVAL;
-	if (record_stores(o, r, err))
+	if (get_hand(o, &r->hand, err) || record_stores(o, r, err))
 		return -EINVAL;
 	return hcv_record_check(r, err);
 }

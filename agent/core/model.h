@@ -88,6 +88,15 @@ struct hcv_rec_store {
 	uint64_t renew;		/* renewal that its grant must have, 0: any */
 };
 
+/* A wish to hand the volume over to another node. */
+struct hcv_rec_hand {
+	char to[HCV_ID_LEN];	/* "" : none */
+	uint64_t v;		/* of the record that it came with: tells wishes apart */
+	bool ready;		/* that node has all that can be had in advance */
+	bool go;		/* switch as soon as it is ready */
+	uint32_t limit_ms;	/* that node gives up after it */
+};
+
 struct hcv_record {
 	char owner[HCV_ID_LEN];	/* "" : none */
 	uint64_t epoch;
@@ -97,6 +106,7 @@ struct hcv_record {
 	bool clean;
 	bool was_clean;		/* while taking: clean before the claim */
 	bool log;		/* its last owner that served kept activity logs */
+	struct hcv_rec_hand hand;
 	size_t nr;
 	struct hcv_rec_store st[HCV_REC_STORES];
 };

@@ -150,6 +150,46 @@ static void test_record(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, r.log);
 }
 
+static const char hand_json[] =
+	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"serving\",\"v\":9,\"lineage\":9,\"clean\":false,\"was_clean\":false,\"handover\":{\"to\":\"" ID_A "\",\"v\":8,\"ready\":true,\"go\":false,\"limit_ms\":600000},\"stores\":{\""
+	ID_A "\":{\"state\":\"insync\",\"v\":1}}}";
+
+/* A record without a wish has no such member; half a wish is none. */
+static void test_record_hand(struct kunit *test)
+{
+	static const char *const cut[] = {
+		"\"to\":\"" ID_A "\",", "\"v\":8,", "\"ready\":true,",
+		"\"go\":false,", ",\"limit_ms\":600000",
+	};
+	struct hcv_record r;
+	char err[HCV_ERR_SIZE], *json, *at;
+	size_t i;
+
+	KUNIT_ASSERT_EQ_MSG(test, hcv_model_record_decode(hand_json, &r, err),
+			    0, "%s", err);
+	KUNIT_EXPECT_STREQ(test, r.hand.to, ID_A);
+	KUNIT_EXPECT_EQ(test, r.hand.v, 8);
+	KUNIT_EXPECT_TRUE(test, r.hand.ready && !r.hand.go);
+	KUNIT_EXPECT_EQ(test, r.hand.limit_ms, 600000);
+	check_text(test, hcv_model_record_encode(&r), hand_json);
+	for (i = 0; i < 5; i++) {
+		json = strdup(hand_json);
+		at = strstr(json + strlen("{\"schema\":1,\"owner\""), cut[i]);
+		if (i == 1)	/* not the record's own */
+			at = strstr(strstr(json, "handover"), cut[i]);
+		KUNIT_ASSERT_NOT_NULL(test, at);
+		memmove(at, at + strlen(cut[i]),
+			strlen(at + strlen(cut[i])) + 1);
+		KUNIT_EXPECT_EQ_MSG(test, hcv_model_record_decode(json, &r,
+								  err),
+				    -EINVAL, "%s", cut[i]);
+		free(json);
+	}
+	KUNIT_ASSERT_EQ(test, hcv_model_record_decode(record_json, &r, err),
+			0);
+	KUNIT_EXPECT_STREQ(test, r.hand.to, "");
+}
+
 static const char grant_json[] =
 	"{\"schema\":1,\"epoch\":3,\"client\":\"" ID_A "\",\"incarnation\":5,\"ready\":8,\"renew\":12,\"ranges\":[[1024,0,8],[9007199254740993,8,4294967288]]}";
 
@@ -458,6 +498,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(test_store),
 	KUNIT_CASE(test_vol),
 	KUNIT_CASE(test_record),
+	KUNIT_CASE(test_record_hand),
 	KUNIT_CASE(test_grant),
 	KUNIT_CASE(test_rows),
 	KUNIT_CASE(test_rows_full_key),

@@ -146,6 +146,30 @@ static int check_store(const struct hcv_record *r, size_t i, char *err)
 	return 0;
 }
 
+static int check_hand(const struct hcv_record *r, char *err)
+{
+	const struct hcv_rec_hand *h = &r->hand;
+
+	if (!*h->to) {
+		if (h->v || h->ready || h->go || h->limit_ms)
+			return fail(err, -EINVAL,
+				    "\"handover\" names no node");
+		return 0;
+	}
+	if (!hcv_model_uuid_ok(h->to) || !strcmp(h->to, r->owner))
+		return fail(err, -EINVAL,
+			    "\"handover\" names no other node");
+	if (r->phase != HCV_PH_SERVING)
+		return fail(err, -EINVAL,
+			    "\"handover\" is set while nobody serves");
+	if (!h->v || h->v > r->v || !h->limit_ms)
+		return fail(err, -EINVAL,
+			    "\"handover\" has v %llu, the volume %llu, or no limit",
+			    (unsigned long long)h->v,
+			    (unsigned long long)r->v);
+	return 0;
+}
+
 int hcv_record_check(const struct hcv_record *r, char *err)
 {
 	bool idle = r->phase == HCV_PH_NONE;
@@ -163,6 +187,8 @@ int hcv_record_check(const struct hcv_record *r, char *err)
 	if (r->was_clean && r->phase != HCV_PH_TAKING)
 		return fail(err, -EINVAL,
 			    "\"was_clean\" is set outside of a take-over");
+	if (check_hand(r, err))
+		return -EINVAL;
 	if (r->nr > HCV_REC_STORES)
 		return fail(err, -EINVAL, "more than %d stores",
 			    HCV_REC_STORES);
@@ -216,6 +242,12 @@ static void end_syncs(struct hcv_record *r)
 			r->st[i].state = HCV_RS_STALE;
 }
 
+/* The wish goes with the owner whom it was about. */
+static void end_hand(struct hcv_record *r)
+{
+	memset(&r->hand, 0, sizeof(r->hand));
+}
+
 int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
 		     bool takeover, char *err)
 {
@@ -238,6 +270,79 @@ int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
 	new.epoch++;
 	new.phase = HCV_PH_TAKING;
 	new.clean = false;
+	end_hand(&new);
+	end_syncs(&new);
+	return commit(r, &new, err);
+}
+
+int hcv_record_hand_begin(struct hcv_record *r, const char *to, bool go,
+			  uint32_t limit_ms, char *err)
+{
+	struct hcv_record new = *r;
+
+	if (r->phase != HCV_PH_SERVING)
+		return fail(err, -EPERM, "no node serves the volume");
+	if (!hcv_model_uuid_ok(to) || !strcmp(to, r->owner) || !limit_ms)
+		return fail(err, -EINVAL,
+			    "a volume is handed over to another node, within a time");
+	if (*r->hand.to && strcmp(r->hand.to, to))
+		return fail(err, -EBUSY,
+			    "it is being handed over to node %s already",
+			    r->hand.to);
+	if (*r->hand.to) {
+		/* The target counts on: the limit is that of the beginning. */
+		if (r->hand.go || !go)
+			return 0;
+		new.hand.go = true;
+		return commit(r, &new, err);
+	}
+	snprintf(new.hand.to, sizeof(new.hand.to), "%s", to);
+	new.hand.v = r->v + 1;
+	new.hand.go = go;
+	new.hand.limit_ms = limit_ms;
+	return commit(r, &new, err);
+}
+
+int hcv_record_hand_ready(struct hcv_record *r, const char *node, char *err)
+{
+	struct hcv_record new = *r;
+
+	if (!*r->hand.to || strcmp(r->hand.to, node))
+		return fail(err, -EPERM,
+			    "the volume is not to be handed over to node %s",
+			    node);
+	if (r->hand.ready)
+		return 0;
+	new.hand.ready = true;
+	return commit(r, &new, err);
+}
+
+int hcv_record_hand_abort(struct hcv_record *r, char *err)
+{
+	struct hcv_record new = *r;
+
+	if (!*r->hand.to)
+		return 0;
+	end_hand(&new);
+	return commit(r, &new, err);
+}
+
+int hcv_record_hand_over(struct hcv_record *r, const char *node, char *err)
+{
+	struct hcv_record new = *r;
+
+	if (r->phase != HCV_PH_SERVING || strcmp(r->owner, node))
+		return fail(err, -EPERM, "node %s does not serve the volume",
+			    node);
+	if (!*r->hand.to || !r->hand.ready || !r->hand.go)
+		return fail(err, -EPERM, "no other node is to have it by now");
+	if (r->epoch >= NUMBER_MAX)
+		return fail(err, -EOVERFLOW, "the epoch cannot grow any more");
+	memcpy(new.owner, r->hand.to, sizeof(new.owner));
+	new.epoch++;
+	new.phase = HCV_PH_TAKING;
+	new.was_clean = true;
+	end_hand(&new);
 	end_syncs(&new);
 	return commit(r, &new, err);
 }
@@ -519,6 +624,7 @@ int hcv_record_detach(struct hcv_record *r, const char *node, bool clean,
 	new.was_clean = false;
 	new.phase = HCV_PH_NONE;
 	memset(new.owner, 0, sizeof(new.owner));
+	end_hand(&new);
 	end_syncs(&new);
 	return commit(r, &new, err);
 }

@@ -127,6 +127,37 @@ int hcv_record_forget(struct hcv_record *r, const char *store,
 		      const struct hcv_rows *rows, char *err);
 
 /**
+ * hcv_record_hand_begin() - the volume is to be handed over to @to, v + 1
+ * @go: as soon as that node is ready; false: it only gets ready
+ * @limit_ms: how long that node tries, and stays ready
+ *
+ * Again for the same node: with @go it is to go now, otherwise nothing changes.
+ *
+ * Return: -EPERM nobody serves, -EINVAL, -EBUSY: to another node already.
+ */
+int hcv_record_hand_begin(struct hcv_record *r, const char *to, bool go,
+			  uint32_t limit_ms, char *err);
+
+/** hcv_record_hand_ready() - @node can take over at once, v + 1; -EPERM */
+int hcv_record_hand_ready(struct hcv_record *r, const char *node, char *err);
+
+/**
+ * hcv_record_hand_abort() - it stays where it is, v + 1; 0 without a wish
+ *
+ * From then on no hcv_record_hand_over() of before can be written any more: who
+ * has halted the volume may let it go on.
+ */
+int hcv_record_hand_abort(struct hcv_record *r, char *err);
+
+/**
+ * hcv_record_hand_over() - the other node becomes owner: epoch + 1, taking, v + 1
+ * @node: the present owner, which has halted the volume and flushed all
+ *
+ * As a claim after a clean detach. Return: -EPERM.
+ */
+int hcv_record_hand_over(struct hcv_record *r, const char *node, char *err);
+
+/**
  * hcv_record_detach() - owner "", phase none, v + 1
  * @clean: all was flushed on every in-sync store and the volume is stopped
  *

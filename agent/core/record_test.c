@@ -5,7 +5,8 @@
  *
  * Records are written like "S1 e3 v7 Ai5 Bs3": phase (None, Taking, Serving)
  * and owner, epoch, v, then c (clean) or w (was clean), then each store with
- * its state (in-sync, stale, y for syncing) and v.
+ * its state (in-sync, stale, y for syncing) and v.  "h2rg": a wish to hand it over
+ * to node 2, which is ready, and it is to go now.
  */
 #include <errno.h>
 #include <kunit/test.h>
@@ -63,6 +64,12 @@ static struct hcv_record parse(const char *text)
 			r.was_clean = true;
 		} else if (*t == 'l') {
 			r.log = true;
+		} else if (*t == 'h') {
+			strcpy(r.hand.to, id(t[1]));
+			r.hand.v = 1;
+			r.hand.limit_ms = 9000;
+			r.hand.ready = strchr(t, 'r');
+			r.hand.go = strchr(t, 'g');
 		} else {
 			st = &r.st[r.nr++];
 			strcpy(st->store, id(t[0]));
@@ -94,6 +101,10 @@ static void format(const struct hcv_record *r, char *out, size_t size)
 					letter(r->st[i].store),
 					"isy"[r->st[i].state],
 					(unsigned long long)r->st[i].v);
+	if (*r->hand.to)
+		snprintf(out + len, size - len, " h%c%s%s",
+			 letter(r->hand.to), r->hand.ready ? "r" : "",
+			 r->hand.go ? "g" : "");
 }
 
 /* "AB,BC": two rows; a store in lower case does not have it in full. */
@@ -120,14 +131,15 @@ static struct hcv_rows rows_of(struct kunit *test, const char *text)
 	return rows;
 }
 
-enum op { CLAIM, SERVE, REMOVE, SYNC, JOIN, ADD, FORGET, DETACH };
+enum op { CLAIM, SERVE, REMOVE, SYNC, JOIN, ADD, FORGET, DETACH, HAND, READY,
+	  ABORT, OVER };
 
 struct step {
 	const char *name;
 	const char *before;
 	enum op op;
 	char who;		/* node or store */
-	bool flag;		/* alive, no log, insync, clean */
+	bool flag;		/* alive, no log, insync, clean, go */
 	bool takeover;
 	const char *confirmed;
 	const char *local;
@@ -296,6 +308,52 @@ static struct step steps[] = {
 	{ "not mine", "S1 e3 v6 Ai1", DETACH, '2', .flag = true,
 	  .ret = -EPERM },
 	{ "nobody's", "N e3 v6 c Ai1", DETACH, '1', .ret = -EPERM },
+
+	/* Hand-overs. */
+	{ "get ready", "S1 e3 v6 Ai1", HAND, '2', .after = "S1 e3 v7 Ai1 h2" },
+	{ "get ready and go", "S1 e3 v6 Ai1", HAND, '2', .flag = true,
+	  .after = "S1 e3 v7 Ai1 h2g" },
+	{ "go", "S1 e3 v6 Ai1 h2r", HAND, '2', .flag = true,
+	  .after = "S1 e3 v7 Ai1 h2rg" },
+	{ "get ready once more", "S1 e3 v6 Ai1 h2r", HAND, '2' },
+	{ "goes already", "S1 e3 v6 Ai1 h2rg", HAND, '2' },
+	{ "to another one at once", "S1 e3 v6 Ai1 h2", HAND, '3',
+	  .ret = -EBUSY },
+	{ "to the owner", "S1 e3 v6 Ai1", HAND, '1', .ret = -EINVAL },
+	{ "of nobody", "N e3 v6 c Ai1", HAND, '2', .ret = -EPERM },
+	{ "in a take-over", "T1 e3 v6 w Ai1", HAND, '2', .ret = -EPERM },
+	{ "ready", "S1 e3 v6 Ai1 h2g", READY, '2',
+	  .after = "S1 e3 v7 Ai1 h2rg" },
+	{ "ready again", "S1 e3 v6 Ai1 h2r", READY, '2' },
+	{ "ready, but it is another one's", "S1 e3 v6 Ai1 h2", READY, '3',
+	  .ret = -EPERM },
+	{ "ready, but taken back", "S1 e3 v6 Ai1", READY, '2', .ret = -EPERM },
+	{ "handed over", "S1 e3 v6 Ai1 By2 Cs1 h2rg", OVER, '1',
+	  .after = "T2 e4 v7 w Ai1 Bs2 Cs1" },
+	{ "handed over, not ready", "S1 e3 v6 Ai1 h2g", OVER, '1',
+	  .ret = -EPERM },
+	{ "handed over, not told to go", "S1 e3 v6 Ai1 h2r", OVER, '1',
+	  .ret = -EPERM },
+	{ "handed over, taken back", "S1 e3 v6 Ai1", OVER, '1',
+	  .ret = -EPERM },
+	{ "handed over by another one", "S1 e3 v6 Ai1 h2rg", OVER, '3',
+	  .ret = -EPERM },
+	{ "handed over, epochs are used up",
+	  "S1 e18446744073709551614 v6 Ai1 h2rg", OVER, '1',
+	  .ret = -EOVERFLOW },
+	{ "taken back", "S1 e3 v6 Ai1 h2rg", ABORT,
+	  .after = "S1 e3 v7 Ai1" },
+	{ "nothing to take back", "S1 e3 v6 Ai1", ABORT },
+	{ "the wish goes with the owner's claim", "S1 e3 v6 Ai1 h2rg", CLAIM,
+	  '1', .after = "T1 e4 v7 Ai1" },
+	{ "the wish goes with a take-over", "S1 e3 v6 Ai1 h2rg", CLAIM, '2',
+	  .after = "T2 e4 v7 Ai1" },
+	{ "the wish goes with a detach", "S1 e3 v6 Ai1 h2rg", DETACH, '1',
+	  .flag = true, .after = "N e3 v7 c Ai1" },
+	{ "the wish outlives a removal", "S1 e3 v6 Ai1 Bi1 h2g", REMOVE, 'B',
+	  .after = "S1 e3 v7 Ai1 Bs6 h2g" },
+	{ "the wish outlives a join", "S1 e3 v6 Ai1 By1 h2g", JOIN, 'B',
+	  .after = "S1 e3 v7 Ai1 Bi7 h2g" },
 };
 
 static void step_desc(struct step *s, char *desc)
@@ -333,6 +391,15 @@ static int apply(const struct step *s, struct hcv_record *r,
 		return hcv_record_forget(r, id(s->who), rows, err);
 	case DETACH:
 		return hcv_record_detach(r, id(s->who), s->flag, err);
+	case HAND:
+		return hcv_record_hand_begin(r, id(s->who), s->flag, 9000,
+					     err);
+	case READY:
+		return hcv_record_hand_ready(r, id(s->who), err);
+	case ABORT:
+		return hcv_record_hand_abort(r, err);
+	case OVER:
+		return hcv_record_hand_over(r, id(s->who), err);
 	}
 	return -ENOSYS;
 }
@@ -362,6 +429,7 @@ static char *bad_records[] = {
 	"S1 e1 v2 Ai3", "S1 e1 v2 Ai1 Bs2", "S1 e1 v2 Ai1 By2",
 	"N e1 v3 Ai1 By2", "T1 e1 v3 Ai1 By2",
 	"S1 e1 v2 As1", "S1 e1 v2 Ai1 Ai1",
+	"S1 e1 v2 Ai1 h1", "T1 e1 v2 Ai1 h2", "N e1 v2 Ai1 h2",
 };
 
 static void test_check(struct kunit *test)
@@ -412,6 +480,45 @@ static void test_renew(struct kunit *test)
 	r = parse("T1 e2 v5 Ai1");
 	KUNIT_EXPECT_EQ(test, hcv_record_renew(&r, id('A'), err), -EPERM);
 	KUNIT_EXPECT_EQ(test, hcv_record_grow(&r, err), -EPERM);
+}
+
+/* A later wish is another one, and what is left of one is none. */
+static void test_hand(struct kunit *test)
+{
+	struct hcv_record r = parse("S1 e1 v5 Ai1"), bad;
+	char err[HCV_ERR_SIZE];
+
+	KUNIT_ASSERT_EQ(test, hcv_record_hand_begin(&r, id('2'), false, 700,
+						    err), 0);
+	KUNIT_EXPECT_EQ(test, r.hand.v, 6);
+	KUNIT_EXPECT_EQ(test, r.hand.limit_ms, 700);
+	KUNIT_ASSERT_EQ(test, hcv_record_hand_ready(&r, id('2'), err), 0);
+	/* The limit is that of the beginning. */
+	KUNIT_ASSERT_EQ(test, hcv_record_hand_begin(&r, id('2'), true, 900,
+						    err), 0);
+	KUNIT_EXPECT_EQ(test, r.hand.v, 6);
+	KUNIT_EXPECT_EQ(test, r.hand.limit_ms, 700);
+	KUNIT_EXPECT_TRUE(test, r.hand.ready);
+	KUNIT_ASSERT_EQ(test, hcv_record_hand_abort(&r, err), 0);
+	KUNIT_EXPECT_EQ(test, r.hand.v, 0);
+	KUNIT_ASSERT_EQ(test, hcv_record_hand_begin(&r, id('2'), true, 900,
+						    err), 0);
+	KUNIT_EXPECT_EQ(test, r.hand.v, 10);
+	KUNIT_EXPECT_FALSE(test, r.hand.ready);
+	KUNIT_EXPECT_EQ(test, hcv_record_hand_begin(&r, "x", true, 900, err),
+			-EINVAL);
+	bad = r;
+	bad.hand.v = r.v + 1;
+	KUNIT_EXPECT_EQ(test, hcv_record_check(&bad, err), -EINVAL);
+	bad = r;
+	bad.hand.limit_ms = 0;
+	KUNIT_EXPECT_EQ(test, hcv_record_check(&bad, err), -EINVAL);
+	bad = r;
+	bad.hand.to[0] = 0;
+	KUNIT_EXPECT_EQ(test, hcv_record_check(&bad, err), -EINVAL);
+	r = parse("S1 e1 v5 Ai1");
+	KUNIT_EXPECT_EQ(test, hcv_record_hand_begin(&r, id('2'), true, 0, err),
+			-EINVAL);
 }
 
 static void test_init(struct kunit *test)
@@ -801,6 +908,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(test_check),
 	KUNIT_CASE(test_init),
 	KUNIT_CASE(test_renew),
+	KUNIT_CASE(test_hand),
 	KUNIT_CASE(test_histories),
 	{}
 };
