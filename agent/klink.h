@@ -164,6 +164,9 @@ struct hcv_k_vol {
 	uint64_t size, epoch, v, lineage;
 	uint32_t stripe, replicas, queue, flags, policy, policy_ms, minor;
 	uint32_t state;		/* enum hcv_vol_state */
+	bool prepared;		/* NEW, with a disk: for a hand-over to here */
+	uint32_t handover_ms;	/* its I/O fails after so long; 0: it waits */
+	bool halted;		/* SUSPENDED and flushed for one to elsewhere */
 	uint32_t wait;		/* enum hcv_wait */
 	uint64_t wait_ms;
 	uint32_t wait_count, openers, nr_extents;
@@ -216,7 +219,8 @@ int hcv_k_vol_suspend(struct hcv_klink *k, const char *vol, uint64_t epoch);
 int hcv_k_vol_resume(struct hcv_klink *k, const char *vol, uint64_t epoch);
 int hcv_k_vol_stop(struct hcv_klink *k, const char *vol, bool force);
 struct hcv_k_vol_set { const uint64_t *size; const char *name;
-	const uint32_t *policy, *policy_ms, *flags, *sync_kibps; };
+	const uint32_t *policy, *policy_ms, *flags, *sync_kibps;
+	const uint32_t *handover_ms; };
 
 int hcv_k_vol_set(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		  const struct hcv_k_vol_set *s);

@@ -279,6 +279,22 @@ static bool sp_export(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 	if (in->export == HCV_SP_EX_FAILED)
 		return sp_say(out, HCV_SP_WAIT,
 			      "the store cannot be exported to the owner");
+	memcpy(out->client, in->rec->owner, sizeof(out->client));
+	return sp_do(out, HCV_SP_EXPORT);
+}
+
+/*
+ * The way to the store for a node that is to be handed the volume; nothing gets
+ * in by it before that node has a grant.
+ */
+static bool sp_export_next(const struct hcv_sp_in *in, struct hcv_sp_out *out)
+{
+	const char *to = in->rec->hand.to;
+
+	if (!in->can_hand || !*to || !strcmp(to, in->node) ||
+	    in->export_next != HCV_SP_EX_UNKNOWN)
+		return false;
+	memcpy(out->client, to, sizeof(out->client));
 	return sp_do(out, HCV_SP_EXPORT);
 }
 
@@ -350,7 +366,8 @@ static bool sp_owned(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 	if (in->fence == HCV_SP_DRAINING)
 		return sp_say(out, HCV_SP_WAIT,
 			      "older grants still have I/O in flight or a lease");
-	return sp_grant(in, out, k) || sp_key(in, out, k) || sp_gone(in, out);
+	return sp_grant(in, out, k) || sp_key(in, out, k) ||
+	       sp_export_next(in, out) || sp_gone(in, out);
 }
 
 /* ---- a volume without an owner ---- */

@@ -43,7 +43,8 @@
  * @HCV_SP_WAIT: @reason says for what
  * @HCV_SP_REVOKE: REVOKE @epoch; then set @fence in the input
  * @HCV_SP_ADD_EXTENTS: STORE_EXTENT_ADD of the wanted rows that are missing
- * @HCV_SP_EXPORT: EXPORT_ADD and the NVMe subsystem for the owner
+ * @HCV_SP_EXPORT: EXPORT_ADD and the NVMe subsystem for @client, the owner or
+ *	whom the volume is to be handed over to
  * @HCV_SP_GRANT: GRANT @epoch to the owner with @count handles, as @renew
  * @HCV_SP_WRITE_GRANT: write the grant key: @epoch, @ready, what was granted
  * @HCV_SP_DELETE_GRANT: delete the grant key
@@ -126,6 +127,8 @@ struct hcv_sp_grant {
  * @k, @nr_k: grants in the module
  * @fence, @export: see there
  * @want_devpath: of the export, once @export is ready
+ * @can_hand: exports are made in advance for hand-overs
+ * @export_next: as @export, for the node that is to be handed the volume
  */
 struct hcv_sp_in {
 	const char *node;
@@ -151,6 +154,8 @@ struct hcv_sp_in {
 	enum hcv_sp_fence fence;
 	enum hcv_sp_export export;
 	const char *want_devpath;
+	bool can_hand;
+	enum hcv_sp_export export_next;
 };
 
 /** struct hcv_sp_out - one step; members as told at enum hcv_sp_act */
@@ -160,6 +165,7 @@ struct hcv_sp_out {
 	uint64_t renew;
 	uint32_t count;
 	uint32_t ready;
+	char client[HCV_ID_LEN];
 	char reason[HCV_SP_REASON];
 };
 

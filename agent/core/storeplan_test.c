@@ -17,6 +17,7 @@
 
 #define N1 "00000000-0000-4000-8000-000000000001"
 #define N2 "00000000-0000-4000-8000-000000000002"
+#define N3 "00000000-0000-4000-8000-000000000003"
 #define S1 "00000000-0000-4000-8000-00000000000a"
 
 struct fix {
@@ -327,6 +328,38 @@ static void gone_nothing(struct fix *f)
 	f->in.nr_have = 0;
 }
 
+/* It is to be handed over to a third node. */
+static void hand(struct fix *f)
+{
+	f->in.can_hand = true;
+	strcpy(f->rec.hand.to, N3);
+}
+
+/* To this store's node. */
+static void hand_here(struct fix *f)
+{
+	hand(f);
+	strcpy(f->rec.hand.to, N1);
+}
+
+static void hand_unknown(struct fix *f)
+{
+	hand(f);
+	f->in.can_hand = false;
+}
+
+static void hand_made(struct fix *f)
+{
+	hand(f);
+	f->in.export_next = HCV_SP_EX_READY;
+}
+
+static void hand_failed(struct fix *f)
+{
+	hand(f);
+	f->in.export_next = HCV_SP_EX_FAILED;
+}
+
 static void stale(struct fix *f)
 {
 	f->rec.st[0].state = HCV_RS_STALE;
@@ -349,6 +382,7 @@ struct plan_case {
 	uint64_t epoch;
 	uint32_t number;	/* count or ready */
 	uint64_t renew;
+	const char *client;	/* of EXPORT; NULL: any */
 };
 
 static const struct plan_case plan_cases[] = {
@@ -477,6 +511,20 @@ static const struct plan_case plan_cases[] = {
 	  HCV_SP_DELETE_GONE },
 	{ "given up, nothing else known",
 	  { forgotten, no_grant, no_key, gone_nothing }, HCV_SP_DELETE_GONE },
+	{ "export for the next owner", { hand }, HCV_SP_EXPORT, 5, 5,
+	  .client = N3 },
+	{ "the next owner is here", { hand_here }, HCV_SP_NONE, 5, 5 },
+	{ "hand-overs are not known", { hand_unknown }, HCV_SP_NONE, 5, 5 },
+	{ "export for the next owner is made", { hand_made },
+	  HCV_SP_NONE, 5, 5 },
+	{ "export for the next owner fails", { hand_failed },
+	  HCV_SP_NONE, 5, 5 },
+	{ "the owner's key before the next owner's export", { hand, no_key },
+	  HCV_SP_WRITE_GRANT, 5, 5 },
+	{ "the owner's own export", { no_key, no_export }, HCV_SP_EXPORT,
+	  .client = N2 },
+	{ "the next owner's export before what goes back", { gone, hand },
+	  HCV_SP_EXPORT, 5, 5, .client = N3 },
 	{ "metadata from a backup", { from_backup }, HCV_SP_REFUSE },
 	{ "unreadable key", { takeover, bad }, HCV_SP_REFUSE },
 };
@@ -504,6 +552,8 @@ static void storeplan_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, out.epoch, c->epoch);
 	KUNIT_EXPECT_EQ(test, out.count ? out.count : out.ready, c->number);
 	KUNIT_EXPECT_EQ(test, out.renew, c->renew);
+	if (c->client)
+		KUNIT_EXPECT_STREQ(test, out.client, c->client);
 	if (c->act == HCV_SP_WAIT || c->act == HCV_SP_REFUSE)
 		KUNIT_EXPECT_TRUE(test, out.reason[0] != '\0');
 }

@@ -23,39 +23,6 @@ struct vp {
 	bool waits;
 };
 
-static const char *const vp_act_names[HCV_VP_NR] = {
-	[HCV_VP_NONE] = "none",
-	[HCV_VP_WAIT] = "wait",
-	[HCV_VP_REREAD] = "reread",
-	[HCV_VP_CREATE] = "create",
-	[HCV_VP_SERVE] = "serve",
-	[HCV_VP_CONNECT] = "connect",
-	[HCV_VP_LINK_ADD] = "link-add",
-	[HCV_VP_LINK_DEL] = "link-del",
-	[HCV_VP_EXTENT_ADD] = "extent-add",
-	[HCV_VP_START] = "start",
-	[HCV_VP_REMOVE] = "remove",
-	[HCV_VP_BEGIN_SYNC] = "begin-sync",
-	[HCV_VP_JOIN] = "join",
-	[HCV_VP_RENEW] = "renew",
-	[HCV_VP_CONFIRM] = "confirm",
-	[HCV_VP_DROP_SLOW] = "drop-slow",
-	[HCV_VP_PLACE] = "place",
-	[HCV_VP_DROP_ROWS] = "drop-rows",
-	[HCV_VP_EXTENT_DEL] = "extent-del",
-	[HCV_VP_RETIRE] = "retire",
-	[HCV_VP_SET] = "set",
-	[HCV_VP_FENCE] = "fence",
-	[HCV_VP_STOP] = "stop",
-	[HCV_VP_DETACH] = "detach",
-	[HCV_VP_FORGET] = "forget",
-};
-
-const char *hcv_volplan_act_name(enum hcv_vp_act act)
-{
-	return act < HCV_VP_NR ? vp_act_names[act] : "unknown";
-}
-
 /* ------------------------------------------------------------------ helpers */
 
 __attribute__((format(printf, 3, 4)))
@@ -83,7 +50,7 @@ static bool vp_do(struct vp *p, enum hcv_vp_act act, const char *store)
 	r = hcv_vp_retry_find(p->in->mem, act, store ? store : "");
 	if (r && r->until_ms > p->in->now_ms)
 		return vp_wait(p, r->until_ms, "%s%s%s failed %u times: %s",
-			       vp_act_names[act], store ? " " : "",
+			       hcv_volplan_act_name(act), store ? " " : "",
 			       store ? store : "", r->fails, r->why);
 	p->out->act = act;
 	if (store)
@@ -239,6 +206,28 @@ static bool vp_detach(struct vp *p, bool clean)
 	return true;
 }
 
+/* A decision of volplan_hand.c. */
+static bool vp_hand(struct vp *p, const struct hcv_vp_out *want)
+{
+	switch (want->act) {
+	case HCV_VP_NONE:
+		return false;
+	case HCV_VP_WAIT:
+		return vp_wait(p, want->until_ms, "%s", want->reason);
+	case HCV_VP_REREAD:
+		p->out->act = HCV_VP_REREAD;
+		vp_wait(p, 0, "%s", want->reason);
+		return true;
+	case HCV_VP_STOP:
+		return vp_stop(p, true);
+	default:
+		if (!vp_do(p, want->act, want->store[0] ? want->store : NULL))
+			return false;
+		memcpy(p->out->reason, want->reason, sizeof(want->reason));
+		return true;
+	}
+}
+
 /* ------------------------------------------------- contradictions and limits */
 
 /*
@@ -269,6 +258,9 @@ static bool vp_contradicts(struct vp *p)
 		return false;
 	if (!rec)
 		return vp_foreign(p, "the volume has no record any more");
+	/* An epoch does not come back: the record need not be read again. */
+	if (p->k->halted && p->k->epoch < rec->epoch)
+		return vp_do(p, HCV_VP_LET_GO, NULL);
 	if (strcmp(rec->owner, p->in->node) || rec->phase == HCV_PH_NONE)
 		return vp_foreign(p, rec->owner[0] ?
 				  "another node has taken over" :
@@ -371,6 +363,19 @@ static bool vp_serve(struct vp *p)
 	return true;
 }
 
+/*
+ * A disk that was made in advance, and is this node's by now.  Its I/O fails soon
+ * until the module is told: before anybody hears that this node serves it.
+ */
+static bool vp_prepared(struct vp *p)
+{
+	if (!p->k->prepared)
+		return false;
+	if (p->in->other_disk)
+		return vp_stop(p, true);
+	return p->k->handover_ms && vp_do(p, HCV_VP_SET, NULL);
+}
+
 static bool vp_taking(struct vp *p)
 {
 	const struct hcv_record *rec = p->in->rec;
@@ -385,7 +390,7 @@ static bool vp_taking(struct vp *p)
 		return vp_do(p, HCV_VP_CREATE, NULL);
 	switch (p->k->state) {
 	case HCV_VOL_NEW:
-		return vp_serve(p);
+		return vp_prepared(p) || vp_serve(p);
 	case HCV_VOL_STOPPING:
 		return vp_wait(p, 0, "the volume is being stopped");
 	default:
@@ -902,6 +907,8 @@ static bool vp_retire(struct vp *p)
 
 static bool vp_run(struct vp *p)
 {
+	struct hcv_vp_out hand;
+
 	/*
 	 * A removal that would take the last copy waits; a join that is due
 	 * makes it possible and is settled first, by this very order.
@@ -910,6 +917,9 @@ static bool vp_run(struct vp *p)
 		return true;
 	if (p->in->want_detach)
 		return vp_stop(p, false);
+	hcv_vp_hand_source(p->in, &hand);
+	if (vp_hand(p, &hand))
+		return true;
 	if (vp_extents(p) || (p->in->vol && vp_ahead(p)))
 		return true;
 	if (p->in->urgent)
@@ -930,14 +940,32 @@ static bool vp_serving(struct vp *p)
 		/* What this agent stopped in order it also gives up. */
 		if (p->in->want_detach || p->in->want_force || p->in->stopped)
 			return vp_detach(p, p->in->stopped);
+		if (p->in->can_hand && p->in->rec->hand.to[0] &&
+		    vp_do(p, HCV_VP_HAND_ABORT, NULL)) {
+			snprintf(p->out->reason, sizeof(p->out->reason),
+				 "its owner was restarted");
+			return true;
+		}
 		vp_wait(p, 0, "not attached since the node or its module was restarted; attach it again");
 		return false;
 	}
 	if (p->in->want_force && p->k->state != HCV_VOL_STOPPING)
 		return vp_stop(p, true);
+	if (p->k->halted) {
+		struct hcv_vp_out hand;
+
+		hcv_vp_hand_halted(p->in, &hand);
+		return vp_hand(p, &hand);
+	}
 	switch (p->k->state) {
 	case HCV_VOL_NEW:
-		return p->in->want_detach ? vp_stop(p, false) : vp_new(p);
+		if (p->in->want_detach)
+			return vp_stop(p, false);
+		/* A disk made in advance is as it was defined at that time. */
+		if (vp_prepared(p) ||
+		    (p->k->prepared && p->in->vol && vp_set(p)))
+			return true;
+		return vp_new(p);
 	case HCV_VOL_LOADING:
 		/* What fails leaves when it is known that the others have all. */
 		return vp_wait(p, 0, "the module loads the volume's map");
@@ -984,6 +1012,11 @@ void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 		       p.k->state != HCV_VOL_STOPPING && vp_stop(&p, true);
 		if (!step)
 			vp_wait(&p, 0, "waits for the metadata store");
+	} else if (hcv_vp_hand_is_target(in, p.k)) {
+		struct hcv_vp_out hand;
+
+		hcv_vp_hand_target(in, p.k, &hand);
+		step = vp_hand(&p, &hand);
 	} else if (p.k && (!in->rec || p.k->epoch < in->rec->epoch ||
 			   strcmp(in->rec->owner, in->node) ||
 			   in->rec->phase == HCV_PH_NONE)) {
@@ -1000,6 +1033,7 @@ void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 	if (!step)
 		out->act = p.waits ? HCV_VP_WAIT : HCV_VP_NONE;
 	else if (out->act != HCV_VP_REREAD && out->act != HCV_VP_FENCE &&
+		 out->act != HCV_VP_HAND_ABORT &&
 		 !(out->act == HCV_VP_STOP && out->force))
 		out->reason[0] = 0;
 }

@@ -28,6 +28,9 @@
  *   unknown outcome may still take their rows.  They go before any store is
  *   brought up to date, since a resync would not cover them.
  * - A store of the record keeps its first row, so that there is a grant of it.
+ * - A halted volume goes on only under a record without the wish for a hand-over
+ *   that was read after it was halted: whatever became of a transaction that was to
+ *   hand it over, it compares an older revision and is void (volplan_hand.c).
  */
 #ifndef HCV_AGENT_CORE_VOLPLAN_H
 #define HCV_AGENT_CORE_VOLPLAN_H
@@ -51,6 +54,8 @@
 #define HCV_VP_RETRY_MAX_MS	10000
 #define HCV_VP_RESYNC_MAX_MS	60000	/* between tries of a resync */
 #define HCV_VP_REASON		320
+#define HCV_VP_HAND_GONE_MS	10000	/* the other node may be away for it */
+#define HCV_VP_HAND_HALTS	3	/* in vain, then it stays */
 
 /**
  * enum hcv_vp_act - what to do next
@@ -82,6 +87,15 @@
  * @HCV_VP_STOP: VOL_STOP, by force if @force
  * @HCV_VP_DETACH: record: no owner, @clean, v + 1
  * @HCV_VP_FORGET: the wish is over: the volume is not attached here
+ * @HCV_VP_PREPARE: VOL_CREATE with the epoch after the record's, and a disk whose
+ *	I/O waits: this node is to be handed the volume
+ * @HCV_VP_HAND_READY: record: this node is ready, v + 1
+ * @HCV_VP_HAND_ABORT: record: no hand-over, v + 1; @reason
+ * @HCV_VP_HALT: VOL_SUSPEND for a hand-over
+ * @HCV_VP_RESUME: VOL_RESUME: it stays here after all
+ * @HCV_VP_HAND_OVER: record: the other node is owner, epoch + 1, taking, v + 1
+ * @HCV_VP_LET_GO: VOL_STOP of a halted volume that another node owns: its I/O
+ *	fails, its disk goes when it is closed
  */
 enum hcv_vp_act {
 	HCV_VP_NONE,
@@ -109,6 +123,13 @@ enum hcv_vp_act {
 	HCV_VP_STOP,
 	HCV_VP_DETACH,
 	HCV_VP_FORGET,
+	HCV_VP_PREPARE,
+	HCV_VP_HAND_READY,
+	HCV_VP_HAND_ABORT,
+	HCV_VP_HALT,
+	HCV_VP_RESUME,
+	HCV_VP_HAND_OVER,
+	HCV_VP_LET_GO,
 	HCV_VP_NR
 };
 
@@ -168,11 +189,16 @@ struct hcv_vp_retry {
  * @epoch: which the fields belong to
  * @taking_ms: since when the record is `taking`
  * @serving_ms: since when it is `serving` and not started
+ * @hand_v, @hand_ms: the hand-over to this node that is prepared, since when
+ * @to_gone_ms: since when the node that is to be handed the volume is away
  */
 struct hcv_vp_mem {
 	uint64_t epoch;
 	int64_t taking_ms;
 	int64_t serving_ms;
+	uint64_t hand_v;
+	int64_t hand_ms;
+	int64_t to_gone_ms;
 	size_t nr_retry;
 	struct hcv_vp_retry retry[HCV_VP_RETRIES];
 };
@@ -186,6 +212,9 @@ struct hcv_vp_mem {
  * @urgent: only steps that held I/O waits for are wanted
  * @want_detach, @want_force: an operator's wish
  * @stopped: VOL_STOP without force ended well in this epoch
+ * @other_disk: a prepared disk is not what this attach asked for
+ * @can_hand: the module knows hand-overs; without, wishes for one are ignored
+ * @to_live: the node that is to be handed the volume is alive
  * @rec, @vol, @rows: NULL when there is no such key
  * @k: the volume in the module, NULL: not there
  */
@@ -198,6 +227,9 @@ struct hcv_vp_in {
 	bool want_detach;
 	bool want_force;
 	bool stopped;
+	bool other_disk;
+	bool can_hand;
+	bool to_live;
 	const struct hcv_record *rec;
 	const struct hcv_vol_info *vol;
 	const struct hcv_rows *rows;
@@ -235,7 +267,7 @@ struct hcv_vp_out {
 /**
  * hcv_volplan_next() - the next step
  *
- * @out->reason is set for WAIT, REREAD, FENCE and forced STOP.
+ * @out->reason is set for WAIT, REREAD, FENCE, HAND_ABORT and forced STOP.
  */
 void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out);
 

@@ -20,12 +20,35 @@ const struct hcv_vp_retry *hcv_vp_retry_find(const struct hcv_vp_mem *mem,
 	return NULL;
 }
 
+static void vp_forget(struct hcv_vp_mem *mem, enum hcv_vp_act act,
+		      const char *store)
+{
+	struct hcv_vp_retry *r;
+	size_t i;
+
+	r = (struct hcv_vp_retry *)hcv_vp_retry_find(mem, act, store);
+	if (!r)
+		return;
+	i = (size_t)(r - mem->retry);
+	memmove(r, r + 1, (mem->nr_retry - i - 1) * sizeof(*r));
+	mem->nr_retry--;
+}
+
 void hcv_volplan_time(struct hcv_vp_mem *mem, const struct hcv_vp_in *in)
 {
 	const struct hcv_record *rec = in->rec;
 
 	if (!in->known)
 		return;
+	if (rec && in->can_hand && !strcmp(rec->hand.to, in->node)) {
+		/* The failures of the preparation are those of its epoch. */
+		if (mem->hand_v != rec->hand.v)
+			*mem = (struct hcv_vp_mem){
+				.epoch = rec->epoch + 1,
+				.hand_v = rec->hand.v, .hand_ms = in->now_ms,
+			};
+		return;
+	}
 	if (!rec || strcmp(rec->owner, in->node)) {
 		memset(mem, 0, sizeof(*mem));
 		return;
@@ -38,6 +61,12 @@ void hcv_volplan_time(struct hcv_vp_mem *mem, const struct hcv_vp_in *in)
 		mem->taking_ms = in->now_ms;
 	if (rec->phase == HCV_PH_SERVING && !mem->serving_ms)
 		mem->serving_ms = in->now_ms;
+	if (!rec->hand.to[0])
+		vp_forget(mem, HCV_VP_HALT, "");
+	if (!rec->hand.to[0] || in->to_live)
+		mem->to_gone_ms = 0;
+	else if (!mem->to_gone_ms)
+		mem->to_gone_ms = in->now_ms;
 }
 
 void hcv_volplan_failed(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
@@ -64,20 +93,6 @@ void hcv_volplan_failed(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,
 	r->fails++;
 	r->until_ms = now_ms + delay;
 	snprintf(r->why, sizeof(r->why), "%s", why);
-}
-
-static void vp_forget(struct hcv_vp_mem *mem, enum hcv_vp_act act,
-		      const char *store)
-{
-	struct hcv_vp_retry *r;
-	size_t i;
-
-	r = (struct hcv_vp_retry *)hcv_vp_retry_find(mem, act, store);
-	if (!r)
-		return;
-	i = (size_t)(r - mem->retry);
-	memmove(r, r + 1, (mem->nr_retry - i - 1) * sizeof(*r));
-	mem->nr_retry--;
 }
 
 void hcv_volplan_done(struct hcv_vp_mem *mem, const struct hcv_vp_out *step,

@@ -38,4 +38,24 @@ const char *hcv_vp_slow(const struct hcv_vp_in *in);
 /** hcv_vp_kept_out() - whether a stale store is slow and stays out */
 bool hcv_vp_kept_out(const struct hcv_vp_in *in, const char *store);
 
+/* volplan_hand.c: hand-overs */
+
+/**
+ * hcv_vp_hand_is_target() - whether the volume is here, or to be, for a hand-over
+ *
+ * @in->known; @k: as in @in, but not a zombie
+ */
+bool hcv_vp_hand_is_target(const struct hcv_vp_in *in,
+			   const struct hcv_k_vol *k);
+/**
+ * hcv_vp_hand_target() - next step of the node that is to be handed the volume
+ * @out: act, store, reason, until_ms; act NONE never
+ */
+void hcv_vp_hand_target(const struct hcv_vp_in *in, const struct hcv_k_vol *k,
+			struct hcv_vp_out *out);
+/** hcv_vp_hand_source() - of the owner of a volume that runs; act may be NONE */
+void hcv_vp_hand_source(const struct hcv_vp_in *in, struct hcv_vp_out *out);
+/** hcv_vp_hand_halted() - of the owner of a halted volume */
+void hcv_vp_hand_halted(const struct hcv_vp_in *in, struct hcv_vp_out *out);
+
 #endif /* HCV_AGENT_CORE_VOLPLAN_PRIV_H */

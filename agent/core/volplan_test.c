@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "volplan_fix_hand.h"
 #include "volplan_fix_slow.h"
 
 /* ---------------------------------------------------------------- the table */
@@ -215,6 +216,77 @@ static const struct plan_case plan_cases[] = {
 	C(force, STOP, .flags = F(1)),
 	C(force_stopping, WAIT, .says = "being stopped"),
 	C(force_zombie, DETACH, .flags = F(0)),
+	/* hand-over, the source */
+	C(hand_wished_for, WAIT, .says = "gets ready"),
+	C(hand_ready, WAIT, .says = "waits for the word"),
+	C(hand_ready_grow, PLACE),
+	C(hand_go_early, WAIT, .says = "gets ready"),
+	C(hand_go, HALT),
+	C(hand_go_slow, HALT),
+	C(hand_go_failed, HAND_ABORT, .says = "a flush hangs"),
+	C(hand_go_failed_once_less, HALT),
+	C(hand_go_unknown, NONE),
+	C(hand_go_unsettled, REREAD),
+	C(hand_go_urgent, NONE),
+	C(hand_go_failing, REMOVE, SB),
+	C(hand_go_detach, STOP, .flags = F(0)),
+	C(hand_go_force, STOP, .flags = F(1)),
+	C(hand_go_backoff, WAIT, .says = "a replica failed"),
+	C(hand_away, WAIT, .says = "does not answer"),
+	C(hand_gone, HAND_ABORT, .says = "gone"),
+	C(hand_restarted, HAND_ABORT, .says = "restarted"),
+	C(halted, HAND_OVER),
+	C(halted_unsettled, HAND_OVER),
+	C(halted_unread, WAIT, .says = "metadata store"),
+	C(halted_failing, HAND_OVER),
+	C(halted_urgent, NONE),
+	C(halted_tried, HAND_ABORT, .says = "could not be handed over"),
+	C(halted_tried_twice, WAIT, .says = "no answer either"),
+	C(halted_unready, HAND_ABORT),
+	C(halted_away, HAND_ABORT, .says = "gone"),
+	C(halted_detach, HAND_ABORT, .says = "detached"),
+	C(halted_force, STOP, .flags = F(1)),
+	C(halted_unwished, RESUME),
+	C(halted_unwished_unsettled, REREAD),
+	C(handed_over, LET_GO),
+	C(handed_over_force, LET_GO),
+	C(halted_taken, LET_GO),
+	C(halted_no_record, FENCE),
+	/* hand-over, the target */
+	C(next_wished, PREPARE),
+	C(next_unknown, NONE),
+	C(next_stranger, NONE),
+	C(next_zombie, PREPARE),
+	C(next_leftover, STOP, .flags = F(1)),
+	C(next_prepared, CONNECT, SB),
+	C(next_urgent, WAIT),
+	C(next_connecting, WAIT, .says = "connection to store1"),
+	C(next_refused, WAIT, .says = "connection to store1"),
+	C(next_refused_one, CONNECT, SC),
+	C(next_store_away, HAND_READY),
+	C(next_store_stale, HAND_READY),
+	C(next_connected, HAND_READY),
+	C(next_ready, WAIT, .says = "is ready"),
+	C(next_late, HAND_ABORT, .says = "within 60000 ms"),
+	C(next_late_other, WAIT, .says = "is ready"),
+	C(next_detach, HAND_ABORT, .says = "operator"),
+	C(next_unwished, STOP, .flags = F(1)),
+	C(next_unwished_unsettled, REREAD),
+	C(next_unwished_detach, STOP, .flags = F(1)),
+	C(next_taken, STOP, .flags = F(1)),
+	C(next_again, STOP, .flags = F(1)),
+	C(next_no_record, STOP, .flags = F(1)),
+	C(next_owner_gone, STOP, .flags = F(1)),
+	C(next_taking, SERVE, .says = "AB"),
+	C(next_taking_ungranted, WAIT, .says = "store1"),
+	C(next_claimed, SERVE, .says = "A"),
+	C(next_claimed_other, STOP, .flags = F(1)),
+	C(next_taking_limited, SET),
+	C(next_limited, SET),
+	C(next_serving, LINK_ADD, SA, S(HCV_LINK_INSYNC), F(0)),
+	C(next_linked, EXTENT_ADD, .flags = F(0)),
+	C(next_grown, SET),
+	C(next_rows, START, ""),
 };
 
 static void plan_desc(const struct plan_case *c, char *desc)
@@ -452,6 +524,53 @@ static void volplan_timers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->mem.epoch, 0ULL);
 }
 
+/* Each wish has a limit of its own; what is kept of one goes over into its epoch. */
+static void volplan_hand_timers(struct kunit *test)
+{
+	struct hcv_vp_out c = { .act = HCV_VP_CONNECT, .store = SB };
+	struct fix *f = kunit_kzalloc(test, sizeof(*f), 0);
+
+	fix_init(f);
+	next_prepared(f);
+	memset(&f->mem, 0, sizeof(f->mem));
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.hand_ms, (int64_t)NOW);
+	KUNIT_EXPECT_EQ(test, f->mem.epoch, 6ULL);
+	hcv_volplan_failed(&f->mem, &c, NOW, "refused");
+	f->in.now_ms = NOW + 50;
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.hand_ms, (int64_t)NOW);
+	f->rec.hand.v = 12;
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.hand_ms, (int64_t)NOW + 50);
+	KUNIT_EXPECT_EQ(test, f->mem.nr_retry, (size_t)0);
+	hcv_volplan_failed(&f->mem, &c, NOW, "refused");
+	next_taking(f);
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.taking_ms, f->in.now_ms);
+	KUNIT_EXPECT_EQ(test, f->mem.nr_retry, (size_t)1);
+
+	fix_init(f);
+	hand_go_failed(f);
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.nr_retry, (size_t)1);
+	memset(&f->rec.hand, 0, sizeof(f->rec.hand));
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.nr_retry, (size_t)0);
+
+	fix_init(f);
+	hand_go(f);
+	f->in.to_live = false;
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.to_gone_ms, (int64_t)NOW);
+	f->in.now_ms = NOW + 50;
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.to_gone_ms, (int64_t)NOW);
+	f->in.to_live = true;
+	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.to_gone_ms, (int64_t)0);
+}
+
 static void volplan_need_rows(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, hcv_volplan_need(4096, 1), 1U);
@@ -469,6 +588,7 @@ static struct kunit_case volplan_test_cases[] = {
 	KUNIT_CASE(volplan_retry_backs_off),
 	KUNIT_CASE(volplan_resync_backs_off),
 	KUNIT_CASE(volplan_timers),
+	KUNIT_CASE(volplan_hand_timers),
 	KUNIT_CASE(volplan_need_rows),
 	{}
 };
