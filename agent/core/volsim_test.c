@@ -15,15 +15,18 @@
  * the store has given up the handle it was sent with.
  *
  * Stores are slow now and then, and their replicas are dropped.
+ * Operators have the volume handed over, at once or in two parts, and change their
+ * mind at any time.
  *
  * After every turn:
  * - the in-sync set is not empty, epoch and v have not gone back;
- * - no two modules have the volume in one epoch;
+ * - no two modules have the volume in one epoch, but for a disk that only waits;
+ * - a volume is halted when it is handed over, and never goes on after that;
  * - every store that the record calls in-sync has all acknowledged writes;
  * - a volume that starts finds the same on all its in-sync stores;
  * - rows that were given back are neither written, nor copied, nor loaded.
  * In the end all faults are healed: an attach must succeed, no wish of an operator
- * is left, and all stores must come back in-sync, with every acknowledged write.
+ * and no disk that waits for a hand-over is left, and all stores must come back in-sync, with every acknowledged write.
  *
  * The same runs each time; HCV_SIM_SEED=N repeats one, HCV_SIM_RUNS=N makes
  * that many that nobody has seen.
@@ -35,7 +38,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "volsim_world.h"
+#include "volsim_hand.h"
 
 /* ----------------------------------------------------------------- the agent */
 
@@ -69,11 +72,15 @@ static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
 	struct hcv_rec_ids ids = { .id = set };
 	struct hcv_record rec = a->rec;
 	char err[HCV_ERR_SIZE] = "";
+	bool done;
 	size_t i;
 	int ret;
 
 	switch (o->act) {
 	case HCV_VP_SERVE:
+		if (s->node[n].has_vol && s->node[n].k.handover_ms)
+			sim_fail(s, "node %d serves with a disk that gives up",
+				 n);
 		for (i = 0; i < rec.nr; i++)
 			if (o->set[i])
 				set[ids.nr++] = a->rec.st[i].store;
@@ -95,13 +102,25 @@ static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
 		ret = hcv_record_join(&rec, o->store, err);
 		s->nr_joins += !ret;
 		break;
+	case HCV_VP_HAND_READY:
+		ret = hcv_record_hand_ready(&rec, node_id[n], err);
+		break;
+	case HCV_VP_HAND_ABORT:
+		ret = hcv_record_hand_abort(&rec, err);
+		break;
+	case HCV_VP_HAND_OVER:
+		s->unsure_in = 3;
+		ret = hcv_record_hand_over(&rec, node_id[n], err);
+		break;
 	default:
 		ret = hcv_record_detach(&rec, node_id[n], o->clean, err);
 	}
 	if (ret)
 		sim_fail(s, "the planner wants %s %s, the record refuses: %s",
 			 hcv_volplan_act_name(o->act), o->store, err);
-	return !ret && sim_commit(s, n, a, &rec);
+	done = !ret && sim_commit(s, n, a, &rec);
+	s->unsure_in = UNSURE_IN;
+	return done;
 }
 
 static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
@@ -110,21 +129,30 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 	struct sim_node *n = &s->node[i];
 	size_t r;
 
-	if (!n->has_vol && o->act != HCV_VP_CREATE)
+	if (!n->has_vol && o->act != HCV_VP_CREATE &&
+	    o->act != HCV_VP_PREPARE)
 		return false;
 	switch (o->act) {
 	case HCV_VP_CREATE:
+	case HCV_VP_PREPARE:
 		if (n->has_vol)
 			return false;
 		n->has_vol = true;
-		n->k.epoch = a->rec.epoch;
+		n->k.prepared = o->act == HCV_VP_PREPARE;
+		s->nr_prepared += n->k.prepared;
+		n->k.handover_ms = n->k.prepared ? 2000 : 0;
+		n->k.epoch = a->rec.epoch + n->k.prepared;
 		n->k.v = a->rec.v;
 		n->k.state = HCV_VOL_NEW;
 		n->k.size = s->vol.size;
 		return true;
+	case HCV_VP_SET:
+		n->k.handover_ms = 0;
+		return true;
 	case HCV_VP_CONNECT:
 		a->path[sim_node_of(o->store)] =
-			sim_reach(s, i, sim_node_of(o->store));
+			sim_reach(s, i, sim_node_of(o->store)) &&
+			s->store[sim_node_of(o->store)].exported & (1U << i);
 		return a->path[sim_node_of(o->store)];
 	case HCV_VP_LINK_ADD:
 		return sim_link_add(s, n, o, s->store[sim_node_of(o->store)]
@@ -156,6 +184,12 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 		if (!o->force)
 			n->stopped_epoch = a->rec.epoch;
 		return true;
+	case HCV_VP_HALT:
+		return sim_halt(s, n);
+	case HCV_VP_RESUME:
+		return sim_resume(s, n);
+	case HCV_VP_LET_GO:
+		return sim_let_go(s, n);
 	default:
 		return false;
 	}
@@ -200,6 +234,7 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		.settled = a->settled, .urgent = urgent,
 		.want_detach = n->wish_detach, .want_force = n->wish_force,
 		.stopped = n->stopped_epoch == a->rec.epoch,
+		.can_hand = true, .to_live = sim_to_live(s, &a->rec),
 		.rec = &a->rec, .vol = &s->vol, .rows = &a->rows,
 		.k = n->has_vol ? &n->k : NULL, .st = st, .nr_st = a->rec.nr,
 		.mem = &a->mem,
@@ -215,13 +250,17 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 	if (urgent && out.act != HCV_VP_REMOVE && out.act != HCV_VP_JOIN &&
 	    out.act != HCV_VP_CONFIRM && out.act != HCV_VP_REREAD)
 		return;
+	if (!urgent)
+		sim_trace(s, i, out.act);
 	if (out.act == HCV_VP_REREAD) {
 		sim_read(s, i, a);
 		return;
 	}
 	if (out.act == HCV_VP_SERVE || out.act == HCV_VP_REMOVE ||
 	    out.act == HCV_VP_BEGIN_SYNC || out.act == HCV_VP_JOIN ||
-	    out.act == HCV_VP_RENEW || out.act == HCV_VP_DETACH)
+	    out.act == HCV_VP_RENEW || out.act == HCV_VP_DETACH ||
+	    out.act == HCV_VP_HAND_READY || out.act == HCV_VP_HAND_ABORT ||
+	    out.act == HCV_VP_HAND_OVER)
 		ok = sim_act_record(s, i, a, &out);
 	else if (out.act == HCV_VP_DROP_ROWS)
 		ok = sim_act_rows(s, i, a, &out);
@@ -267,8 +306,8 @@ static void sim_attach(struct sim *s, int i, bool takeover)
 	enum sim_res res;
 	int owner;
 
-	if (!n->up || !n->agent || !n->meta || n->has_vol || n->wish_detach ||
-	    n->wish_force)
+	if (!n->up || !n->agent || !n->meta ||
+	    (n->has_vol && !n->k.prepared) || n->wish_detach || n->wish_force)
 		return;
 	if (!strcmp(rec.owner, node_id[i]) && rec.phase == HCV_PH_TAKING)
 		return;
@@ -293,7 +332,7 @@ static bool sim_served(const struct sim *s)
 	int i;
 
 	for (i = 0; i < NODES; i++)
-		if (s->node[i].has_vol && s->node[i].k.epoch == s->rec.epoch)
+		if (s->node[i].has_vol && !s->node[i].k.prepared && s->node[i].k.epoch == s->rec.epoch)
 			return true;
 	return false;
 }
@@ -335,6 +374,7 @@ static void sim_faults(struct sim *s)
 		s->store[b].slow = !s->store[b].slow;
 	if (sim_chance(s, sim_served(s) ? 300 : 30))
 		sim_attach(s, a, sim_chance(s, 3));
+	sim_hand_faults(s, a, b);
 	if (sim_chance(s, 400) && n->agent &&
 	    !strcmp(s->rec.owner, node_id[a])) {
 		n->wish_detach = true;
@@ -358,6 +398,7 @@ static void sim_recover(struct sim *s, int i)
 		s->store[i].revoked = 0;
 		s->store[i].renew = 0;
 		s->store[i].handle = 0;
+		s->store[i].exported = 0;
 	}
 	if (n->up && !n->agent && n->agent_at <= s->now)
 		n->agent = true;
@@ -372,10 +413,12 @@ static void sim_check(struct sim *s)
 
 	if (!hcv_record_nr_insync(&s->rec))
 		sim_fail(s, "no store is in-sync");
+	sim_hand_check(s);
 	for (a = 0; a < NODES; a++)
 		for (b = a + 1; b < NODES; b++)
 			if (s->node[a].has_vol && s->node[b].has_vol &&
-			    s->node[a].k.epoch == s->node[b].k.epoch)
+			    s->node[a].k.epoch == s->node[b].k.epoch &&
+			    !s->node[a].k.prepared && !s->node[b].k.prepared)
 				sim_fail(s, "nodes %d and %d have epoch %llu",
 					 a, b, (unsigned long long)
 					 s->node[a].k.epoch);
@@ -440,7 +483,7 @@ static bool sim_calm(const struct sim *s)
 	for (i = 0; i < NODES; i++)
 		if (s->node[i].wish_detach || s->node[i].wish_force)
 			return false;
-	return sim_whole(s);
+	return sim_whole(s) && !sim_hand_left(s);
 }
 
 static void sim_heal(struct sim *s)
@@ -502,7 +545,7 @@ static void sim_layout(struct sim *s)
 	s->there = ALL_ROWS;
 }
 
-static void sim_run(struct kunit *test, struct sim *s, uint64_t seed)
+static void sim_init(struct kunit *test, struct sim *s, uint64_t seed)
 {
 	const char *ids[NODES] = { store_id[0], store_id[1], store_id[2] };
 	struct hcv_rec_ids all = { .id = ids, .nr = NODES };
@@ -514,6 +557,7 @@ static void sim_run(struct kunit *test, struct sim *s, uint64_t seed)
 	s->seed = seed;
 	s->rng = seed * 0x9e3779b97f4a7c15ULL + 1;
 	s->now = 1000;
+	s->unsure_in = UNSURE_IN;
 	s->rev = 1;
 	for (i = 0; i < 10; i++)
 		sim_rand(s, 2);
@@ -532,14 +576,37 @@ static void sim_run(struct kunit *test, struct sim *s, uint64_t seed)
 	if (hcv_record_init(&s->rec, 7, all, err))
 		sim_fail(s, "%s", err);
 	sim_attach(s, 0, false);
+}
+
+static void sim_run(struct kunit *test, struct sim *s, uint64_t seed,
+		    uint32_t hand_in)
+{
+	int i;
+
+	sim_init(test, s, seed);
+	s->hand_in = hand_in;
 	for (i = 0; i < TURNS && !s->failed; i++)
 		sim_tick(s);
 	if (!s->failed)
 		sim_heal(s);
 }
 
-static void volsim(struct kunit *test)
+static void sim_names(void)
 {
+	unsigned int i;
+
+	for (i = 0; i < NODES; i++) {
+		snprintf(node_id[i], HCV_ID_LEN,
+			 "00000000-0000-4000-8000-00000000000%u", i + 1);
+		snprintf(store_id[i], HCV_ID_LEN,
+			 "00000000-0000-4000-8000-00000000000%c", 'a' + i);
+	}
+}
+
+/* @hand_in: how rare wishes for a hand-over are */
+static void volsim_runs(struct kunit *test, uint32_t hand_in)
+{
+	unsigned long wishes = 0, prepared = 0, hands = 0, resumes = 0;
 	const char *env = getenv("HCV_SIM_SEED"), *runs = getenv("HCV_SIM_RUNS");
 	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
 	unsigned long late = 0, dead = 0, renewals = 0, dropped = 0, freed = 0;
@@ -549,14 +616,9 @@ static void volsim(struct kunit *test)
 	unsigned int i, nr = env ? 1 : runs ? strtoul(runs, NULL, 0) : 40;
 	struct sim *s = kunit_kzalloc(test, sizeof(*s), 0);
 
-	for (i = 0; i < NODES; i++) {
-		snprintf(node_id[i], HCV_ID_LEN,
-			 "00000000-0000-4000-8000-00000000000%u", i + 1);
-		snprintf(store_id[i], HCV_ID_LEN,
-			 "00000000-0000-4000-8000-00000000000%c", 'a' + i);
-	}
+	sim_names();
 	for (i = 0; i < nr; i++) {
-		sim_run(test, s, seed + i);
+		sim_run(test, s, seed + i, hand_in);
 		acks += s->nr_acks;
 		serves += s->nr_serves;
 		removes += s->nr_removes;
@@ -567,6 +629,10 @@ static void volsim(struct kunit *test)
 		dropped += s->nr_dropped;
 		freed += s->nr_freed;
 		slow += s->nr_slow;
+		wishes += s->nr_wishes;
+		prepared += s->nr_prepared;
+		hands += s->nr_hands;
+		resumes += s->nr_resumes;
 		if (s->failed)
 			return;
 	}
@@ -577,14 +643,107 @@ static void volsim(struct kunit *test)
 		   late, dead, renewals);
 	kunit_info(test, "rows went %lu times, %lu copies were freed, %lu slow replicas dropped\n",
 		   dropped, freed, slow);
+	kunit_info(test, "%lu wishes for a hand-over, %lu prepared, %lu done, %lu went on after a halt\n",
+		   wishes, prepared, hands, resumes);
 	/* a run in which nothing happens proves nothing */
 	KUNIT_EXPECT_GT(test, acks, 100UL * nr);
 	KUNIT_EXPECT_GT(test, serves + removes + joins, (unsigned long)nr);
-	KUNIT_EXPECT_TRUE(test, env || slow > nr / 8);
+	KUNIT_EXPECT_TRUE(test, env || hand_in < 50 || slow > nr / 8);
+	KUNIT_EXPECT_GT(test, hands, hand_in < 50 ? nr * 2UL : nr / 4UL);
+}
+
+static void volsim(struct kunit *test)
+{
+	volsim_runs(test, 200);
+}
+
+/* Hardly is a volume somewhere, it is to go elsewhere. */
+static void volsim_hands(struct kunit *test)
+{
+	volsim_runs(test, 10);
+}
+
+/* What happened from the halt on, to whom; REREADs of the others do not count. */
+static void volsim_hand_trace(struct kunit *test, const struct sim *s)
+{
+	static const enum hcv_vp_act source[] = {
+		HCV_VP_HALT, HCV_VP_HAND_OVER, HCV_VP_LET_GO,
+	};
+	size_t nr_source = 0, nr_target = 0;
+	int64_t halted = 0, running = 0;
+	unsigned int i;
+
+	for (i = 0; i < s->nr_trace; i++) {
+		if (s->trace[i].node == 0 && nr_source < 3) {
+			if (!nr_source && s->trace[i].act != HCV_VP_HALT)
+				continue;
+			KUNIT_EXPECT_EQ(test, s->trace[i].act,
+					source[nr_source]);
+			if (!nr_source)
+				halted = s->trace[i].at;
+			nr_source++;
+		} else if (s->trace[i].node == 1 && halted && !running) {
+			/* Connections are made, the disk is there. */
+			KUNIT_EXPECT_NE(test, s->trace[i].act, HCV_VP_CONNECT);
+			KUNIT_EXPECT_NE(test, s->trace[i].act, HCV_VP_CREATE);
+			KUNIT_EXPECT_NE(test, s->trace[i].act, HCV_VP_REREAD);
+			/* Its disk's I/O waits before anybody is told. */
+			if (nr_target < 2)
+				KUNIT_EXPECT_EQ(test, s->trace[i].act,
+						nr_target ? HCV_VP_SERVE :
+							    HCV_VP_SET);
+			nr_target++;
+			if (s->trace[i].act == HCV_VP_START)
+				running = s->trace[i].at;
+		}
+	}
+	KUNIT_EXPECT_EQ(test, nr_source, (size_t)3);
+	/* the limit, serve, three links, rows, start */
+	KUNIT_EXPECT_EQ(test, nr_target, (size_t)7);
+	KUNIT_EXPECT_LT(test, running - halted, (int64_t)GATE_LEASE_MS);
+}
+
+/*
+ * Nothing fails: while I/O waits the record is written twice, by the source and
+ * by the target, nothing is read again, and no lease is waited for.
+ */
+static void volsim_hand(struct kunit *test)
+{
+	struct sim *s = kunit_kzalloc(test, sizeof(*s), 0);
+	unsigned int seed, i;
+	uint64_t v;
+
+	sim_names();
+	for (seed = 1; seed <= 20; seed++) {
+		sim_init(test, s, seed);
+		s->calm = true;
+		s->leases = true;
+		for (i = 0; i < 1000 && !sim_whole(s); i++)
+			sim_tick(s);
+		s->nr_trace = 0;
+		sim_hand_wish(s, 0, 1, seed & 1, 60000);
+		for (i = 0; i < 1000 && !s->rec.hand.ready; i++)
+			sim_tick(s);
+		KUNIT_EXPECT_TRUE(test, s->node[1].k.prepared);
+		sim_hand_wish(s, 0, 1, true, 60000);
+		v = s->rec.v;
+		for (i = 0; i < 1000 && !(sim_whole(s) && s->nr_hands); i++)
+			sim_tick(s);
+		KUNIT_EXPECT_EQ(test, s->nr_hands, 1UL);
+		KUNIT_EXPECT_STREQ(test, s->rec.owner, node_id[1]);
+		KUNIT_EXPECT_EQ(test, s->rec.epoch, 2ULL);
+		KUNIT_EXPECT_EQ(test, s->rec.v, v + 2);
+		KUNIT_EXPECT_FALSE(test, s->node[0].has_vol);
+		volsim_hand_trace(test, s);
+		if (s->failed)
+			return;
+	}
 }
 
 static struct kunit_case volsim_cases[] = {
 	KUNIT_CASE(volsim),
+	KUNIT_CASE(volsim_hands),
+	KUNIT_CASE(volsim_hand),
 	{}
 };
 

@@ -23,7 +23,9 @@
 #define CALM_TURNS	6000
 #define TURN_MS		20
 #define LEASE_MS	10000
+#define GATE_LEASE_MS	4500
 #define LATE_TXNS	8
+#define UNSURE_IN	12
 #define WRITES		4
 #define LATE_WRITES	32
 #define HANDLES		1024
@@ -41,6 +43,9 @@ struct sim_store {
 	struct hcv_grant_info old_key;	/* for those who read it too early */
 	uint64_t seen_first;		/* in the view of the present turn */
 	bool slow;
+	uint32_t exported;		/* nodes that can connect to it */
+	uint64_t let_go;		/* epochs up to this need no lease wait */
+	int64_t lease_end;		/* of the epoch before, see sim.leases */
 };
 
 /* Odd numbers are discards: what they leave needs no extent. */
@@ -132,6 +137,18 @@ struct sim {
 	unsigned long nr_acks, nr_serves, nr_removes, nr_joins;
 	unsigned long nr_late, nr_dead, nr_renewals, nr_dropped, nr_freed;
 	unsigned long nr_slow;			/* replicas dropped */
+	uint32_t unsure_in;		/* so many transactions, one of them unsure */
+	/* volsim_hand.h */
+	uint32_t hand_in;		/* so many turns, a wish in one of them */
+	uint64_t handed;		/* epochs that were, a bit each */
+	unsigned long nr_wishes, nr_hands, nr_resumes, nr_prepared;
+	bool leases;			/* a store waits for the end of leases */
+	struct {
+		int node;
+		enum hcv_vp_act act;
+		int64_t at;
+	} trace[128];
+	unsigned int nr_trace;
 	bool failed;
 	char log[64][160];
 	unsigned int nr_log;
@@ -231,12 +248,15 @@ static bool sim_row_on(const struct sim *s, size_t row, int store)
 
 enum sim_res { SIM_OK, SIM_CONFLICT, SIM_UNKNOWN, SIM_UNREACHABLE };
 
+static void sim_hand_seen(struct sim *s, const struct hcv_record *rec);
+
 static void sim_apply(struct sim *s, const struct hcv_record *rec)
 {
 	if (rec->epoch < s->rec.epoch || rec->v <= s->rec.v)
 		sim_fail(s, "the record goes back: epoch %llu v %llu",
 			 (unsigned long long)rec->epoch,
 			 (unsigned long long)rec->v);
+	sim_hand_seen(s, rec);
 	s->rec = *rec;
 	s->rev++;
 }
@@ -280,7 +300,7 @@ static enum sim_res sim_txn(struct sim *s, int n, int64_t rev,
 
 	if (!s->node[n].meta)
 		return SIM_UNREACHABLE;
-	if (!s->calm && sim_chance(s, 12)) {
+	if (!s->calm && sim_chance(s, s->unsure_in)) {
 		switch (sim_rand(s, 3)) {
 		case 0:
 			return SIM_UNREACHABLE;
@@ -427,6 +447,30 @@ static void sim_target_free(struct sim *s, int n)
 	st->freed |= gone;
 }
 
+/* The owner can connect, and so can who is to be handed the volume. */
+static void sim_export(struct sim *s, int n)
+{
+	int i;
+
+	for (i = 0; i < NODES; i++)
+		if (!strcmp(s->rec.owner, node_id[i]) ||
+		    !strcmp(s->rec.hand.to, node_id[i]))
+			s->store[n].exported |= 1U << i;
+}
+
+/* Whether the epoch before may have a lease still. */
+static bool sim_leased(struct sim *s, int n)
+{
+	struct sim_store *st = &s->store[n];
+
+	if (!s->leases || !st->granted || st->granted == s->rec.epoch ||
+	    st->let_go >= st->granted)
+		return false;
+	if (!st->lease_end)
+		st->lease_end = s->now + GATE_LEASE_MS;
+	return s->now < st->lease_end;
+}
+
 static void sim_target(struct sim *s, int n)
 {
 	struct sim_store *st = &s->store[n];
@@ -440,6 +484,9 @@ static void sim_target(struct sim *s, int n)
 		st->has_key = false;
 		return;
 	}
+	sim_export(s, n);
+	if (sim_leased(s, n))
+		return;
 	if (st->revoked + 1 < rec->epoch)
 		st->revoked = rec->epoch - 1;
 	if (st->granted < rec->epoch && st->revoked < rec->epoch) {
@@ -950,6 +997,7 @@ static bool sim_start(struct sim *s, struct sim_node *n, uint64_t v)
 		}
 	}
 	n->k.state = HCV_VOL_ACTIVE;
+	n->k.prepared = false;
 	n->k.v = v;
 	sim_check_equal(s, n);
 	sim_load_idle(s, n);
