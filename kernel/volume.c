@@ -16,7 +16,6 @@
 #include "scrub.h"
 
 #define VOL_TICK_MS		HCV_BEACON_MS
-#define VOL_SUSPENDED_NS	(5LL * NSEC_PER_SEC)
 #define VOL_DRAIN_MS		30000
 #define VOL_READY_WANTED	4
 
@@ -262,93 +261,6 @@ void hcv_vol_want_extent(struct hcv_vol *vol, u32 column)
 
 /* --- the tick ------------------------------------------------------------ */
 
-/* Since when the longest waiter waits, and for what; 0: none. */
-u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count)
-{
-	u64 since = U64_MAX, flush, busy;
-	struct hcv_io *io;
-	u32 n;
-
-	*wait = HCV_WAIT_NONE;
-	*count = 0;
-	if (hcv_commit_waiting(vol, &flush, count)) {
-		since = flush;
-		*wait = HCV_WAIT_FLUSH;
-	}
-	n = hcv_hot_waiting(vol, &busy);
-	if (n && busy < since) {
-		since = busy;
-		*wait = HCV_WAIT_BUSY;
-	}
-	spin_lock_irq(&vol->lock);
-	list_for_each_entry(io, &vol->held, node) {
-		n++;
-		if (io->wait_ns < since) {
-			since = io->wait_ns;
-			*wait = io->wait;
-		}
-	}
-	list_for_each_entry(io, &vol->acks, node) {
-		n++;
-		if (io->wait_ns < since) {
-			since = io->wait_ns;
-			*wait = io->wait;
-		}
-	}
-	if (*wait == HCV_WAIT_FLUSH && vol->nr_failing)
-		*wait = HCV_WAIT_CONFIRM;
-	spin_unlock_irq(&vol->lock);
-	*count += n;
-	return *count ? since : 0;
-}
-
-static void vol_report_wait(struct hcv_vol *vol)
-{
-	u32 wait, count;
-	u64 since = hcv_vol_longest_wait(vol, &wait, &count);
-	s64 now = ktime_get_boottime_ns();
-	bool suspended;
-
-	suspended = since && now - (s64)since > VOL_SUSPENDED_NS;
-	if (suspended == vol->told_suspended)
-		return;
-	vol->told_suspended = suspended;
-	if (suspended)
-		hcv_vol_warn(vol, "suspended: %u I/O(s) wait for %s since %lld ms\n",
-			     count, hcv_wait_name(wait), (now - (s64)since) / NSEC_PER_MSEC);
-	else
-		hcv_vol_info(vol, "resumed\n");
-	hcv_vol_event_state(vol);
-}
-
-/* The policy of volumes whose users rather have errors than waits. */
-static void vol_expire(struct hcv_vol *vol)
-{
-	s64 limit = (s64)READ_ONCE(vol->policy_ms) * NSEC_PER_MSEC;
-	s64 now = ktime_get_boottime_ns();
-	struct hcv_io *io, *tmp;
-	LIST_HEAD(list);
-
-	if (READ_ONCE(vol->policy) != HCV_POLICY_ERROR || now <= limit)
-		return;
-	spin_lock_irq(&vol->lock);
-	list_for_each_entry_safe(io, tmp, &vol->held, node)
-		if (now - (s64)io->wait_ns > limit)
-			list_move_tail(&io->node, &list);
-	list_for_each_entry_safe(io, tmp, &vol->acks, node)
-		if (now - (s64)io->wait_ns > limit)
-			list_move_tail(&io->node, &list);
-	spin_unlock_irq(&vol->lock);
-	hcv_hot_drain_waiters(vol, now - limit, &list);
-	/* A round is at the devices, which have time-outs, or waits as well. */
-	if (READ_ONCE(vol->nr_failing))
-		hcv_commit_expire(vol, now - limit, &list);
-	list_for_each_entry_safe(io, tmp, &list, node) {
-		list_del(&io->node);
-		hcv_io_end(io, BLK_STS_IOERR);
-	}
-}
-
 static void vol_tick_fn(struct work_struct *work)
 {
 	struct hcv_vol *vol = container_of(work, struct hcv_vol, tick.work);
@@ -357,8 +269,6 @@ static void vol_tick_fn(struct work_struct *work)
 	hcv_commit_tick(vol);
 	hcv_hot_prune(vol);
 	hcv_waits_tick(vol);
-	vol_report_wait(vol);
-	vol_expire(vol);
 	spin_lock_irq(&vol->lock);
 	vol->want_extent = 0;
 	spin_unlock_irq(&vol->lock);

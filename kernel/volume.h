@@ -310,8 +310,6 @@ void hcv_vol_queue_kick(struct hcv_vol *vol);
 void hcv_vol_again(struct hcv_vol *vol, struct list_head *list);
 /** hcv_vol_want_extent() - ask the agent for space in a column; any context */
 void hcv_vol_want_extent(struct hcv_vol *vol, u32 column);
-/** hcv_vol_longest_wait() - CLOCK_BOOTTIME since when, or 0; process context */
-u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count);
 /** hcv_vol_shown_state() - enum hcv_vol_state; active with long waits: suspended */
 u32 hcv_vol_shown_state(struct hcv_vol *vol);
 /** hcv_vol_event_state() - tell the agent of the state */
@@ -382,7 +380,12 @@ void hcv_vol_waits(struct hcv_vol *vol, struct hcv_waits *w);
  * @stall_ns: how long no I/O has come back from it at all, to the tick
  */
 u32 hcv_link_inflight(struct hcv_link *link, u64 *stall_ns);
-/** hcv_waits_tick() - look at what does not come back; from vol->tick */
+/** hcv_vol_longest_wait() - CLOCK_BOOTTIME since when, or 0; process context */
+u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count);
+/**
+ * hcv_waits_tick() - from vol->tick: look at what does not come back, tell of long
+ * waits, end those that the policy gives up
+ */
 void hcv_waits_tick(struct hcv_vol *vol);
 
 int hcv_volume_init(void);

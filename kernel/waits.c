@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What I/O of a volume waits for, and since when (I12).
+ * What I/O of a volume waits for, and since when (I12); who waits too long by the
+ * volume's policy gets an error.
  *
  * I/Os that wait for something of ours stand in lists.  What is at a device
  * stands in none: a link counts what it sent and what came back, and the tick
@@ -10,6 +11,9 @@
 
 #include "hotslot.h"
 #include "volume.h"
+
+/* From then on the volume is called suspended. */
+#define WAITS_SUSPENDED_NS	(5LL * NSEC_PER_SEC)
 
 const char *hcv_wait_name(u32 wait)
 {
@@ -62,6 +66,92 @@ void hcv_vol_waits(struct hcv_vol *vol, struct hcv_waits *w)
 	}
 }
 
+u64 hcv_vol_longest_wait(struct hcv_vol *vol, u32 *wait, u32 *count)
+{
+	u64 since = U64_MAX, flush, busy;
+	struct hcv_io *io;
+	u32 n;
+
+	*wait = HCV_WAIT_NONE;
+	*count = 0;
+	if (hcv_commit_waiting(vol, &flush, count)) {
+		since = flush;
+		*wait = HCV_WAIT_FLUSH;
+	}
+	n = hcv_hot_waiting(vol, &busy);
+	if (n && busy < since) {
+		since = busy;
+		*wait = HCV_WAIT_BUSY;
+	}
+	spin_lock_irq(&vol->lock);
+	list_for_each_entry(io, &vol->held, node) {
+		n++;
+		if (io->wait_ns < since) {
+			since = io->wait_ns;
+			*wait = io->wait;
+		}
+	}
+	list_for_each_entry(io, &vol->acks, node) {
+		n++;
+		if (io->wait_ns < since) {
+			since = io->wait_ns;
+			*wait = io->wait;
+		}
+	}
+	if (*wait == HCV_WAIT_FLUSH && vol->nr_failing)
+		*wait = HCV_WAIT_CONFIRM;
+	spin_unlock_irq(&vol->lock);
+	*count += n;
+	return *count ? since : 0;
+}
+
+static void waits_report(struct hcv_vol *vol)
+{
+	u32 wait, count;
+	u64 since = hcv_vol_longest_wait(vol, &wait, &count);
+	s64 now = ktime_get_boottime_ns();
+	bool suspended;
+
+	suspended = since && now - (s64)since > WAITS_SUSPENDED_NS;
+	if (suspended == vol->told_suspended)
+		return;
+	vol->told_suspended = suspended;
+	if (suspended)
+		hcv_vol_warn(vol, "suspended: %u I/O(s) wait for %s since %lld ms\n",
+			     count, hcv_wait_name(wait), (now - (s64)since) / NSEC_PER_MSEC);
+	else
+		hcv_vol_info(vol, "resumed\n");
+	hcv_vol_event_state(vol);
+}
+
+/* The policy of volumes whose users rather have errors than waits. */
+static void waits_expire(struct hcv_vol *vol)
+{
+	s64 limit = (s64)READ_ONCE(vol->policy_ms) * NSEC_PER_MSEC;
+	s64 now = ktime_get_boottime_ns();
+	struct hcv_io *io, *tmp;
+	LIST_HEAD(list);
+
+	if (READ_ONCE(vol->policy) != HCV_POLICY_ERROR || now <= limit)
+		return;
+	spin_lock_irq(&vol->lock);
+	list_for_each_entry_safe(io, tmp, &vol->held, node)
+		if (now - (s64)io->wait_ns > limit)
+			list_move_tail(&io->node, &list);
+	list_for_each_entry_safe(io, tmp, &vol->acks, node)
+		if (now - (s64)io->wait_ns > limit)
+			list_move_tail(&io->node, &list);
+	spin_unlock_irq(&vol->lock);
+	hcv_hot_drain_waiters(vol, now - limit, &list);
+	/* A round is at the devices, which have time-outs, or waits as well. */
+	if (READ_ONCE(vol->nr_failing))
+		hcv_commit_expire(vol, now - limit, &list);
+	list_for_each_entry_safe(io, tmp, &list, node) {
+		list_del(&io->node);
+		hcv_io_end(io, BLK_STS_IOERR);
+	}
+}
+
 /* Sent and not back; two processors' counters may be read out of step. */
 static u32 link_inflight(struct hcv_link *link, u64 *ended)
 {
@@ -92,7 +182,7 @@ u32 hcv_link_inflight(struct hcv_link *link, u64 *stall_ns)
 	return n;
 }
 
-void hcv_waits_tick(struct hcv_vol *vol)
+static void waits_note_stalls(struct hcv_vol *vol)
 {
 	/* Pairs with hcv_link_make(). */
 	u32 i, n, nr = smp_load_acquire(&vol->nr_links);
@@ -109,4 +199,11 @@ void hcv_waits_tick(struct hcv_vol *vol)
 			WRITE_ONCE(link->seen_ns, ktime_get_boottime_ns());
 		}
 	}
+}
+
+void hcv_waits_tick(struct hcv_vol *vol)
+{
+	waits_note_stalls(vol);
+	waits_report(vol);
+	waits_expire(vol);
 }
