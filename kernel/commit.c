@@ -496,26 +496,50 @@ static bool commit_sync_is_done(struct commit_sync *s)
 	return smp_load_acquire(&s->done);
 }
 
-int hcv_commit_sync(struct hcv_vol *vol, const bool *stop)
+/* Have a round run; NULL: no memory. */
+static struct commit_sync *commit_sync_begin(struct hcv_vol *vol)
 {
-	struct commit_sync *s;
-	int ret = -ECANCELED;
+	struct commit_sync *s = kzalloc(sizeof(*s), GFP_NOIO);
 
-	s = kzalloc(sizeof(*s), GFP_NOIO);
 	if (!s)
-		return -ENOMEM;
+		return NULL;
 	/* One for us, one for the round: we may leave first. */
 	kref_init(&s->ref);
 	kref_get(&s->ref);
 	hcv_io_init(&s->io, vol, HCV_IO_FLUSH, 0, 0, NULL, NULL);
 	s->io.done = commit_sync_done;
 	hcv_commit_join(&s->io);
-	wait_event(vol->wait, commit_sync_is_done(s) ||
-		   (stop && READ_ONCE(*stop)));
+	return s;
+}
+
+static int commit_sync_end(struct commit_sync *s, int ret)
+{
 	if (commit_sync_is_done(s))
 		ret = blk_status_to_errno(s->io.status);
 	kref_put(&s->ref, commit_sync_free);
 	return ret;
+}
+
+int hcv_commit_sync(struct hcv_vol *vol, const bool *stop)
+{
+	struct commit_sync *s = commit_sync_begin(vol);
+
+	if (!s)
+		return -ENOMEM;
+	wait_event(vol->wait, commit_sync_is_done(s) ||
+		   (stop && READ_ONCE(*stop)));
+	return commit_sync_end(s, -ECANCELED);
+}
+
+int hcv_commit_sync_for(struct hcv_vol *vol, unsigned int ms)
+{
+	struct commit_sync *s = commit_sync_begin(vol);
+
+	if (!s)
+		return -ENOMEM;
+	wait_event_timeout(vol->wait, commit_sync_is_done(s),
+			   msecs_to_jiffies(ms));
+	return commit_sync_end(s, -ETIMEDOUT);
 }
 
 void hcv_commit_tick(struct hcv_vol *vol)
@@ -534,6 +558,11 @@ void hcv_commit_tick(struct hcv_vol *vol)
 void hcv_commit_kick(struct hcv_vol *vol)
 {
 	queue_work(vol->wq, &vol->commit->work);
+}
+
+void hcv_commit_idle(struct hcv_vol *vol)
+{
+	flush_work(&vol->commit->work);
 }
 
 /* c->lock held. */

@@ -4,6 +4,7 @@
  */
 #include "front.h"
 
+#include <linux/kobject.h>
 #include <linux/module.h>
 #include <linux/sysfs.h>
 
@@ -50,7 +51,7 @@ int hcv_front_open(HCV_COMPAT_OPEN_ARGS)
 	if (READ_ONCE(vol->state) != HCV_VOL_STOPPING &&
 	    !READ_ONCE(vol->failed))
 		return 0;
-	atomic_dec(&vol->openers);
+	hcv_vol_closed(vol);
 	return -ENXIO;
 }
 
@@ -58,7 +59,7 @@ void hcv_front_release(HCV_COMPAT_RELEASE_ARGS)
 {
 	struct hcv_vol *vol = disk->private_data;
 
-	atomic_dec(&vol->openers);
+	hcv_vol_closed(vol);
 }
 
 void hcv_front_free_disk(struct gendisk *disk)
@@ -86,8 +87,20 @@ static ssize_t uuid_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(uuid);
 
+/* For udev: what is prepared cannot be read yet. */
+static ssize_t prepared_show(struct device *dev, struct device_attribute *attr,
+			     char *buf)
+{
+	struct hcv_vol *vol = dev_to_disk(dev)->private_data;
+
+	return sysfs_emit(buf, "%d\n",
+			  READ_ONCE(vol->hand) == HCV_HAND_PREPARED);
+}
+static DEVICE_ATTR_RO(prepared);
+
 static struct attribute *front_attrs[] = {
 	&dev_attr_name.attr,
+	&dev_attr_prepared.attr,
 	&dev_attr_uuid.attr,
 	NULL
 };
@@ -121,6 +134,9 @@ int hcv_front_add(struct hcv_vol *vol)
 	set_capacity(disk, vol->size_bytes >> SECTOR_SHIFT);
 	if (vol->flags & HCV_VOL_F_READONLY)
 		set_disk_ro(disk, true);
+	/* Reads wait, ours would as well. */
+	if (vol->hand == HCV_HAND_PREPARED)
+		set_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
 	/* The disk holds the volume until its last opener is gone. */
 	kref_get(&vol->kref);
 	ret = device_add_disk(NULL, disk, front_groups);
@@ -134,6 +150,14 @@ int hcv_front_add(struct hcv_vol *vol)
 	}
 	vol->disk_added = true;
 	return 0;
+}
+
+void hcv_front_started(struct hcv_vol *vol)
+{
+	/* Whoever opens it next looks for partitions; udev looks at it anew. */
+	set_bit(GD_NEED_PART_SCAN, &vol->disk->state);
+	clear_bit(GD_SUPPRESS_PART_SCAN, &vol->disk->state);
+	kobject_uevent(&disk_to_dev(vol->disk)->kobj, KOBJ_CHANGE);
 }
 
 void hcv_front_del(struct hcv_vol *vol)

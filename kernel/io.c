@@ -251,7 +251,8 @@ void hcv_io_submit(struct hcv_io *io)
 	ref = rcu_dereference(vol->ref);
 	if (unlikely(!ref || !percpu_ref_tryget_live(&ref->ref))) {
 		rcu_read_unlock();
-		hcv_io_park(io, HCV_WAIT_SUSPEND);
+		hcv_io_park(io, READ_ONCE(vol->hand) ? HCV_WAIT_HANDOVER :
+						       HCV_WAIT_SUSPEND);
 		return;
 	}
 	rcu_read_unlock();

@@ -72,6 +72,7 @@ const struct nla_policy hcv_nl_policy[HCV_A_MAX + 1] = {
 	[HCV_A_SCRUB_OP]	= NLA_POLICY_RANGE(NLA_U32, HCV_SCRUB_OP_START,
 						   __HCV_SCRUB_OPS - 1),
 	[HCV_A_SCRUB_KIBPS]	= { .type = NLA_U32 },
+	[HCV_A_HANDOVER_MS]	= { .type = NLA_U32 },
 };
 
 /* For the texts: attributes that some command takes. */
@@ -105,6 +106,7 @@ static const char * const hcv_nl_names[HCV_A_MAX + 1] = {
 	[HCV_A_RENEW]		= "RENEW",
 	[HCV_A_SCRUB_OP]	= "SCRUB_OP",
 	[HCV_A_SCRUB_KIBPS]	= "SCRUB_KIBPS",
+	[HCV_A_HANDOVER_MS]	= "HANDOVER_MS",
 };
 
 /**
@@ -143,7 +145,7 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 			  HCV_A_REPLICAS, HCV_A_EPOCH, HCV_A_V, HCV_A_LINEAGE,
 			  HCV_A_QUEUE },
 		.may = { HCV_A_VOL_FLAGS, HCV_A_POLICY, HCV_A_POLICY_MS,
-			 HCV_A_SYNC_KIBPS } },
+			 HCV_A_SYNC_KIBPS, HCV_A_HANDOVER_MS } },
 	[HCV_CMD_VOL_LINK_ADD] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_STORE,
 			  HCV_A_LINK_STATE, HCV_A_RANGES, HCV_A_INCARNATION },
@@ -162,7 +164,8 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 	[HCV_CMD_VOL_START] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_V },
 		.may = { HCV_A_STORE } },
-	[HCV_CMD_VOL_SUSPEND] = { .need = { HCV_A_VOL, HCV_A_EPOCH } },
+	[HCV_CMD_VOL_SUSPEND] = {
+		.need = { HCV_A_VOL, HCV_A_EPOCH }, .may = { HCV_A_VOL_FLAGS } },
 	[HCV_CMD_VOL_RESUME] = { .need = { HCV_A_VOL, HCV_A_EPOCH } },
 	[HCV_CMD_VOL_STOP] = {
 		.need = { HCV_A_VOL }, .may = { HCV_A_VOL_FLAGS } },
@@ -170,7 +173,7 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH },
 		.may = { HCV_A_SIZE, HCV_A_NAME, HCV_A_POLICY,
 			 HCV_A_POLICY_MS, HCV_A_VOL_FLAGS,
-			 HCV_A_SYNC_KIBPS } },
+			 HCV_A_SYNC_KIBPS, HCV_A_HANDOVER_MS } },
 	[HCV_CMD_VOL_CONFIRM] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_V, HCV_A_STORE,
 			  HCV_A_INCARNATION, HCV_A_LINK_STATE } },
@@ -301,7 +304,8 @@ static int hcv_nl_module_get(struct sk_buff *skb, struct genl_info *info)
 	if (!hdr ||
 	    nla_put_string(msg, HCV_A_VERSION, HCV_VERSION) ||
 	    nla_put_u32(msg, HCV_A_ABI, HCV_ABI) ||
-	    nla_put_u64_64bit(msg, HCV_A_BOOT_ID, hcv_nl_boot_id, HCV_A_PAD))
+	    nla_put_u64_64bit(msg, HCV_A_BOOT_ID, hcv_nl_boot_id, HCV_A_PAD) ||
+	    nla_put_u32(msg, HCV_A_FEATURES, HCV_FEATURE_ALL))
 		goto err_free;
 	if (hcv_node_uuid(&node, &cluster) &&
 	    (nla_put(msg, HCV_A_NODE, sizeof(node), &node) ||

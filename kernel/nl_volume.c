@@ -83,8 +83,11 @@ static int nl_check_config(const struct hcv_vol_config *cfg,
 		text = "the queue is mq or bio";
 	else if (cfg->policy > HCV_POLICY_ERROR)
 		text = "the policy is suspend or error";
-	else if (cfg->flags & ~(HCV_VOL_F_READONLY | HCV_VOL_F_LOG))
+	else if (cfg->flags & ~(HCV_VOL_F_READONLY | HCV_VOL_F_LOG |
+				HCV_VOL_F_PREPARED))
 		text = "unknown volume flags";
+	else if (cfg->hand_ms > HCV_HANDOVER_MS_MAX)
+		text = "I/O waits for a hand-over for 60000 ms at most";
 	else if (!cfg->epoch || !cfg->v || !cfg->lineage)
 		text = "epochs, versions and lineages begin at 1";
 	if (!text)
@@ -156,6 +159,7 @@ int hcv_nl_vol_create(struct sk_buff *skb, struct genl_info *info)
 		.policy = nl_u32(info, HCV_A_POLICY, HCV_POLICY_SUSPEND),
 		.policy_ms = nl_u32(info, HCV_A_POLICY_MS, 30000),
 		.sync_kibps = nl_u32(info, HCV_A_SYNC_KIBPS, 0),
+		.hand_ms = nl_u32(info, HCV_A_HANDOVER_MS, 2000),
 	};
 	hcv_nl_uuid(info->attrs[HCV_A_VOL], &cfg.uuid);
 	ret = nl_check_config(&cfg, info);
@@ -321,12 +325,19 @@ int hcv_nl_vol_start(struct sk_buff *skb, struct genl_info *info)
 
 int hcv_nl_vol_suspend(struct sk_buff *skb, struct genl_info *info)
 {
-	struct hcv_vol *vol = nl_vol(info, true);
+	u32 flags = nl_u32(info, HCV_A_VOL_FLAGS, 0);
+	struct hcv_vol *vol;
 	int ret;
 
+	if (flags & ~HCV_VOL_F_HANDOVER) {
+		NL_SET_ERR_MSG(info->extack, "only the flag HANDOVER goes with a suspension");
+		return -EINVAL;
+	}
+	vol = nl_vol(info, true);
 	if (IS_ERR(vol))
 		return PTR_ERR(vol);
-	ret = hcv_vol_suspend(vol, info->extack);
+	ret = flags ? hcv_vol_hand_halt(vol, info->extack) :
+		      hcv_vol_suspend(vol, info->extack);
 	hcv_vol_put(vol);
 	return ret;
 }
@@ -349,14 +360,17 @@ int hcv_nl_vol_stop(struct sk_buff *skb, struct genl_info *info)
 	struct hcv_vol *vol;
 	int ret;
 
-	if (flags & ~HCV_VOL_F_FORCE) {
-		NL_SET_ERR_MSG(info->extack, "only the flag FORCE goes with a stop");
+	if (flags & ~(HCV_VOL_F_FORCE | HCV_VOL_F_HANDOVER) ||
+	    flags == (HCV_VOL_F_FORCE | HCV_VOL_F_HANDOVER)) {
+		NL_SET_ERR_MSG(info->extack, "only the flag FORCE, or HANDOVER, goes with a stop");
 		return -EINVAL;
 	}
 	vol = nl_vol(info, false);
 	if (IS_ERR(vol))
 		return PTR_ERR(vol);
-	ret = hcv_vol_stop(vol, flags & HCV_VOL_F_FORCE, info->extack);
+	ret = flags & HCV_VOL_F_HANDOVER ?
+	      hcv_vol_hand_let_go(vol, info->extack) :
+	      hcv_vol_stop(vol, flags & HCV_VOL_F_FORCE, info->extack);
 	hcv_vol_put(vol);
 	return ret;
 }
@@ -379,6 +393,11 @@ int hcv_nl_vol_set(struct sk_buff *skb, struct genl_info *info)
 	struct hcv_vol *vol;
 	int ret = 0;
 
+	if (nl_u32(info, HCV_A_HANDOVER_MS, 0)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[HCV_A_HANDOVER_MS],
+				    "the limit of a hand-over can be taken away only, with 0");
+		return -EINVAL;
+	}
 	if (policy > HCV_POLICY_ERROR || info->attrs[HCV_A_VOL_FLAGS]) {
 		NL_SET_ERR_MSG(info->extack, "the policy is suspend or error; flags cannot be changed while attached");
 		return -EINVAL;
@@ -400,6 +419,8 @@ int hcv_nl_vol_set(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (!ret && info->attrs[HCV_A_NAME])
 		ret = nl_vol_set_name(vol, info);
+	if (!ret && info->attrs[HCV_A_HANDOVER_MS])
+		hcv_vol_hand_owned(vol);
 	if (!ret && info->attrs[HCV_A_POLICY])
 		WRITE_ONCE(vol->policy, policy);
 	if (!ret && info->attrs[HCV_A_POLICY_MS])
@@ -672,7 +693,8 @@ static int nl_put_config(struct sk_buff *msg, struct hcv_vol *vol)
 	    nla_put_u64_64bit(msg, HCV_A_LINEAGE, vol->map.lineage,
 			      HCV_A_PAD) ||
 	    nla_put_u32(msg, HCV_A_QUEUE, vol->queue) ||
-	    nla_put_u32(msg, HCV_A_VOL_FLAGS, vol->flags) ||
+	    nla_put_u32(msg, HCV_A_VOL_FLAGS, hcv_vol_shown_flags(vol)) ||
+	    (vol->hand_ms && nla_put_u32(msg, HCV_A_HANDOVER_MS, vol->hand_ms)) ||
 	    nla_put_u32(msg, HCV_A_POLICY, vol->policy) ||
 	    nla_put_u32(msg, HCV_A_POLICY_MS, vol->policy_ms) ||
 	    nla_put_u32(msg, HCV_A_SYNC_KIBPS, vol->sync_kibps) ||

@@ -163,7 +163,8 @@ void hcv_vol_run_under(struct hcv_vol *vol, struct hcv_ioref *ref)
 	spin_lock_irq(&vol->lock);
 	rcu_assign_pointer(vol->ref, ref);
 	spin_unlock_irq(&vol->lock);
-	hcv_vol_kick(vol, HCV_WAIT_SUSPEND);
+	/* Who waits for a hand-over as well. */
+	hcv_vol_kick(vol, HCV_WAIT_NONE);
 }
 
 int hcv_vol_run(struct hcv_vol *vol)

@@ -263,6 +263,7 @@ static int sync_ext(struct hcv_sync *s, struct hcv_ext *ext)
 	const void *page[HCV_EXTENT_PAGES] = {};
 	struct hcv_vol *vol = s->link->vol;
 	struct hcv_rec have, want;
+	struct hcv_ioref *ref;
 	u32 rec;
 	int ret;
 
@@ -283,13 +284,18 @@ static int sync_ext(struct hcv_sync *s, struct hcv_ext *ext)
 		if (ret)
 			return ret;
 	}
-	ret = hcv_link_rw(s->link, REQ_OP_WRITE | REQ_PREFLUSH, 0, NULL, 0);
+	/* One that is suspended has no dirty pages, and gets none. */
+	ret = hcv_vol_enter(vol, &s->stop, &ref);
 	if (ret)
-		return ret;
-	set_bit(ext->index, s->done);
-	for (rec = 0; rec < HCV_EXTENT_RECORDS; rec += HCV_PAGE_RECORDS)
-		hcv_map_dirty(&vol->map, &ext->slot[rec]);
-	return 0;
+		return -ECANCELED;
+	ret = hcv_link_rw(s->link, REQ_OP_WRITE | REQ_PREFLUSH, 0, NULL, 0);
+	if (!ret) {
+		set_bit(ext->index, s->done);
+		for (rec = 0; rec < HCV_EXTENT_RECORDS; rec += HCV_PAGE_RECORDS)
+			hcv_map_dirty(&vol->map, &ext->slot[rec]);
+	}
+	hcv_vol_leave(ref);
+	return ret;
 }
 
 /* The next extent with a replica on the link that is not done yet. */
@@ -318,6 +324,20 @@ static struct hcv_ext *sync_next(struct hcv_sync *s)
 	return found;
 }
 
+/* Not while the volume is suspended: its page images would go out. */
+static int sync_last_round(struct hcv_sync *s)
+{
+	struct hcv_vol *vol = s->link->vol;
+	struct hcv_ioref *ref;
+	int ret;
+
+	if (hcv_vol_enter(vol, &s->stop, &ref))
+		return -ECANCELED;
+	ret = hcv_commit_sync(vol, &s->stop);
+	hcv_vol_leave(ref);
+	return ret;
+}
+
 static int sync_run(struct hcv_sync *s)
 {
 	struct hcv_vol *vol = s->link->vol;
@@ -341,7 +361,7 @@ static int sync_run(struct hcv_sync *s)
 			return PTR_ERR(ext);
 		if (!ext) {
 			do {
-				ret = hcv_commit_sync(vol, &s->stop);
+				ret = sync_last_round(s);
 			} while (sync_again(s, ret));
 			if (ret)
 				return ret;

@@ -14,9 +14,8 @@
 #include "hotslot.h"
 #include "netlink.h"
 #include "scrub.h"
+#include "volume_priv.h"
 
-#define VOL_TICK_MS		HCV_BEACON_MS
-#define VOL_DRAIN_MS		30000
 #define VOL_READY_WANTED	4
 
 struct workqueue_struct *hcv_wq;
@@ -264,10 +263,16 @@ void hcv_vol_want_extent(struct hcv_vol *vol, u32 column)
 static void vol_tick_fn(struct work_struct *work)
 {
 	struct hcv_vol *vol = container_of(work, struct hcv_vol, tick.work);
+	u8 hand = READ_ONCE(vol->hand);
 
-	hcv_lease_tick(vol);
-	hcv_commit_tick(vol);
-	hcv_hot_prune(vol);
+	/* What is only prepared has no lease and nothing to flush. */
+	if (hand != HCV_HAND_PREPARED) {
+		hcv_lease_tick(vol);
+		hcv_hot_prune(vol);
+	}
+	/* One that is halted is flushed, and may be another node's by now. */
+	if (hand == HCV_HAND_NONE)
+		hcv_commit_tick(vol);
 	hcv_waits_tick(vol);
 	spin_lock_irq(&vol->lock);
 	vol->want_extent = 0;
@@ -275,7 +280,7 @@ static void vol_tick_fn(struct work_struct *work)
 	/* Also what waits for memory, or lost a wake-up, goes on. */
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	queue_delayed_work(hcv_beat_wq, &vol->tick,
-			   msecs_to_jiffies(VOL_TICK_MS));
+			   msecs_to_jiffies(HCV_VOL_TICK_MS));
 }
 
 /* --- life ---------------------------------------------------------------- */
@@ -312,7 +317,11 @@ static int vol_init(struct hcv_vol *vol, const struct hcv_vol_config *cfg)
 	vol->stripe = cfg->stripe;
 	vol->replicas = cfg->replicas;
 	vol->queue = cfg->queue;
-	vol->flags = cfg->flags;
+	vol->flags = cfg->flags & ~HCV_VOL_F_PREPARED;
+	if (cfg->flags & HCV_VOL_F_PREPARED) {
+		vol->hand = HCV_HAND_PREPARED;
+		vol->hand_ms = cfg->hand_ms;
+	}
 	vol->policy = cfg->policy;
 	vol->policy_ms = cfg->policy_ms;
 	vol->sync_kibps = cfg->sync_kibps;
@@ -377,11 +386,17 @@ struct hcv_vol *hcv_vol_create(const struct hcv_vol_config *cfg,
 		hcv_vol_put(vol);
 		return ERR_PTR(ret);
 	}
+	ret = vol->hand == HCV_HAND_PREPARED ? hcv_vol_prepare(vol, extack) : 0;
+	if (ret) {
+		hcv_vol_stop(vol, true, extack);
+		hcv_vol_put(vol);
+		return ERR_PTR(ret);
+	}
 	return vol;
 }
 
 /* The name is given up; drops the list's reference. False: it was gone. */
-static bool vol_unlist(struct hcv_vol *vol)
+bool hcv_vol_unlist(struct hcv_vol *vol)
 {
 	bool listed;
 
@@ -439,12 +454,13 @@ static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	ret = hcv_vol_run(vol);
 	if (ret)
 		goto err_fence;
+	WRITE_ONCE(vol->hand, HCV_HAND_NONE);
 	vol_set_state(vol, HCV_VOL_ACTIVE);
 	/* Their successors do not go back before that: hcv_map_reap(). */
 	if (vol->map.nr_dropped)
 		hcv_commit_kick(vol);
 	queue_delayed_work(hcv_beat_wq, &vol->tick,
-			   msecs_to_jiffies(VOL_TICK_MS));
+			   msecs_to_jiffies(HCV_VOL_TICK_MS));
 	return 0;
 
 err_fence:
@@ -467,7 +483,10 @@ int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	if (ret)
 		goto out;
 	/* Looks for partitions: a replica may be lost and tied anew meanwhile */
-	ret = hcv_front_add(vol);
+	if (vol->disk_added)
+		hcv_front_started(vol);
+	else
+		ret = hcv_front_add(vol);
 	if (ret) {
 		NL_SET_ERR_MSG(extack, "the disk could not be made");
 		cancel_delayed_work_sync(&vol->tick);
@@ -482,7 +501,7 @@ out:
 }
 
 /* All I/O fails from now on; those who wait end now. */
-static void vol_fail(struct hcv_vol *vol, u8 state)
+void hcv_vol_fail(struct hcv_vol *vol, u8 state)
 {
 	LIST_HEAD(list);
 
@@ -500,19 +519,22 @@ static void vol_fail(struct hcv_vol *vol, u8 state)
 void hcv_vol_fence(struct hcv_vol *vol)
 {
 	hcv_vol_warn(vol, "fenced: another owner, or a failed start; all I/O fails\n");
-	vol_fail(vol, HCV_VOL_FENCED);
+	hcv_vol_fail(vol, HCV_VOL_FENCED);
 }
 
-/* Take everything down; no new I/O comes. */
-static void vol_teardown(struct hcv_vol *vol)
+/* Commands that are under way end first, later ones find it dying. */
+void hcv_vol_set_dying(struct hcv_vol *vol)
 {
-	/* Commands that are under way end first, later ones find it dying. */
 	mutex_lock(&vol->life_mutex);
 	mutex_lock(&vol->mutex);
 	vol->dying = true;
 	mutex_unlock(&vol->mutex);
 	mutex_unlock(&vol->life_mutex);
-	hcv_front_del(vol);
+}
+
+/* All but the disk; what still comes in by it fails, or it is gone. */
+void hcv_vol_wind_down(struct hcv_vol *vol)
+{
 	cancel_delayed_work_sync(&vol->tick);
 	/*
 	 * The replicas are let go one after the other below: a round that a resync
@@ -523,7 +545,7 @@ static void vol_teardown(struct hcv_vol *vol)
 	wake_up_all(&vol->wait);
 	hcv_links_end_sync(vol);
 	hcv_scrub_end(vol);
-	/* The disk is gone: what runs are our own, all of them bounded. */
+	/* What runs are our own, all of them bounded, once the disk's fail. */
 	hcv_vol_halt(vol);
 	wait_event(vol->wait, hcv_vol_drained(vol));
 	flush_workqueue(vol->wq);
@@ -538,6 +560,14 @@ static void vol_teardown(struct hcv_vol *vol)
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	/* A resync that was stopped may have left a flush behind. */
 	flush_workqueue(vol->wq);
+}
+
+/* Take everything down; no new I/O comes. Drops the list's reference. */
+static void vol_teardown(struct hcv_vol *vol)
+{
+	hcv_vol_set_dying(vol);
+	hcv_front_del(vol);
+	hcv_vol_wind_down(vol);
 	hcv_vol_put(vol);
 }
 
@@ -545,27 +575,38 @@ static void vol_zombie_fn(struct work_struct *work)
 {
 	struct hcv_vol *vol = container_of(work, struct hcv_vol, zombie_work);
 
-	vol_teardown(vol);
+	if (!vol->dying) {
+		vol_teardown(vol);
+		return;
+	}
+	/* One that was let go, and is closed now: the disk alone is left. */
+	hcv_front_del(vol);
+	hcv_vol_put(vol);
+}
+
+void hcv_vol_zombie(struct hcv_vol *vol)
+{
+	queue_work(vol_zombie_wq, &vol->zombie_work);
 }
 
 static int vol_stop_force(struct hcv_vol *vol)
 {
-	if (!vol_unlist(vol))
+	if (!hcv_vol_unlist(vol))
 		return 0;
-	vol_fail(vol, HCV_VOL_ZOMBIE);
-	queue_work(vol_zombie_wq, &vol->zombie_work);
+	hcv_vol_fail(vol, HCV_VOL_ZOMBIE);
+	hcv_vol_zombie(vol);
 	return 0;
 }
 
-/* What is dirty to the media; not while a replica's removal is awaited. */
-static int vol_flush(struct hcv_vol *vol)
+/* What is dirty to the media, in @ms if set; not while a replica's removal is awaited. */
+static int vol_flush(struct hcv_vol *vol, unsigned int ms)
 {
 	int ret;
 
 	/* That may take for ever: an error instead, the command can be repeated. */
 	WRITE_ONCE(vol->impatient, true);
 	wake_up_all(&vol->wait);
-	ret = hcv_commit_sync(vol, NULL);
+	ret = ms ? hcv_commit_sync_for(vol, ms) : hcv_commit_sync(vol, NULL);
 	WRITE_ONCE(vol->impatient, false);
 	if (ret)
 		return ret;
@@ -595,7 +636,7 @@ static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	}
 	/* Its repairs are writes. */
 	hcv_scrub_end(vol);
-	ret = old == HCV_VOL_ACTIVE ? vol_flush(vol) : 0;
+	ret = old == HCV_VOL_ACTIVE ? vol_flush(vol, 0) : 0;
 	if (ret) {
 		NL_SET_ERR_MSG(extack, "flushing failed, or a failed replica is not yet removed; stop with force gives up what is not flushed");
 		goto err_state;
@@ -603,7 +644,7 @@ static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	/* Nobody can write any more, and all is flushed on all. */
 	if (old == HCV_VOL_ACTIVE || old == HCV_VOL_SUSPENDED)
 		hcv_actlog_empty(vol);
-	if (!vol_unlist(vol)) {
+	if (!hcv_vol_unlist(vol)) {
 		/* It takes everything down: once is enough. */
 		NL_SET_ERR_MSG(extack, "a stop with force came meanwhile");
 		return -ENODEV;
@@ -632,8 +673,8 @@ int hcv_vol_stop(struct hcv_vol *vol, bool force, struct netlink_ext_ack *extack
 	return ret;
 }
 
-/* life_mutex held. */
-static int vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
+int hcv_vol_hold(struct hcv_vol *vol, unsigned int drain_ms,
+		 struct netlink_ext_ack *extack)
 {
 	/* Going on must not fail for lack of memory. */
 	struct hcv_ioref *ref = hcv_ioref_new(vol);
@@ -644,8 +685,8 @@ static int vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	vol_set_state(vol, HCV_VOL_SUSPENDED);
 	hcv_vol_halt(vol);
 	if (wait_event_timeout(vol->wait, hcv_vol_drained(vol),
-			       msecs_to_jiffies(VOL_DRAIN_MS)))
-		ret = vol_flush(vol);
+			       msecs_to_jiffies(drain_ms)))
+		ret = vol_flush(vol, drain_ms);
 	if (!ret) {
 		hcv_ioref_drop(ref);
 		return 0;
@@ -673,11 +714,13 @@ static int vol_change(struct hcv_vol *vol, u8 from, u8 to,
 		return -EINVAL;
 	}
 	if (to == HCV_VOL_SUSPENDED)
-		return vol_suspend(vol, extack);
+		return hcv_vol_hold(vol, HCV_VOL_DRAIN_MS, extack);
 	ret = hcv_vol_run(vol);
-	if (!ret)
-		vol_set_state(vol, to);
-	return ret;
+	if (ret)
+		return ret;
+	WRITE_ONCE(vol->hand, HCV_HAND_NONE);
+	vol_set_state(vol, to);
+	return 0;
 }
 
 int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack)

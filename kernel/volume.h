@@ -212,6 +212,9 @@ struct hcv_vol {
 	bool flush_lost;	/* the last replica failed a flush: no more */
 	bool impatient;		/* a stop does not wait for confirmations */
 	bool told_suspended;
+	u8 hand;		/* enum hcv_hand; life_mutex, READ_ONCE else */
+	bool handed;		/* its disk goes with the last opener; xchg */
+	u32 hand_ms;		/* I/O of a prepared one fails after it, or 0 */
 	u32 kick_seq;
 	u32 ack_gate;		/* HCV_ACK_*; written under lock, see io.c */
 	atomic_t nr_draining;
@@ -256,6 +259,20 @@ struct hcv_vol {
 	struct work_struct free_work;
 };
 
+/**
+ * enum hcv_hand - where a volume is in a hand-over
+ * @HCV_HAND_NONE: in none
+ * @HCV_HAND_PREPARED: NEW, and the disk is there: its I/O waits for the start
+ * @HCV_HAND_HALTING: about to be halted, I/O waits
+ * @HCV_HAND_HALTED: SUSPENDED, nothing runs, all is flushed
+ */
+enum hcv_hand {
+	HCV_HAND_NONE,
+	HCV_HAND_PREPARED,
+	HCV_HAND_HALTING,
+	HCV_HAND_HALTED
+};
+
 /*
  * vol->ack_gate: one word, so that one load tells both.  Bit 0: a link is FAILING
  * or LOST, nothing is acknowledged; above it: how often such a link came back.
@@ -267,12 +284,13 @@ extern struct workqueue_struct *hcv_wq;
 /* Beacons, leases, ticks: what runs here never waits for a device. */
 extern struct workqueue_struct *hcv_beat_wq;
 
-/* volume.c: life cycle */
+/* volume.c, handover.c: life cycle */
 struct hcv_vol_config {
 	uuid_t uuid;
 	const char *name;
 	u64 size_bytes, epoch, v, lineage;
 	u32 stripe, replicas, queue, flags, policy, policy_ms, sync_kibps;
+	u32 hand_ms;
 };
 
 struct hcv_vol *hcv_vol_create(const struct hcv_vol_config *cfg,
@@ -295,6 +313,25 @@ int hcv_vol_stop(struct hcv_vol *vol, bool force,
 		 struct netlink_ext_ack *extack);
 int hcv_vol_suspend(struct hcv_vol *vol, struct netlink_ext_ack *extack);
 int hcv_vol_resume(struct hcv_vol *vol, struct netlink_ext_ack *extack);
+/**
+ * hcv_vol_hand_halt() - suspend it for a hand-over: soon, or not at all
+ *
+ * Flushes while I/O goes on, so that little is left to be flushed while it waits.
+ * Return: 0; -EBUSY: a replica is failing; -ETIMEDOUT, -EAGAIN: it goes on.
+ */
+int hcv_vol_hand_halt(struct hcv_vol *vol, struct netlink_ext_ack *extack);
+/**
+ * hcv_vol_hand_let_go() - of a halted volume that another node owns
+ *
+ * Its I/O fails, its stores are told; the disk stays until it is closed.
+ */
+int hcv_vol_hand_let_go(struct hcv_vol *vol, struct netlink_ext_ack *extack);
+/** hcv_vol_hand_owned() - I/O of a prepared volume waits without limit from now on */
+void hcv_vol_hand_owned(struct hcv_vol *vol);
+/** hcv_vol_closed() - one opener less; any context that may not sleep as well */
+void hcv_vol_closed(struct hcv_vol *vol);
+/** hcv_vol_shown_flags() - HCV_VOL_F_* with those of a hand-over */
+u32 hcv_vol_shown_flags(struct hcv_vol *vol);
 /** hcv_vol_set_name() - take a name that no other volume here has; vol->mutex */
 int hcv_vol_set_name(struct hcv_vol *vol, const char *name,
 		     struct netlink_ext_ack *extack);
@@ -395,6 +432,8 @@ void hcv_volume_exit(void);
 int hcv_front_add(struct hcv_vol *vol);
 /** hcv_front_del() - remove the disk; waits for its requests */
 void hcv_front_del(struct hcv_vol *vol);
+/** hcv_front_started() - a disk that was made in advance can be read now */
+void hcv_front_started(struct hcv_vol *vol);
 int hcv_front_init(void);
 void hcv_front_exit(void);
 
@@ -607,8 +646,12 @@ void hcv_commit_join(struct hcv_io *io);
  * @stop: gives up with -ECANCELED when it becomes true (wake vol->wait), or NULL
  */
 int hcv_commit_sync(struct hcv_vol *vol, const bool *stop);
+/** hcv_commit_sync_for() - the same, -ETIMEDOUT after so many ms; it goes on */
+int hcv_commit_sync_for(struct hcv_vol *vol, unsigned int ms);
 /** hcv_commit_kick() - have a round run; any context */
 void hcv_commit_kick(struct hcv_vol *vol);
+/** hcv_commit_idle() - wait for the end of rounds that were asked for; may sleep */
+void hcv_commit_idle(struct hcv_vol *vol);
 /** hcv_commit_tick() - write dirty pages now and then */
 void hcv_commit_tick(struct hcv_vol *vol);
 int hcv_commit_init(void);

@@ -61,7 +61,7 @@ int hcv_vol_rename(struct hcv_vol *vol, const char *name,
 	ret = hcv_vol_alive(vol, extack);
 	if (!ret)
 		ret = hcv_vol_set_name(vol, name, extack);
-	if (!ret && vol->disk_added)
+	if (!ret && vol->disk_added && vol->hand != HCV_HAND_PREPARED)
 		ret = hcv_load_write_volpage(vol);
 	mutex_unlock(&vol->mutex);
 	/* udev makes the link by name anew. */

@@ -29,6 +29,7 @@ const char *hcv_wait_name(u32 wait)
 		[HCV_WAIT_IO]		= "a disk",
 		[HCV_WAIT_MEMORY]	= "memory",
 		[HCV_WAIT_LOG]		= "the activity log",
+		[HCV_WAIT_HANDOVER]	= "the volume to be handed over",
 	};
 
 	return wait < __HCV_WAITS && name[wait] ? name[wait] : "?";
@@ -201,8 +202,37 @@ static void waits_note_stalls(struct hcv_vol *vol)
 	}
 }
 
+/*
+ * The disk of a volume that another node serves yet: nobody who just looks at it,
+ * as QEMU does when it opens it, waits for long.  Once the agent has said that
+ * this node owns it, or the start has begun, what waits is served.
+ */
+static void waits_expire_prepared(struct hcv_vol *vol)
+{
+	struct hcv_io *io, *tmp;
+	LIST_HEAD(list);
+	s64 since;
+
+	spin_lock_irq(&vol->lock);
+	since = ktime_get_boottime_ns() - (s64)vol->hand_ms * NSEC_PER_MSEC;
+	list_for_each_entry_safe(io, tmp, &vol->held, node)
+		if (vol->hand_ms && vol->state == HCV_VOL_NEW &&
+		    (s64)io->wait_ns < since)
+			list_move_tail(&io->node, &list);
+	spin_unlock_irq(&vol->lock);
+	list_for_each_entry_safe(io, tmp, &list, node) {
+		list_del(&io->node);
+		hcv_io_end(io, BLK_STS_IOERR);
+	}
+}
+
 void hcv_waits_tick(struct hcv_vol *vol)
 {
+	if (READ_ONCE(vol->hand) == HCV_HAND_PREPARED &&
+	    READ_ONCE(vol->hand_ms)) {
+		waits_expire_prepared(vol);
+		return;
+	}
 	waits_note_stalls(vol);
 	waits_report(vol);
 	waits_expire(vol);

@@ -142,6 +142,12 @@ def test_create():
     with setting() as (vol, faults):
         sweep(faults, "VOL_CREATE", vol.create, lambda: end(vol),
               lambda: ktap.check_eq("no volume", [], node.dump("VOL_GET")))
+        for queue in ("MQ", "BIO"):
+            vol.queue = queue
+            sweep(faults, f"VOL_CREATE PREPARED {queue}",
+                  lambda: vol.create(VOL_FLAGS="PREPARED"),
+                  lambda: end(vol), lambda: ktap.check_eq(
+                      "no volume", [], node.dump("VOL_GET")))
 
 
 def test_link_add():
@@ -255,6 +261,11 @@ def test_running():
                     ("DONE", "STOPPED"), 30, "the end of a scrub")
             sweep(faults, "VOL_SCRUB",
                   lambda: vol.edo("VOL_SCRUB", SCRUB_OP="START"), scrubbed)
+            sweep(faults, "VOL_SUSPEND HANDOVER",
+                  lambda: vol.edo("VOL_SUSPEND", VOL_FLAGS="HANDOVER"),
+                  lambda: vol.edo("VOL_RESUME"),
+                  lambda: ktap.check_eq("goes on", "ACTIVE",
+                                        vol.get()["VOL_STATE"]))
             sweep(faults, "VOL_GET", vol.get, lambda: None)
             ktap.check_eq("data", b"r" * 4096, disk.read(MIB))
 
@@ -262,6 +273,13 @@ def test_running():
             vol.close_stores()
             vol.attach()
         sweep(faults, "VOL_STOP", vol.stop, again)
+
+        def again_halted():
+            again()
+            vol.edo("VOL_SUSPEND", VOL_FLAGS="HANDOVER")
+        vol.edo("VOL_SUSPEND", VOL_FLAGS="HANDOVER")
+        sweep(faults, "VOL_STOP HANDOVER",
+              lambda: vol.stop(VOL_FLAGS="HANDOVER"), again_halted)
         vol.detach()
         vol.check_stores()
 

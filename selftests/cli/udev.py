@@ -8,6 +8,7 @@
 disk, follow a rename, lead to partitions, and go with the disk.  No agent."""
 
 import contextlib
+import errno
 import os
 import shutil
 import struct
@@ -17,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+import hcvnl
 import hcvtest
 import hcvvol
 import ktap
@@ -55,6 +57,21 @@ def udevd():
 
 def settle():
     hcvtest.run("udevadm", "settle", "--timeout=120")
+
+
+def detach(vol):
+    """udev may be looking at the disk: whoever had it open for writing has just
+    closed it."""
+    def stopped():
+        try:
+            vol.stop()
+        except hcvnl.Fail as e:
+            if e.code != errno.EBUSY:
+                raise
+            return False
+        return True
+    hcvtest.wait_for(stopped, 20, "a detach")
+    vol.close_stores()
 
 
 def links():
@@ -106,7 +123,7 @@ def test_links_follow_the_volume():
         two.edo("VOL_SET", NAME="db1")
         ktap.check_eq("another one took the name",
                       {**both("db2", one), **both("db1", two)}, links())
-        one.detach()
+        detach(one)
         ktap.check_eq("one is gone", both("db1", two), links())
         two.stop(VOL_FLAGS="FORCE")
         become("both are gone", {})
@@ -133,6 +150,37 @@ def test_partitions():
         for part in ("-part1", "-part2"):
             want.update(both("disk", vol, part))
         become("partitions", want)
+
+
+def properties(path):
+    return hcvtest.run("udevadm", "info", "--query=property",
+                       f"--name={path}")
+
+
+def test_prepared():
+    """A disk that waits for its start has its links, nobody reads it, and it is
+    not ready before it is started."""
+    with udevd(), volumes("disk") as (vol,):
+        detach(vol)
+        become("gone", {})
+        vol.fresh = set()
+        vol.epoch += 1
+        vol.v += 1
+        vol.create(VOL_FLAGS="PREPARED", HANDOVER_MS=60000)
+        become("prepared", both("disk", vol))
+        ktap.check("nothing waits", not vol.get()["WAIT_COUNT"], vol.get())
+        info = properties(vol.path)
+        ktap.check("not ready", "SYSTEMD_READY=0" in info, info)
+        for store in vol.names:
+            vol.open_store(store)
+            vol.place(store, range(len(vol.rows)))
+            vol.link_add(store, "INSYNC")
+        vol.extent_add(range(len(vol.rows)))
+        vol.edo("VOL_START", V=vol.v)
+        hcvtest.wait_for(lambda: "SYSTEMD_READY=0" not in
+                         properties(vol.path), 20, "the word that it is ready")
+        become("started", both("disk", vol))
+        detach(vol)
 
 
 def test_exports_have_none():

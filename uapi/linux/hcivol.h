@@ -15,7 +15,7 @@
  * gives the same answer, so that an agent that was killed can start over.
  *
  * HCV_CMD_MODULE_GET
- *	-> VERSION, ABI, BOOT_ID, NODE and CLUSTER if set
+ *	-> VERSION, ABI, BOOT_ID, FEATURES, NODE and CLUSTER if set
  * HCV_CMD_NODE_SET	NODE, CLUSTER
  *	Names this node.  -EBUSY if another name is set and a store is open.
  *
@@ -70,10 +70,14 @@
  *	-> STORE VOL EPOCH NODE RANGES INFLIGHT LEASE_MS GRANT_FLAGS RENEW
  *
  * HCV_CMD_VOL_CREATE	VOL NAME SIZE STRIPE REPLICAS EPOCH V LINEAGE QUEUE
- *			[VOL_FLAGS] [POLICY] [POLICY_MS] [SYNC_KIBPS]
+ *			[VOL_FLAGS] [POLICY] [POLICY_MS] [SYNC_KIBPS] [HANDOVER_MS]
  *	A volume without a disk yet. Answers MINOR.  -EEXIST.  With VOL_FLAGS
  *	LOG it keeps an activity log on every in-sync store: whoever starts it
  *	next after an unclean stop need not copy all to the others.
+ *	With the flag PREPARED the disk is made at once: it can be opened, its I/O
+ *	waits (HANDOVER) until VOL_START, and fails after HANDOVER_MS (2,000 if
+ *	absent) for as long as VOL_START has not begun.  Nothing reads it for
+ *	partitions before the start.
  * HCV_CMD_VOL_LINK_ADD	VOL EPOCH STORE LINK_STATE RANGES INCARNATION
  *			[PATH] [LINK_FLAGS]
  *	Ties the volume to a store: PATH is the remote device, absent for a
@@ -110,18 +114,25 @@
  *	A link that gives an error is left out, and has failed when this returns
  *	0, as it does if the others have all extents.  If they have not, it is an
  *	error and no link has failed for that.
- * HCV_CMD_VOL_SUSPEND	VOL EPOCH
+ * HCV_CMD_VOL_SUSPEND	VOL EPOCH [VOL_FLAGS: HANDOVER]
  *	Holds new I/O, ends what is in flight, flushes, writes the volume page.
+ *	With HANDOVER it flushes before as well, while I/O goes on, and gives up
+ *	sooner: -EBUSY: a failed replica is not yet removed.  VOL_GET shows the
+ *	flag from the end of it on.  Nothing but a command ends that state.
  * HCV_CMD_VOL_RESUME	VOL EPOCH
- * HCV_CMD_VOL_STOP	VOL [VOL_FLAGS: FORCE]
+ * HCV_CMD_VOL_STOP	VOL [VOL_FLAGS: FORCE or HANDOVER]
  *	Without FORCE: -EBUSY while open; flushes, closes.  With FORCE: I/O
  *	fails from now on, the name and the epoch are given up within 5 s; the
  *	disk stays as a zombie until stuck I/O has ended.  When all of it has
  *	ended every store that answers is told, which ends the leases there.
+ *	With HANDOVER, of a volume suspended with that flag which another node owns
+ *	by now: as with FORCE, but the stores have been told when the command
+ *	returns, and the disk stays, failing all I/O, until it is closed.
  * HCV_CMD_VOL_SET	VOL EPOCH [SIZE] [NAME] [POLICY] [POLICY_MS] [VOL_FLAGS]
- *			[SYNC_KIBPS]
+ *			[SYNC_KIBPS] [HANDOVER_MS]
  *	SYNC_KIBPS counts for resyncs that are under way from their next 128 KiB
- *	on; HCV_SYNC_PAUSED holds them.
+ *	on; HCV_SYNC_PAUSED holds them.  HANDOVER_MS is 0: this node owns a
+ *	PREPARED volume by now, its I/O waits without limit.
  * HCV_CMD_VOL_CONFIRM	VOL EPOCH V STORE INCARNATION LINK_STATE
  *	The record was changed: STORE is OUT or INSYNC as of version V.
  *	-ESTALE: another epoch, an older V, or another incarnation.  -ERANGE:
@@ -328,6 +339,8 @@ enum hcv_attr {
 	HCV_A_SCRUB_REPAIRED	= 104,	/* u64 blocks written again */
 	HCV_A_SCRUB_FAILED	= 105,	/* u64 blocks that could not be */
 	HCV_A_SCRUB_PAGES	= 106,	/* u64 bad metadata pages */
+	HCV_A_HANDOVER_MS	= 107,	/* u32: limit of I/O that waits */
+	HCV_A_FEATURES		= 108,	/* u32 HCV_FEATURE_* */
 	__HCV_A_MAX
 };
 
@@ -348,9 +361,18 @@ enum hcv_policy {
 #define HCV_VOL_F_FORCE		(1U << 1)	/* VOL_STOP only */
 #define HCV_VOL_F_COPY_WRITES	(1U << 2)
 #define HCV_VOL_F_LOG		(1U << 3)	/* VOL_CREATE: keep a log */
+#define HCV_VOL_F_PREPARED	(1U << 4)	/* NEW, with a disk that waits */
+#define HCV_VOL_F_HANDOVER	(1U << 5)	/* SUSPENDED for a hand-over */
 #define HCV_VOL_F_ALL \
 	(HCV_VOL_F_READONLY | HCV_VOL_F_FORCE | HCV_VOL_F_COPY_WRITES | \
-	 HCV_VOL_F_LOG)
+	 HCV_VOL_F_LOG | HCV_VOL_F_PREPARED | HCV_VOL_F_HANDOVER)
+
+/* HANDOVER_MS of VOL_CREATE is at most that. */
+#define HCV_HANDOVER_MS_MAX	60000
+
+/* What a module knows beyond the first version; absent: nothing of these. */
+#define HCV_FEATURE_HANDOVER	(1U << 0)	/* PREPARED and HANDOVER */
+#define HCV_FEATURE_ALL		HCV_FEATURE_HANDOVER
 
 /*
  * SYNC_KIBPS: nothing is copied.  A resync keeps what it has, takes all new
@@ -403,6 +425,7 @@ enum hcv_wait {
 	HCV_WAIT_IO		= 8,	/* the device beneath */
 	HCV_WAIT_MEMORY		= 9,	/* an allocation; tried again soon */
 	HCV_WAIT_LOG		= 10,	/* an entry of the activity log */
+	HCV_WAIT_HANDOVER	= 11,	/* another node's agent, and ours */
 	__HCV_WAITS
 };
 
