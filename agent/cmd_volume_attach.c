@@ -77,6 +77,9 @@ static int attach_module(struct hcv_volcmd *c)
 		return 0;
 	if (ret)
 		return hcv_error_kernel(&req->err, ret, kl, c->object);
+	/* A disk that waits for a hand-over is this attachment's, once claimed. */
+	if (k.prepared && strcmp(rec->owner, attach_node(c)))
+		return 0;
 	if (strcmp(rec->owner, attach_node(c)) || k.epoch != rec->epoch)
 		return hcv_error_set(&req->err, HCV_E_BUSY, c->object,
 				     "agentctl volume show",

@@ -34,6 +34,7 @@ void hcv_klink_close(struct hcv_klink *k);
 const char *hcv_klink_error(const struct hcv_klink *k);
 
 struct hcv_k_module { uint32_t abi; uint64_t boot_id; bool has_node;
+	uint32_t features;	/* HCV_FEATURE_* */
 	char version[32]; char node[HCV_ID_LEN]; char cluster[HCV_ID_LEN]; };
 
 int hcv_k_module_get(struct hcv_klink *k, struct hcv_k_module *m);
@@ -193,6 +194,7 @@ struct hcv_k_vol_create {
 	const char *uuid, *name;
 	uint64_t size, epoch, v, lineage;
 	uint32_t stripe, replicas, queue, policy, policy_ms, flags, sync_kibps;
+	uint32_t handover_ms;	/* with HCV_VOL_F_PREPARED; 0: the module's */
 };
 
 int hcv_k_vol_create(struct hcv_klink *k, const struct hcv_k_vol_create *c);
@@ -217,6 +219,10 @@ int hcv_k_vol_start(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		    uint64_t v, const char *store);
 int hcv_k_vol_suspend(struct hcv_klink *k, const char *vol, uint64_t epoch);
 int hcv_k_vol_resume(struct hcv_klink *k, const char *vol, uint64_t epoch);
+/** hcv_k_vol_halt() - suspend it for a hand-over: soon, or not at all */
+int hcv_k_vol_halt(struct hcv_klink *k, const char *vol, uint64_t epoch);
+/** hcv_k_vol_let_go() - of a halted volume that another node owns */
+int hcv_k_vol_let_go(struct hcv_klink *k, const char *vol);
 int hcv_k_vol_stop(struct hcv_klink *k, const char *vol, bool force);
 struct hcv_k_vol_set { const uint64_t *size; const char *name;
 	const uint32_t *policy, *policy_ms, *flags, *sync_kibps;

@@ -17,6 +17,7 @@ static int take_module(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	(void)k;
 	m->abi = hcv_kl_u32(t, HCV_A_ABI);
 	m->boot_id = hcv_kl_u64(t, HCV_A_BOOT_ID);
+	m->features = hcv_kl_u32(t, HCV_A_FEATURES);
 	hcv_kl_str(t, HCV_A_VERSION, m->version, sizeof(m->version));
 	m->has_node = hcv_kl_uuid(t, HCV_A_NODE, m->node);
 	hcv_kl_uuid(t, HCV_A_CLUSTER, m->cluster);

@@ -42,6 +42,8 @@ int hcv_k_vol_create(struct hcv_klink *k, const struct hcv_k_vol_create *c)
 		hcv_kl_put_u32(k, nlh, HCV_A_VOL_FLAGS, c->flags);
 	if (c->sync_kibps)
 		hcv_kl_put_u32(k, nlh, HCV_A_SYNC_KIBPS, c->sync_kibps);
+	if (c->handover_ms)
+		hcv_kl_put_u32(k, nlh, HCV_A_HANDOVER_MS, c->handover_ms);
 	return vol_call(k, nlh);
 }
 
@@ -175,6 +177,23 @@ int hcv_k_vol_resume(struct hcv_klink *k, const char *vol, uint64_t epoch)
 	return vol_call(k, vol_msg(k, HCV_CMD_VOL_RESUME, vol, epoch));
 }
 
+int hcv_k_vol_halt(struct hcv_klink *k, const char *vol, uint64_t epoch)
+{
+	struct nlmsghdr *nlh = vol_msg(k, HCV_CMD_VOL_SUSPEND, vol, epoch);
+
+	hcv_kl_put_u32(k, nlh, HCV_A_VOL_FLAGS, HCV_VOL_F_HANDOVER);
+	return vol_call(k, nlh);
+}
+
+int hcv_k_vol_let_go(struct hcv_klink *k, const char *vol)
+{
+	struct nlmsghdr *nlh = hcv_kl_new(k, HCV_CMD_VOL_STOP);
+
+	hcv_kl_put_uuid(k, nlh, HCV_A_VOL, vol);
+	hcv_kl_put_u32(k, nlh, HCV_A_VOL_FLAGS, HCV_VOL_F_HANDOVER);
+	return vol_call(k, nlh);
+}
+
 int hcv_k_vol_stop(struct hcv_klink *k, const char *vol, bool force)
 {
 	struct nlmsghdr *nlh = hcv_kl_new(k, HCV_CMD_VOL_STOP);
@@ -202,6 +221,8 @@ int hcv_k_vol_set(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		hcv_kl_put_u32(k, nlh, HCV_A_VOL_FLAGS, *s->flags);
 	if (s->sync_kibps)
 		hcv_kl_put_u32(k, nlh, HCV_A_SYNC_KIBPS, *s->sync_kibps);
+	if (s->handover_ms)
+		hcv_kl_put_u32(k, nlh, HCV_A_HANDOVER_MS, *s->handover_ms);
 	return vol_call(k, nlh);
 }
 
@@ -444,6 +465,9 @@ static int take_vol(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	v->policy_ms = hcv_kl_u32(t, HCV_A_POLICY_MS);
 	v->minor = hcv_kl_u32(t, HCV_A_MINOR);
 	v->state = hcv_kl_u32(t, HCV_A_VOL_STATE);
+	v->prepared = v->flags & HCV_VOL_F_PREPARED;
+	v->handover_ms = hcv_kl_u32(t, HCV_A_HANDOVER_MS);
+	v->halted = v->flags & HCV_VOL_F_HANDOVER;
 	v->wait = hcv_kl_u32(t, HCV_A_WAIT);
 	v->wait_ms = hcv_kl_u64(t, HCV_A_WAIT_MS);
 	v->wait_count = hcv_kl_u32(t, HCV_A_WAIT_COUNT);

@@ -121,6 +121,7 @@ enum hcv_owner_result {
  * @err: out: why it failed; @kernel_err: errno of the netlink call, negative
  * @stopped: out: VOL_STOP ended in order
  * @linked_count: out: handles that the link of out->store was given
+ * @halt_ms: out: when the volume began to be halted
  */
 struct hcv_owner_step {
 	struct hcv_agent *a;
@@ -136,9 +137,29 @@ struct hcv_owner_step {
 	int kernel_err;
 	bool stopped;
 	uint32_t linked_count;
+	int64_t halt_ms;
 };
 
 enum hcv_owner_result hcv_owner_step_run(struct hcv_owner_step *s);
+/* what is done to a volume that is handed over: owner_hand.c */
+enum hcv_owner_result hcv_owner_hand_prepare(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_hand_ready(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_hand_abort(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_hand_halt(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_hand_resume(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_hand_over(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_hand_let_go(struct hcv_owner_step *s);
+/** hcv_owner_step_kernel() - what an errno of the module makes of a step */
+enum hcv_owner_result hcv_owner_step_kernel(struct hcv_owner_step *s, int ret,
+					    const char *what);
+/** hcv_owner_step_record() - commit @rec, the view's record changed */
+enum hcv_owner_result hcv_owner_step_record(struct hcv_owner_step *s,
+					    const struct hcv_record *rec);
+/** hcv_owner_step_refused() - the record does not allow the transition */
+enum hcv_owner_result hcv_owner_step_refused(struct hcv_owner_step *s,
+					     const char *err);
+/** hcv_owner_step_create() - what VOL_CREATE needs, for the record's epoch */
+struct hcv_k_vol_create hcv_owner_step_create(const struct hcv_owner_step *s);
 /* the steps that the urgent thread takes as well */
 enum hcv_owner_result hcv_owner_remove(struct hcv_owner_step *s);
 enum hcv_owner_result hcv_owner_join(struct hcv_owner_step *s);
@@ -217,9 +238,10 @@ void hcv_owner_gap_left(const char *name, const char *vol, const char *store,
  * struct hcv_owner_report - how it stands with a volume on this node
  * @pass: grows with each look at the volume
  * @waiting: it waits for @reason, since @since_ms
- * @in_module, @state, @epoch, @minor: as the module says
+ * @in_module, @state, @prepared, @epoch, @minor: as the module says
  * @wished: a wish (hcv_owner_wish()) is pending
  * @failed: the step that failed last and why; NONE: none since the last wish
+ * @halt_ms: when it was last halted for a hand-over
  */
 struct hcv_owner_report {
 	uint64_t pass;
@@ -228,8 +250,10 @@ struct hcv_owner_report {
 	char reason[HCV_VP_REASON];
 	bool in_module;
 	uint32_t state;
+	bool prepared;
 	uint64_t epoch;
 	uint32_t minor;
+	int64_t halt_ms;
 	bool wished;
 	enum hcv_vp_act failed;
 	int failed_err;

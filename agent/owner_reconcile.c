@@ -78,6 +78,26 @@ static bool run_stopped(struct hcv_job *job, struct owner_run *r)
 				     m.boot_id);
 }
 
+/* An older module is asked only when somebody wishes for a hand-over. */
+static bool run_can_hand(const struct owner_run *r)
+{
+	struct hcv_k_module m;
+
+	if (r->k.prepared || r->k.halted)
+		return true;
+	return r->view.v.rec.hand.to[0] && !hcv_k_module_get(r->step.kl, &m) &&
+	       m.features & HCV_FEATURE_HANDOVER;
+}
+
+static bool run_to_live(const struct owner_run *r)
+{
+	const struct hcv_snap *s = r->view.snap;
+	const struct hcv_snap_node *n;
+
+	n = s ? hcv_snap_node(s, r->view.v.rec.hand.to) : NULL;
+	return n && n->i.live;
+}
+
 static void run_plan(struct hcv_job *job, struct owner_run *r)
 {
 	struct hcv_owner_view *w = &r->view;
@@ -91,6 +111,7 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 		.want_detach = r->vol.detach,
 		.want_force = r->vol.force,
 		.stopped = run_stopped(job, r),
+		.can_hand = run_can_hand(r), .to_live = run_to_live(r),
 		.rec = v->rec_rev ? &v->rec : NULL,
 		.vol = v->rev ? &v->i : NULL, .rows = &v->rows,
 		.k = r->present ? &r->k : NULL, .mem = &r->vol.mem,
@@ -102,6 +123,10 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 	in.nr_st = w->nr_st;
 	r->step.readonly = v->i.readonly || (opt && r->vol.opt_readonly);
 	r->step.queue = opt ? r->vol.opt_queue : v->i.queue;
+	in.other_disk = opt && r->k.prepared &&
+			(r->step.queue != r->k.queue ||
+			 r->step.readonly != !!(r->k.flags &
+						HCV_VOL_F_READONLY));
 	hcv_volplan_time(&r->vol.mem, &in);
 	shared = hcv_owner_vols_lock(r->uuid, true);
 	if (shared)
@@ -127,6 +152,7 @@ static void run_report(struct owner_run *r)
 	rep->pass++;
 	rep->in_module = r->present;
 	rep->state = r->k.state;
+	rep->prepared = r->k.prepared;
 	rep->epoch = r->k.epoch;
 	rep->minor = r->k.minor;
 	if (!waiting || !rep->waiting || strcmp(rep->reason, r->out.reason))
@@ -170,8 +196,10 @@ static void run_done(struct hcv_job *job, struct owner_run *r)
 	hcv_volplan_done(&v->mem, &r->out, hcv_now_ms());
 	if (s->stopped)
 		v->stopped_epoch = r->k.epoch;
-	if (r->out.act == HCV_VP_STOP)
+	if (r->out.act == HCV_VP_STOP || r->out.act == HCV_VP_LET_GO)
 		v->devlink[0] = 0;
+	if (r->out.act == HCV_VP_HALT)
+		v->report.halt_ms = s->halt_ms;
 	/* A wish that came meanwhile is another one. */
 	over = (r->out.act == HCV_VP_DETACH || r->out.act == HCV_VP_FORGET) &&
 	       v->wishes == r->vol.wishes;
@@ -186,6 +214,8 @@ static void run_done(struct hcv_job *job, struct owner_run *r)
 		hcv_owner_options_drop(job->agent, r->uuid,
 				       r->view.v.rec_rev ?
 				       r->view.v.rec.epoch : UINT64_MAX);
+	if (r->out.act == HCV_VP_LET_GO)
+		hcv_owner_options_drop(job->agent, r->uuid, r->k.epoch);
 }
 
 static void run_failed(struct owner_run *r)
@@ -217,7 +247,7 @@ static void run_devlinks(struct hcv_job *job, struct owner_run *r)
 	int ret;
 
 	if (!r->present || (r->k.state != HCV_VOL_ACTIVE &&
-			    r->k.state != HCV_VOL_SUSPENDED))
+			    r->k.state != HCV_VOL_SUSPENDED && !r->k.prepared))
 		return;
 	v = hcv_owner_vols_lock(r->uuid, true);
 	same = !v || (!strcmp(v->devlink, r->k.name) &&
@@ -401,7 +431,8 @@ static void owner_look_all(struct hcv_agent *a, struct hcv_snap *snap)
 		owner_start(a, uuid[i]);
 	free(uuid);
 	for (i = 0; snap && i < snap->nr_vols; i++)
-		if (!strcmp(snap->vol[i].rec.owner, id->node))
+		if (!strcmp(snap->vol[i].rec.owner, id->node) ||
+		    !strcmp(snap->vol[i].rec.hand.to, id->node))
 			owner_start(a, snap->vol[i].uuid);
 }
 

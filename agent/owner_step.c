@@ -18,8 +18,8 @@
 
 /* ------------------------------------------------------------------ outcomes */
 
-static enum hcv_owner_result step_kernel(struct hcv_owner_step *s, int ret,
-					 const char *what)
+enum hcv_owner_result hcv_owner_step_kernel(struct hcv_owner_step *s, int ret,
+					    const char *what)
 {
 	const char *why;
 
@@ -86,8 +86,8 @@ static const char *step_store_name(const struct hcv_owner_step *s)
 }
 
 /* A transition that the record refuses: what was read is not what was planned. */
-static enum hcv_owner_result step_refused(struct hcv_owner_step *s,
-					  const char *err)
+enum hcv_owner_result hcv_owner_step_refused(struct hcv_owner_step *s,
+					     const char *err)
 {
 	snprintf(s->err, sizeof(s->err), "%s", err);
 	return HCV_OWNER_FAILED;
@@ -103,6 +103,12 @@ static enum hcv_owner_result step_commit(struct hcv_owner_step *s,
 
 	res = hcv_owner_view_commit(s->w, rec, with_rows, step_meta_ms(s));
 	return step_meta(s, res);
+}
+
+enum hcv_owner_result hcv_owner_step_record(struct hcv_owner_step *s,
+					    const struct hcv_record *rec)
+{
+	return step_commit(s, rec, false);
 }
 
 static enum hcv_owner_result step_serve(struct hcv_owner_step *s)
@@ -126,7 +132,7 @@ static enum hcv_owner_result step_serve(struct hcv_owner_step *s)
 	if (hcv_record_serve(&rec, step_node(s), confirmed, own,
 			     &s->w->v.rows,
 			     s->k && s->k->flags & HCV_VOL_F_LOG, err))
-		return step_refused(s, err);
+		return hcv_owner_step_refused(s, err);
 	HCV_CRASH_POINT("owner-serve");
 	res = step_commit(s, &rec, true);
 	HCV_CRASH_POINT("owner-serve-done");
@@ -143,7 +149,7 @@ enum hcv_owner_result hcv_owner_remove(struct hcv_owner_step *s)
 
 	was_insync = hcv_record_insync(&rec, s->out->store);
 	if (hcv_record_remove(&rec, s->out->store, NULL, &s->w->v.rows, err))
-		return step_refused(s, err);
+		return hcv_owner_step_refused(s, err);
 	rs = hcv_record_find(&rec, s->out->store);
 	if (s->out->distrust && rs)
 		rs->v = 0;
@@ -168,7 +174,7 @@ static enum hcv_owner_result step_begin_sync(struct hcv_owner_step *s)
 	char object[128], err[HCV_ERR_SIZE];
 
 	if (hcv_record_begin_sync(&rec, s->out->store, err))
-		return step_refused(s, err);
+		return hcv_owner_step_refused(s, err);
 	HCV_CRASH_POINT("owner-begin-sync");
 	res = step_commit(s, &rec, false);
 	HCV_CRASH_POINT("owner-begin-sync-done");
@@ -188,7 +194,7 @@ static enum hcv_owner_result step_renew(struct hcv_owner_step *s)
 	char err[HCV_ERR_SIZE];
 
 	if (hcv_record_renew(&rec, s->out->store, err))
-		return step_refused(s, err);
+		return hcv_owner_step_refused(s, err);
 	HCV_CRASH_POINT("owner-renew");
 	res = step_commit(s, &rec, false);
 	HCV_CRASH_POINT("owner-renew-done");
@@ -202,7 +208,7 @@ enum hcv_owner_result hcv_owner_join(struct hcv_owner_step *s)
 	char object[128], err[HCV_ERR_SIZE];
 
 	if (hcv_record_join(&rec, s->out->store, err))
-		return step_refused(s, err);
+		return hcv_owner_step_refused(s, err);
 	HCV_CRASH_POINT("owner-join");
 	res = step_commit(s, &rec, false);
 	HCV_CRASH_POINT("owner-join-done");
@@ -222,7 +228,7 @@ static enum hcv_owner_result step_detach(struct hcv_owner_step *s)
 	char err[HCV_ERR_SIZE];
 
 	if (hcv_record_detach(&rec, step_node(s), s->out->clean, err))
-		return step_refused(s, err);
+		return hcv_owner_step_refused(s, err);
 	HCV_CRASH_POINT("owner-detach");
 	res = step_commit(s, &rec, false);
 	HCV_CRASH_POINT("owner-detach-done");
@@ -231,10 +237,11 @@ static enum hcv_owner_result step_detach(struct hcv_owner_step *s)
 
 /* --------------------------------------------------------------- the module */
 
-static enum hcv_owner_result step_create(struct hcv_owner_step *s)
+struct hcv_k_vol_create hcv_owner_step_create(const struct hcv_owner_step *s)
 {
 	const struct hcv_snap_vol *v = &s->w->v;
-	struct hcv_k_vol_create c = {
+
+	return (struct hcv_k_vol_create){
 		.uuid = v->uuid, .name = v->i.name, .size = v->i.size,
 		.epoch = v->rec.epoch, .v = v->rec.v,
 		.lineage = v->rec.lineage, .stripe = v->i.stripe,
@@ -250,14 +257,19 @@ static enum hcv_owner_result step_create(struct hcv_owner_step *s)
 		.flags = (s->readonly ? HCV_VOL_F_READONLY : 0) |
 			 (v->i.replicas > 1 ? HCV_VOL_F_LOG : 0),
 	};
+}
+
+static enum hcv_owner_result step_create(struct hcv_owner_step *s)
+{
+	struct hcv_k_vol_create c = hcv_owner_step_create(s);
 	int ret;
 
-	if (!v->rev)
-		return step_refused(s, "the volume has no definition");
+	if (!s->w->v.rev)
+		return hcv_owner_step_refused(s, "the volume has no definition");
 	HCV_CRASH_POINT("owner-create");
 	ret = hcv_k_vol_create(s->kl, &c);
 	HCV_CRASH_POINT("owner-create-done");
-	return step_kernel(s, ret, "creating the volume");
+	return hcv_owner_step_kernel(s, ret, "creating the volume");
 }
 
 static struct hcv_owner_conn step_conn(struct hcv_owner_step *s)
@@ -281,7 +293,7 @@ static enum hcv_owner_result step_connect(struct hcv_owner_step *s)
 	int ret = 0;
 
 	if (!st)
-		return step_refused(s, "the store is not known");
+		return hcv_owner_step_refused(s, "the store is not known");
 	snprintf(to.transport, sizeof(to.transport), "%s", st->i.transport);
 	snprintf(to.addr, sizeof(to.addr), "%s", st->i.nqn_addr);
 	to.port = st->i.port;
@@ -315,7 +327,7 @@ static enum hcv_owner_result step_link_add(struct hcv_owner_step *s)
 	int ret;
 
 	if (!st || !st->grant)
-		return step_refused(s, "the store's grant is gone");
+		return hcv_owner_step_refused(s, "the store's grant is gone");
 	for (i = 0; i < st->grant->nr; i++) {
 		range[i] = (struct hcv_nl_range){
 			.first = st->grant->range[i].first,
@@ -333,7 +345,7 @@ static enum hcv_owner_result step_link_add(struct hcv_owner_step *s)
 	HCV_CRASH_POINT("owner-link-add-done");
 	if (ret)	/* the device may be another one by now */
 		hcv_owner_view_set_path(s->w, st->id, NULL);
-	return step_kernel(s, ret, "linking a store");
+	return hcv_owner_step_kernel(s, ret, "linking a store");
 }
 
 static enum hcv_owner_result step_link_del(struct hcv_owner_step *s)
@@ -347,7 +359,7 @@ static enum hcv_owner_result step_link_del(struct hcv_owner_step *s)
 	ret = hcv_k_vol_link_del(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
 				 s->out->store);
 	HCV_CRASH_POINT("owner-link-del-done");
-	res = step_kernel(s, ret, "dropping a link");
+	res = hcv_owner_step_kernel(s, ret, "dropping a link");
 	hcv_owner_view_set_path(s->w, s->out->store, NULL);
 	if (res != HCV_OWNER_DONE || (st && st->local))
 		return res;
@@ -372,7 +384,7 @@ static enum hcv_owner_result step_drop_slow(struct hcv_owner_step *s)
 	ret = hcv_k_vol_link_drop(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
 				  s->out->store);
 	HCV_CRASH_POINT("owner-drop-slow-done");
-	res = step_kernel(s, ret, "dropping a slow replica");
+	res = hcv_owner_step_kernel(s, ret, "dropping a slow replica");
 	if (res == HCV_OWNER_DONE) {
 		step_object(s, object, sizeof(object));
 		hcv_event_emit(s->a, HCV_SEV_WARN, object, NULL,
@@ -391,7 +403,7 @@ static enum hcv_owner_result step_extent_add(struct hcv_owner_step *s)
 				   s->w->v.rows.row + s->out->row,
 				   s->out->row_nr, (uint8_t)s->out->flags);
 	HCV_CRASH_POINT("owner-extent-add-done");
-	return step_kernel(s, ret, "adding extents");
+	return hcv_owner_step_kernel(s, ret, "adding extents");
 }
 
 /* Idle for good: the module's side of it. */
@@ -405,7 +417,7 @@ static enum hcv_owner_result step_retire(struct hcv_owner_step *s)
 				      s->out->leave, s->out->index,
 				      s->out->nr_index);
 	HCV_CRASH_POINT("owner-retire-done");
-	return step_kernel(s, ret, "retiring extents");
+	return hcv_owner_step_kernel(s, ret, "retiring extents");
 }
 
 static enum hcv_owner_result step_drop_rows(struct hcv_owner_step *s)
@@ -430,7 +442,7 @@ static enum hcv_owner_result step_extent_del(struct hcv_owner_step *s)
 	ret = hcv_k_vol_extent_del(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
 				   s->out->index, s->out->nr_index);
 	HCV_CRASH_POINT("owner-extent-del-done");
-	res = step_kernel(s, ret, "forgetting extents");
+	res = hcv_owner_step_kernel(s, ret, "forgetting extents");
 	if (res == HCV_OWNER_DONE) {
 		step_object(s, object, sizeof(object));
 		hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
@@ -450,7 +462,7 @@ static enum hcv_owner_result step_start(struct hcv_owner_step *s)
 	ret = hcv_k_vol_start(s->kl, s->w->v.uuid, s->w->v.rec.epoch, s->out->v,
 			      s->out->store[0] ? s->out->store : NULL);
 	HCV_CRASH_POINT("owner-start-done");
-	res = step_kernel(s, ret, "starting the volume");
+	res = hcv_owner_step_kernel(s, ret, "starting the volume");
 	if (res == HCV_OWNER_DONE) {
 		step_object(s, object, sizeof(object));
 		hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
@@ -467,7 +479,7 @@ static enum hcv_owner_result step_grow(struct hcv_owner_step *s)
 	char err[HCV_ERR_SIZE];
 
 	if (hcv_record_grow(&rec, err))
-		return step_refused(s, err);
+		return hcv_owner_step_refused(s, err);
 	return step_commit(s, &rec, false);
 }
 
@@ -486,7 +498,7 @@ enum hcv_owner_result hcv_owner_confirm(struct hcv_owner_step *s)
 	/* It still took writes under this version: v has to grow once more. */
 	if (ret == -ERANGE)
 		return step_grow(s);
-	return step_kernel(s, ret, "confirming a replica's state");
+	return hcv_owner_step_kernel(s, ret, "confirming a replica's state");
 }
 
 static enum hcv_owner_result step_set(struct hcv_owner_step *s)
@@ -495,6 +507,7 @@ static enum hcv_owner_result step_set(struct hcv_owner_step *s)
 	const struct hcv_k_vol *k = s->k;
 	uint32_t policy = i->policy, policy_ms = i->policy_ms;
 	struct hcv_k_vol_set set = { 0 };
+	uint32_t no_limit = 0;
 	int ret;
 
 	if (i->size > k->size)
@@ -505,10 +518,12 @@ static enum hcv_owner_result step_set(struct hcv_owner_step *s)
 		set.policy = &policy;
 	if (policy == HCV_POLICY_ERROR && policy_ms != k->policy_ms)
 		set.policy_ms = &policy_ms;
+	if (k->prepared && k->handover_ms)
+		set.handover_ms = &no_limit;
 	HCV_CRASH_POINT("owner-set");
 	ret = hcv_k_vol_set(s->kl, s->w->v.uuid, s->w->v.rec.epoch, &set);
 	HCV_CRASH_POINT("owner-set-done");
-	return step_kernel(s, ret, "changing the volume");
+	return hcv_owner_step_kernel(s, ret, "changing the volume");
 }
 
 static enum hcv_owner_result step_fence(struct hcv_owner_step *s)
@@ -523,7 +538,7 @@ static enum hcv_owner_result step_fence(struct hcv_owner_step *s)
 	HCV_CRASH_POINT("owner-fence");
 	ret = hcv_k_vol_fence(s->kl, s->w->v.uuid, s->k->epoch);
 	HCV_CRASH_POINT("owner-fence-done");
-	return step_kernel(s, ret, "fencing the volume");
+	return hcv_owner_step_kernel(s, ret, "fencing the volume");
 }
 
 /* Without a note the stop may still be in order, but a crash makes it unclean. */
@@ -559,7 +574,7 @@ static enum hcv_owner_result step_stop(struct hcv_owner_step *s)
 	if (ret == -ENOENT)
 		ret = 0;
 	HCV_CRASH_POINT("owner-stop-done");
-	res = step_kernel(s, ret, "stopping the volume");
+	res = hcv_owner_step_kernel(s, ret, "stopping the volume");
 	if (res == HCV_OWNER_DONE)
 		hcv_devlink_del(s->w->v.uuid, minor);
 	return res;
@@ -596,6 +611,13 @@ static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	[HCV_VP_STOP] = step_stop,
 	[HCV_VP_DETACH] = step_detach,
 	[HCV_VP_FORGET] = step_forget,
+	[HCV_VP_PREPARE] = hcv_owner_hand_prepare,
+	[HCV_VP_HAND_READY] = hcv_owner_hand_ready,
+	[HCV_VP_HAND_ABORT] = hcv_owner_hand_abort,
+	[HCV_VP_HALT] = hcv_owner_hand_halt,
+	[HCV_VP_RESUME] = hcv_owner_hand_resume,
+	[HCV_VP_HAND_OVER] = hcv_owner_hand_over,
+	[HCV_VP_LET_GO] = hcv_owner_hand_let_go,
 };
 
 enum hcv_owner_result hcv_owner_step_run(struct hcv_owner_step *s)

@@ -315,6 +315,7 @@ static int hcv_target_collect(struct hcv_target_pass *p,
 	tv->in.node = hcv_agent_id(p->agent)->node;
 	tv->in.store = p->ts->uuid;
 	tv->in.incarnation = p->k.incarnation;
+	tv->in.can_hand = true;
 	tv->in.failed = p->k.flags & (HCV_STORE_F_FAILED |
 				      HCV_STORE_F_READONLY);
 	tv->tomb = hcv_target_tomb(p, tv->uuid);

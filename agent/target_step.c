@@ -248,6 +248,29 @@ static bool step_export_failed(struct hcv_target_pass *p,
 	return step_failed(p, tv, "cannot export the store", why);
 }
 
+/* In advance, for a hand-over: the owner's part goes on whatever comes of it. */
+static bool step_export_next(struct hcv_target_pass *p,
+			     struct hcv_target_vol *tv, const char *node)
+{
+	struct hcv_target_client *c = step_client(p->ts, node);
+	char err[HCV_ERR_SIZE];
+
+	tv->in.export_next = HCV_SP_EX_FAILED;
+	if (!c) {
+		step_failed(p, tv, "cannot export the store", "out of memory");
+	} else if (hcv_now_ms() < c->retry_ms) {
+		p->failed = true;
+		hcv_target_note_keep(p, tv->uuid);
+	} else if (!step_export_known(p, c) && step_export_make(p, c, err)) {
+		step_export_failed(p, tv, c, err);
+	} else {
+		c->fails = 0;
+		c->retry_ms = 0;
+		tv->in.export_next = HCV_SP_EX_READY;
+	}
+	return true;
+}
+
 static bool step_export(struct hcv_target_pass *p, struct hcv_target_vol *tv)
 {
 	struct hcv_target_client *c = step_client(p->ts, tv->in.rec->owner);
@@ -560,7 +583,9 @@ bool hcv_target_step(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 	case HCV_SP_ADD_EXTENTS:
 		return step_add_extents(p, tv);
 	case HCV_SP_EXPORT:
-		return step_export(p, tv);
+		return strcmp(out->client, tv->in.rec->owner) ?
+		       step_export_next(p, tv, out->client) :
+		       step_export(p, tv);
 	case HCV_SP_GRANT:
 		return step_grant(p, tv, out);
 	case HCV_SP_WRITE_GRANT:

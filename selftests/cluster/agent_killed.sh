@@ -31,6 +31,8 @@ elsewhere+='owner-(connect|disconnect|link-del|remove|renew|fence|nospace|place)
 elsewhere+='node-load|'
 # scrub.sh
 elsewhere+='scrub-|'
+# handover.py
+elsewhere+='volume-handover|owner-(prepare|hand-|halt|resume|let-go)|'
 # give_back.sh
 elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)|'
 # slow_disk.py
