@@ -373,6 +373,15 @@ static const struct hcv_api_arg args_detach[] = {
 	{ NULL }
 };
 
+static const struct hcv_api_arg args_handover[] = {
+	{ "name", HCV_ARG_STRING, true },
+	{ "to", HCV_ARG_STRING, false },
+	{ "prepare", HCV_ARG_BOOL, false },
+	{ "abort", HCV_ARG_BOOL, false },
+	{ "limit_s", HCV_ARG_UINT, false },
+	{ NULL }
+};
+
 static const struct hcv_api_arg args_resize[] = {
 	{ "name", HCV_ARG_STRING, true },
 	{ "size", HCV_ARG_UINT, true },
@@ -399,6 +408,8 @@ static const struct hcv_api_cmd volume_cmds[] = {
 	  args_name },
 	{ "volume.attach", hcv_cmd_volume_attach, 60000, 0, args_attach },
 	{ "volume.detach", hcv_cmd_volume_detach, 30000, 0, args_detach },
+	{ "volume.handover", hcv_cmd_volume_handover, 60000, 0,
+	  args_handover },
 	{ "volume.resize", hcv_cmd_volume_resize, 30000, 0, args_resize },
 	{ "volume.delete", hcv_cmd_volume_delete, 30000, 0, args_name },
 	{ "volume.rename", hcv_cmd_volume_rename, 15000, 0, args_rename },

@@ -36,6 +36,7 @@ int hcv_cmd_volume_list(struct hcv_api_req *req);
 int hcv_cmd_volume_show(struct hcv_api_req *req);
 int hcv_cmd_volume_attach(struct hcv_api_req *req);
 int hcv_cmd_volume_detach(struct hcv_api_req *req);
+int hcv_cmd_volume_handover(struct hcv_api_req *req);
 int hcv_cmd_volume_create(struct hcv_api_req *req);
 int hcv_cmd_volume_delete(struct hcv_api_req *req);
 

@@ -58,6 +58,20 @@ static void progress_tell(struct hcv_api_req *req, struct progress *p,
 
 /* -------------------------------------------------------------------- attach */
 
+/* Of one that is made already nothing can be chosen any more. */
+static int attach_prepared(struct hcv_volcmd *c, const struct hcv_k_vol *k)
+{
+	const char *queue = hcv_api_str(c->req, "queue", NULL);
+	bool readonly = hcv_api_bool(c->req, "readonly", false);
+
+	if ((!queue || !strcmp(queue, "bio") == (k->queue == HCV_QUEUE_BIO)) &&
+	    (!readonly || k->flags & HCV_VOL_F_READONLY))
+		return 0;
+	return hcv_error_set(&c->req->err, HCV_E_BUSY, c->object,
+			     "agentctl volume handover --abort",
+			     "its disk was made here for a hand-over, with another queue or writable");
+}
+
 /*
  * What the module already has of it.
  * Return: 0: nothing, 1: this very attachment is under way, -1 with the error
@@ -79,7 +93,7 @@ static int attach_module(struct hcv_volcmd *c)
 		return hcv_error_kernel(&req->err, ret, kl, c->object);
 	/* A disk that waits for a hand-over is this attachment's, once claimed. */
 	if (k.prepared && strcmp(rec->owner, attach_node(c)))
-		return 0;
+		return attach_prepared(c, &k);
 	if (strcmp(rec->owner, attach_node(c)) || k.epoch != rec->epoch)
 		return hcv_error_set(&req->err, HCV_E_BUSY, c->object,
 				     "agentctl volume show",

@@ -36,6 +36,13 @@ static const char *show_state(uint32_t state)
 	return show_name(names, sizeof(names) / sizeof(*names), state);
 }
 
+/* With what hand-overs add to it. */
+static const char *show_vol_state(const struct hcv_k_vol *k)
+{
+	return k->prepared ? "prepared" : k->halted ? "halted" :
+	       show_state(k->state);
+}
+
 static const char *show_link(uint32_t state)
 {
 	static const char *const names[] = {
@@ -49,7 +56,7 @@ static const char *show_wait(uint32_t wait)
 {
 	static const char *const names[] = {
 		"", "confirm", "extent", "replica", "lease", "suspend", "busy",
-		"flush", "io", "memory", "log",
+		"flush", "io", "memory", "log", "handover",
 	};
 
 	return show_name(names, sizeof(names) / sizeof(*names), wait);
@@ -199,7 +206,7 @@ static void show_module(const struct hcv_k_vol *k, struct json_object *out)
 
 	snprintf(device, sizeof(device), "/dev/hcivol%u", k->minor);
 	hcv_jo_str(o, "device", device);
-	hcv_jo_str(o, "state", show_state(k->state));
+	hcv_jo_str(o, "state", show_vol_state(k));
 	hcv_jo_u64(o, "epoch", k->epoch);
 	hcv_jo_u64(o, "v", k->v);
 	hcv_jo_u64(o, "size", k->size);
@@ -246,6 +253,22 @@ static void show_definition(const struct hcv_snap_vol *v,
 	hcv_jo_bool(o, "clean", v->rec.clean);
 	if (v->bad)
 		hcv_jo_str(o, "damaged", v->why);
+}
+
+static void show_hand(const struct hcv_snap *s, const struct hcv_snap_vol *v,
+		      struct json_object *out)
+{
+	const struct hcv_rec_hand *h = &v->rec.hand;
+	const struct hcv_snap_node *n = hcv_snap_node(s, h->to);
+	struct json_object *o;
+
+	if (!h->to[0])
+		return;
+	o = hcv_jo_obj(out, "handover");
+	hcv_jo_str(o, "to", n ? n->i.name : h->to);
+	hcv_jo_bool(o, "ready", h->ready);
+	hcv_jo_bool(o, "go", h->go);
+	hcv_jo_u64(o, "limit_ms", h->limit_ms);
 }
 
 /* What the agent waits for on behalf of the volume. */
@@ -314,6 +337,7 @@ int hcv_cmd_volume_show(struct hcv_api_req *req)
 	}
 	show_common(s, v, req->result);
 	show_definition(v, req->result);
+	show_hand(s, v, req->result);
 	show_replicas(s, v, k, st, req->result);
 	show_waits(req->agent, v->uuid, req->result);
 	hcv_scrub_show(s, v, k, req->result);

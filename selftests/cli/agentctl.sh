@@ -333,6 +333,8 @@ test_errors_name_all_three() {
 		3 volume show nothing
 		3 volume attach nothing
 		3 volume detach nothing
+		3 volume handover nothing --abort
+		3 volume handover nothing --to n1
 		3 volume resize nothing 1G
 		3 volume rename nothing something
 		3 volume set nothing policy=error

@@ -98,7 +98,8 @@ def test_states():
     check_named("Health of a store", "agent/core/health.c",
                 "ok suspect draining out latency media smart")
     check_named("State of the disk", "agent/cmd_volume_show.c",
-                "loading active suspended stopping fenced zombie")
+                "loading active suspended stopping fenced zombie prepared "
+                "halted")
 
 
 def test_waits():

@@ -98,6 +98,7 @@ static const char *hcv_volume_wait_text(const char *wait)
 		{ "io", "a disk" },
 		{ "memory", "memory" },
 		{ "log", "an entry of the activity log" },
+		{ "handover", "the volume to be handed over" },
 	};
 	size_t i;
 
@@ -224,6 +225,15 @@ static void hcv_volume_show(struct json_object *r)
 			      (unsigned long long)hcv_out_u64(r, "v"));
 	else
 		hcv_out_field("Owner", "none");
+	if (hcv_out_has(r, "handover")) {
+		struct json_object *h = hcv_out_get(r, "handover");
+
+		hcv_out_field("Hand-over", "to node %s, which %s%s",
+			      hcv_out_str(h, "to"),
+			      hcv_out_bool(h, "ready") ? "is ready" :
+							 "gets ready",
+			      hcv_out_bool(h, "go") ? ", at once" : "");
+	}
 	hcv_volume_show_module(m);
 	hcv_volume_show_limit(hcv_out_get(r, "sync_limit"));
 	hcv_volume_show_wait(r, m);
@@ -248,6 +258,19 @@ static void hcv_volume_show_resize(struct json_object *r)
 {
 	printf("size: %s, was %s\n", hcv_out_size(hcv_out_u64(r, "size")),
 	       hcv_out_size(hcv_out_u64(r, "old_size")));
+}
+
+static void hcv_volume_show_handover(struct json_object *r)
+{
+	if (!*hcv_out_str(r, "node"))
+		return;
+	if (strcmp(hcv_out_str(r, "phase"), "serving"))
+		printf("node %s is ready\n", hcv_out_str(r, "node"));
+	else
+		printf("node %s has it, epoch %llu; halted for %s\n",
+		       hcv_out_str(r, "node"),
+		       (unsigned long long)hcv_out_u64(r, "epoch"),
+		       hcv_out_ms(hcv_out_u64(r, "halt_ms")));
 }
 
 static void hcv_volume_show_attach(struct json_object *r)
@@ -295,6 +318,18 @@ static const struct hcv_ctl_opt hcv_volume_scrub_opts[] = {
 	{ NULL }
 };
 
+static const struct hcv_ctl_opt hcv_volume_handover_opts[] = {
+	{ "--to", "NODE", "to", HCV_CTL_STRING, NULL,
+	  "the node that is to have it" },
+	{ "--prepare", NULL, "prepare", HCV_CTL_FLAG, NULL,
+	  "only have that node get ready: its device is there and waits" },
+	{ "--limit", "SECONDS", "limit_s", HCV_CTL_UINT, NULL,
+	  "how long that node stays ready (600)" },
+	{ "--abort", NULL, "abort", HCV_CTL_FLAG, NULL,
+	  "it stays where it is; on any node" },
+	{ NULL }
+};
+
 #define HCV_POS_VOLUME { "VOLUME", "name", HCV_CTL_STRING, false }
 
 const struct hcv_ctl_cmd hcv_ctl_volume[] = {
@@ -330,6 +365,16 @@ const struct hcv_ctl_cmd hcv_ctl_volume[] = {
 		.summary = "Take the block device away again",
 		.timeout_ms = 60000, .pos = { HCV_POS_VOLUME },
 		.opts = hcv_volume_detach_opts,
+	}, {
+		.noun = "volume", .verb = "handover", .api = "volume.handover",
+		.summary = "Have another node go on with a volume in use",
+		.details =
+	"For live migration, on the node that has it.  With --prepare the other node gets\n"
+	"ready first; the command without it then takes well below a second, in which I/O\n"
+	"waits.  After it all I/O to the device of this node fails.",
+		.timeout_ms = 70000, .pos = { HCV_POS_VOLUME },
+		.opts = hcv_volume_handover_opts,
+		.show = hcv_volume_show_handover,
 	}, {
 		.noun = "volume", .verb = "resize", .api = "volume.resize",
 		.summary = "Make a volume larger, also while it is in use",

@@ -93,7 +93,9 @@ _agentctl() {
 		for opt in $options; do
 			[ "${opt%%=*}" = "${words[-1]}" ] || continue
 			choices=${opt#*=}
-			[ "$opt" != --node= ] || choices=$(_agentctl_values NODE)
+			case $opt in
+			--node= | --to=) choices=$(_agentctl_values NODE) ;;
+			esac
 			_agentctl_reply "${choices//|/ }" "$cur"
 		done
 		return
