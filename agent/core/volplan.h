@@ -56,6 +56,7 @@
 #define HCV_VP_REASON		320
 #define HCV_VP_HAND_GONE_MS	10000	/* the other node may be away for it */
 #define HCV_VP_HAND_HALTS	3	/* in vain, then it stays */
+#define HCV_VP_HAND_GRACE_MS	10000	/* beyond its limit, for the other node */
 
 /**
  * enum hcv_vp_act - what to do next
@@ -189,7 +190,8 @@ struct hcv_vp_retry {
  * @epoch: which the fields belong to
  * @taking_ms: since when the record is `taking`
  * @serving_ms: since when it is `serving` and not started
- * @hand_v, @hand_ms: the hand-over to this node that is prepared, since when
+ * @hand_v, @hand_ms: the hand-over that is wished for, from or to this node; since
+ *	when this agent knows
  * @to_gone_ms: since when the node that is to be handed the volume is away
  */
 struct hcv_vp_mem {

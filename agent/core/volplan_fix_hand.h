@@ -126,6 +126,33 @@ static void hand_gone(struct fix *f)
 	f->mem.to_gone_ms = NOW - HCV_VP_HAND_GONE_MS;
 }
 
+/* The other node lives, but its agent does not give up at the limit. */
+static void hand_late(struct fix *f)
+{
+	hand_wished_for(f);
+	f->mem.hand_v = 8;
+	f->mem.hand_ms = NOW - 60000 - HCV_VP_HAND_GRACE_MS;
+}
+
+static void hand_late_soon(struct fix *f)
+{
+	hand_late(f);
+	f->mem.hand_ms++;
+}
+
+static void hand_late_go(struct fix *f)
+{
+	hand_late(f);
+	f->rec.hand.ready = true;
+	f->rec.hand.go = true;
+}
+
+static void hand_late_other(struct fix *f)
+{
+	hand_late_go(f);
+	f->mem.hand_v = 7;
+}
+
 static void hand_restarted(struct fix *f)
 {
 	hand_go(f);

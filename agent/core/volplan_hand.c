@@ -21,7 +21,8 @@
  *   land yet, so that taking the wish back comes before going on:
  *   hcv_vp_hand_halted().
  * - A wish ends with its owner (record.c), by the target when its limit has
- *   passed, by the source when the target is gone, or by an operator.
+ *   passed, by the source when the target is gone or has not kept to the limit,
+ *   or by an operator.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -155,6 +156,7 @@ void hcv_vp_hand_source(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 							 "");
 	const struct hcv_rec_hand *h = &in->rec->hand;
 	int64_t until = in->mem->to_gone_ms + HCV_VP_HAND_GONE_MS;
+	int64_t late = in->mem->hand_ms + h->limit_ms + HCV_VP_HAND_GRACE_MS;
 
 	memset(out, 0, sizeof(*out));
 	if (!in->can_hand || in->urgent || !h->to[0])
@@ -162,6 +164,11 @@ void hcv_vp_hand_source(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 	if (!in->to_live && in->mem->to_gone_ms && in->now_ms >= until) {
 		hand_say(out, HCV_VP_HAND_ABORT,
 			 "the node that was to have it is gone");
+	} else if (in->mem->hand_v == h->v && in->now_ms >= late) {
+		/* Its agent lives, but does nothing: the other one's limit. */
+		hand_say(out, HCV_VP_HAND_ABORT,
+			 "it was not handed over within %u ms",
+			 (unsigned int)h->limit_ms);
 	} else if (!in->to_live) {
 		hand_say(out, HCV_VP_WAIT,
 			 "the node that is to have it does not answer");
@@ -169,9 +176,11 @@ void hcv_vp_hand_source(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 	} else if (!h->ready) {
 		hand_say(out, HCV_VP_WAIT,
 			 "the node that is to have it gets ready");
+		out->until_ms = late;
 	} else if (!h->go) {
 		hand_say(out, HCV_VP_WAIT,
 			 "the node that is to have it is ready: waits for the word to hand it over");
+		out->until_ms = late;
 	} else if (r && r->fails >= HCV_VP_HAND_HALTS) {
 		/* Each time its guests wait. */
 		hand_say(out, HCV_VP_HAND_ABORT, "it cannot be halted: %s",

@@ -63,6 +63,10 @@ void hcv_volplan_time(struct hcv_vp_mem *mem, const struct hcv_vp_in *in)
 		mem->serving_ms = in->now_ms;
 	if (!rec->hand.to[0])
 		vp_forget(mem, HCV_VP_HALT, "");
+	if (mem->hand_v != rec->hand.v) {
+		mem->hand_v = rec->hand.v;
+		mem->hand_ms = in->now_ms;
+	}
 	if (!rec->hand.to[0] || in->to_live)
 		mem->to_gone_ms = 0;
 	else if (!mem->to_gone_ms)

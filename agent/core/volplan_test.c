@@ -234,6 +234,10 @@ static const struct plan_case plan_cases[] = {
 	C(hand_go_backoff, WAIT, .says = "a replica failed"),
 	C(hand_away, WAIT, .says = "does not answer"),
 	C(hand_gone, HAND_ABORT, .says = "gone"),
+	C(hand_late, HAND_ABORT, .says = "within 60000 ms"),
+	C(hand_late_soon, WAIT, .says = "gets ready"),
+	C(hand_late_go, HAND_ABORT, .says = "within 60000 ms"),
+	C(hand_late_other, HALT),
 	C(hand_restarted, HAND_ABORT, .says = "restarted"),
 	C(halted, HAND_OVER),
 	C(halted_unsettled, HAND_OVER),
@@ -566,8 +570,11 @@ static void volplan_hand_timers(struct kunit *test)
 	f->in.now_ms = NOW + 50;
 	hcv_volplan_time(&f->mem, &f->in);
 	KUNIT_EXPECT_EQ(test, f->mem.to_gone_ms, (int64_t)NOW);
+	KUNIT_EXPECT_EQ(test, f->mem.hand_ms, (int64_t)NOW);
 	f->in.to_live = true;
+	f->rec.hand.v++;
 	hcv_volplan_time(&f->mem, &f->in);
+	KUNIT_EXPECT_EQ(test, f->mem.hand_ms, (int64_t)NOW + 50);
 	KUNIT_EXPECT_EQ(test, f->mem.to_gone_ms, (int64_t)0);
 }
 
