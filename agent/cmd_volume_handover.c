@@ -346,6 +346,29 @@ static int handover_run(struct hcv_volcmd *c)
 	return handover_wait(&h);
 }
 
+/*
+ * It may have been handed over meanwhile, or have no wish: who has it is what the
+ * caller, who is about to let a guest go on somewhere, has to know.
+ */
+static int handover_abort(struct hcv_volcmd *c)
+{
+	struct json_object *r = c->req->result;
+	bool wished = c->v->rec.hand.to[0];
+
+	if (handover_take_back(c) || hcv_volcmd_again(c))
+		return -1;
+	if (!c->v->rec.owner[0])
+		return hcv_error_set(&c->req->err, HCV_E_REFUSED, c->object,
+				     "agentctl volume attach",
+				     "no node has it: there is nothing to be given up");
+	hcv_jo_str(r, "node", hcv_volcmd_owner(c->s, c->v));
+	hcv_jo_u64(r, "epoch", c->v->rec.epoch);
+	hcv_jo_str(r, "phase", c->v->rec.phase == HCV_PH_SERVING ? "serving" :
+								   "taking");
+	hcv_jo_bool(r, "aborted", wished);
+	return 0;
+}
+
 int hcv_cmd_volume_handover(struct hcv_api_req *req)
 {
 	bool abort = hcv_api_bool(req, "abort", false);
@@ -357,7 +380,7 @@ int hcv_cmd_volume_handover(struct hcv_api_req *req)
 				    "agentctl volume handover --help",
 				    "one of --to and --abort is wanted");
 	if (!ret)
-		ret = abort ? handover_take_back(&c) : handover_run(&c);
+		ret = abort ? handover_abort(&c) : handover_run(&c);
 	hcv_volcmd_end(&c);
 	return ret;
 }

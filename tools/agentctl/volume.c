@@ -262,9 +262,11 @@ static void hcv_volume_show_resize(struct json_object *r)
 
 static void hcv_volume_show_handover(struct json_object *r)
 {
-	if (!*hcv_out_str(r, "node"))
-		return;
-	if (strcmp(hcv_out_str(r, "phase"), "serving"))
+	if (hcv_out_has(r, "aborted"))
+		printf("%s; node %s has it\n", hcv_out_bool(r, "aborted") ?
+		       "given up" : "there was nothing to be given up",
+		       hcv_out_str(r, "node"));
+	else if (strcmp(hcv_out_str(r, "phase"), "serving"))
 		printf("node %s is ready\n", hcv_out_str(r, "node"));
 	else
 		printf("node %s has it, epoch %llu; halted for %s\n",
