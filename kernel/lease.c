@@ -180,7 +180,7 @@ static bool target_take_window(struct hcv_target *t,
 	/* That something is revoked is true in any case. */
 	target_tell_links(t, good && !more);
 	if (good && !more)
-		t->good_ns = t->sent_ns;
+		WRITE_ONCE(t->good_ns, t->sent_ns);
 	t->seq = ctl->revoke_seq;
 	if (t->stopping)
 		return false;
@@ -356,31 +356,116 @@ void hcv_target_detach(struct hcv_target *target, struct hcv_link *link)
 	spin_unlock_irq(&target->lock);
 }
 
-int hcv_target_done(struct hcv_target *target, const uuid_t *vol, u64 epoch)
+/* Told to a store: this node has let go of a volume. */
+struct target_word {
+	struct bio bio;
+	struct bio_vec vec;
+	struct completion ended;
+	void *buf;
+};
+
+static bool target_answers(struct hcv_target *target)
+{
+	return ktime_get_boottime_ns() - READ_ONCE(target->good_ns) <
+	       2LL * HCV_BEACON_MS * NSEC_PER_MSEC;
+}
+
+static void target_word_end(struct bio *bio)
+{
+	struct target_word *word = bio->bi_private;
+
+	complete(&word->ended);
+}
+
+static struct target_word *target_done_send(struct hcv_target *target,
+					    const uuid_t *vol, u64 epoch)
 {
 	struct hcv_done done = {
 		.incarnation = target->incarnation,
 		.epoch = epoch,
 	};
-	struct bio_vec vec;
-	struct bio bio;
-	void *buf;
-	int ret;
+	struct target_word *word = kzalloc(sizeof(*word), GFP_NOIO);
+	struct bio *bio;
 
-	buf = kmalloc(HCV_BLOCK_SIZE, GFP_NOIO);
-	if (!buf)
-		return -ENOMEM;
+	if (!word)
+		return NULL;
+	word->buf = kmalloc(HCV_BLOCK_SIZE, GFP_NOIO);
+	if (!word->buf) {
+		kfree(word);
+		return NULL;
+	}
 	memcpy(done.store, target->store.b, HCV_UUID_SIZE);
 	memcpy(done.volume, vol->b, HCV_UUID_SIZE);
-	hcv_fmt_done_encode(&done, buf);
-	bio_init(&bio, target->dev.bdev, &vec, 1,
+	hcv_fmt_done_encode(&done, word->buf);
+	init_completion(&word->ended);
+	bio = &word->bio;
+	bio_init(bio, target->dev.bdev, &word->vec, 1,
 		 REQ_OP_WRITE | REQ_SYNC | REQ_FAILFAST_TRANSPORT |
 		 REQ_FAILFAST_DRIVER | REQ_FAILFAST_DEV);
-	bio.bi_iter.bi_sector = BEACON_SECTOR;
-	__bio_add_page(&bio, virt_to_page(buf), HCV_BLOCK_SIZE,
-		       offset_in_page(buf));
-	ret = submit_bio_wait(&bio);
-	bio_uninit(&bio);
-	kfree(buf);
+	bio->bi_iter.bi_sector = BEACON_SECTOR;
+	bio->bi_private = word;
+	bio->bi_end_io = target_word_end;
+	__bio_add_page(bio, virt_to_page(word->buf), HCV_BLOCK_SIZE,
+		       offset_in_page(word->buf));
+	hcv_submit_bio(bio);
+	return word;
+}
+
+static int target_done_end(struct target_word *word)
+{
+	int ret;
+
+	wait_for_completion_io(&word->ended);
+	ret = blk_status_to_errno(word->bio.bi_status);
+	bio_uninit(&word->bio);
+	kfree(word->buf);
+	kfree(word);
 	return ret;
+}
+
+/* In which order they are told: who does not answer delays nobody else. */
+static u32 lease_word_turn(struct hcv_link *link)
+{
+	return link->local ? 0 : !link->target ? 3 :
+	       target_answers(link->target) ? 1 : 2;
+}
+
+/*
+ * Leases end at once when the owner says that it will not act on them again.  A
+ * store that does not answer waits them out; one that failed is not asked.
+ */
+static int lease_let_go_link(struct hcv_link *link, struct target_word **word)
+{
+	struct hcv_vol *vol = link->vol;
+
+	*word = NULL;
+	if (link->local)
+		hcv_gate_done(link->local, &link->grant->client, &vol->uuid,
+			      vol->epoch);
+	if (!link->target || (link->err && link->err != ESTALE))
+		return 0;
+	*word = target_done_send(link->target, &vol->uuid, vol->epoch);
+	return *word ? 0 : -ENOMEM;
+}
+
+void hcv_lease_let_go(struct hcv_vol *vol)
+{
+	struct target_word *word[HCV_MAX_LINKS] = {};
+	int ret[HCV_MAX_LINKS] = {};
+	u32 turn[HCV_MAX_LINKS];
+	u32 i, t;
+
+	for (i = 0; i < vol->nr_links; i++)
+		turn[i] = lease_word_turn(vol->link[i]);
+	for (t = 0; t < 4; t++)
+		for (i = 0; i < vol->nr_links; i++)
+			if (turn[i] == t)
+				ret[i] = lease_let_go_link(vol->link[i], &word[i]);
+	for (i = 0; i < vol->nr_links; i++) {
+		if (word[i])
+			ret[i] = target_done_end(word[i]);
+		if (ret[i])
+			hcv_vol_info(vol, "store %pUb waits for the end of the lease: error %d\n",
+				     &vol->link[i]->store, -ret[i]);
+	}
 }

@@ -866,25 +866,6 @@ void hcv_link_joined(struct hcv_link *link)
 		link_event(link, HCV_EVENT_SYNC_DONE);
 }
 
-/*
- * Leases end at once when the owner says that it will not act on them again.  A
- * store that does not answer waits them out; one that failed is not asked.
- */
-static void link_let_go(struct hcv_link *link)
-{
-	struct hcv_vol *vol = link->vol;
-	int ret = 0;
-
-	if (link->target && (!link->err || link->err == ESTALE))
-		ret = hcv_target_done(link->target, &vol->uuid, vol->epoch);
-	else if (link->local)
-		hcv_gate_done(link->local, &link->grant->client, &vol->uuid,
-			      vol->epoch);
-	if (ret)
-		hcv_vol_info(vol, "store %pUb waits for the end of the lease: error %d\n",
-			     &link->store, -ret);
-}
-
 void hcv_links_end_sync(struct hcv_vol *vol)
 {
 	u32 i;
@@ -914,10 +895,9 @@ void hcv_links_destroy(struct hcv_vol *vol)
 		flush_work(&link->fail_work);
 	}
 	/* Now nothing of the volume is under way anywhere on this node. */
-	for (i = 0; i < vol->nr_links; i++) {
-		link_let_go(vol->link[i]);
+	hcv_lease_let_go(vol);
+	for (i = 0; i < vol->nr_links; i++)
 		link_untie(vol->link[i]);
-	}
 	mutex_unlock(&vol->mutex);
 }
 

@@ -602,12 +602,13 @@ struct block_device *hcv_target_bdev(struct hcv_target *target);
 void hcv_target_attach(struct hcv_target *target, struct hcv_link *link);
 void hcv_target_detach(struct hcv_target *target, struct hcv_link *link);
 /**
- * hcv_target_done() - tell the store that this node has let go of a volume
+ * hcv_lease_let_go() - tell all stores that this node has let go of the volume
  *
- * Context: process; waits for the answer, for the transport's time-out at most.
- * An error costs whoever wants the volume next a lease's time.
+ * All at the same time, then the answers are waited for, for the transport's time-out
+ * at most; one that does not come costs whoever wants the volume next a lease's
+ * time.  Context: process; vol->mutex, nothing of the volume is under way.
  */
-int hcv_target_done(struct hcv_target *target, const uuid_t *vol, u64 epoch);
+void hcv_lease_let_go(struct hcv_vol *vol);
 /** hcv_lease_tick() - local beacons, the volume's lease; from vol->tick */
 void hcv_lease_tick(struct hcv_vol *vol);
 /** hcv_lease_update() - recompute vol->lease_end_ns; vol->lock held */
