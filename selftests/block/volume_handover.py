@@ -27,6 +27,7 @@ from hcvvol import MIB
 node = hcvtest.Node()
 pool = hcvbreak.Pool(node, 2)
 setting = pool.setting
+remote_setting = pool.remote_setting
 
 
 def make_ready(vol, limit_ms=2000, **attrs):
@@ -248,6 +249,38 @@ def test_start_that_fails():
         ktap.check_eq("what waited", errno.EIO, writer.wait())
 
 
+def test_replica_dies_before_the_start():
+    """Between the record's change and the start: it costs the replica, not the
+    disk that waits, nor the I/O that does."""
+    with setting() as (vol, devs, events):
+        with vol.attached() as disk:
+            fill(disk, (1, 2), 1)
+        for i, breaks in ((1, devs[1].fail), (0, devs[0].fail),
+                          (1, devs[1].fail_flush)):
+            store = vol.names[i]
+            make_ready(vol, 60000)
+            with held(vol.path) as disk:
+                writer = Writer(vol.path, lambda d: fill(d, (1,), vol.epoch))
+                waits(vol, 1, "HANDOVER")
+                for one in vol.names:
+                    if one not in vol.incarnation:
+                        vol.open_store(one)
+                    vol.place(one, range(len(vol.rows)))
+                    vol.link_add(one, "INSYNC")
+                vol.extent_add(range(len(vol.rows)))
+                breaks()
+                vol.edo("VOL_START", V=vol.v)
+                ktap.check_eq("state", ("ACTIVE", ""), state(vol))
+                failed(vol, events, store)
+                waits(vol, 1, "CONFIRM")
+                vol.confirm(store, "OUT")
+                ktap.check_eq("what waited", 0, writer.wait())
+                verify(disk, (1,), vol.epoch)
+                verify(disk, (2,), 1)
+            bring_back(vol, events, store, devs[i])
+            finish(vol)
+
+
 def test_changed_before_the_start():
     """Size and name, as the definition may change while it waits."""
     with setting() as (vol, _, _):
@@ -408,6 +441,55 @@ def test_halted_writes_nothing():
         finish(vol)
 
 
+def test_halted_resync():
+    """A resync in the midst of its copies: it rests while the volume is halted,
+    and goes on, or ends with the volume."""
+    with setting() as (vol, _, events):
+        vol.attach(SYNC_KIBPS=128)
+        with held(vol.path) as disk:
+            fill(disk, range(1, 20), 1)
+            disk.flush()
+            vol.confirm("@s2", "OUT")
+            vol.reopen_store("@s2")
+            for turn in (2, 3):
+                for mib in range(1, 20):
+                    disk.write(mib * MIB, bytes([turn]) * MIB)
+                # Slots of before go back, others take their place.
+                disk.discard(30 * MIB, 8 * MIB)
+                fill(disk, range(30, 38), turn)
+                disk.flush()
+            vol.place("@s2", range(len(vol.rows)))
+            vol.link_add("@s2", "SYNCING")
+            hcvtest.wait_for(lambda: vol.link("@s2")["SYNC_COPIED"], 30,
+                             "a resync under way")
+            for turn in (4, 5):
+                fill(disk, range(1, 10), turn)
+                halt(vol)
+                ktap.check_eq("syncing", "SYNCING",
+                              vol.link("@s2")["LINK_STATE"])
+                before = [vol.link(s)["WRITE_IOS"] for s in vol.names]
+                writer = Writer(vol.path, lambda d: fill(d, (1,), 9))
+                hcvtest.wait_for(lambda: waited_ms(vol) > 6000, 60,
+                                 "some ticks")
+                ktap.check_eq("writes", before,
+                              [vol.link(s)["WRITE_IOS"] for s in vol.names])
+                if turn == 4:
+                    vol.edo("VOL_RESUME")
+                    ktap.check_eq("the write", 0, writer.wait())
+                    copied = vol.link("@s2")["SYNC_COPIED"]
+                    hcvtest.wait_for(lambda: vol.link("@s2")["SYNC_COPIED"] >
+                                     copied, 30, "further copies")
+            let_go(vol)
+            ktap.check_eq("what waited", errno.EIO, writer.wait())
+        events.poll()
+        vol.close_stores()
+        with vol.attached() as disk:
+            ktap.check("without the copy", vol.insync == {"@s1"})
+            verify(disk, range(2, 10), 5)
+            verify(disk, range(10, 20), 3)
+            verify(disk, range(30, 38), 3)
+
+
 def test_halt_that_takes_long():
     """I/O that does not end within two seconds: the volume goes on."""
     with setting() as (vol, devs, _):
@@ -493,6 +575,22 @@ def test_let_go_after_a_revocation():
         let_go(vol)
         for store in vol.names:
             events.wait("REVOKED", STORE=hcvtest.uuid_text(store))
+        waits_for_nothing(vol)
+
+
+def test_let_go_of_who_does_not_answer():
+    """The word to a store that hangs delays the one to no other."""
+    with remote_setting(2, ("@s1", "@s2")) as (vol, _, events):
+        vol.attach()
+        halt(vol)
+        events.forget("REVOKED")
+        vol.paths["@s1"].suspend()
+        word = Command("VOL_STOP", VOL=vol.vol, VOL_FLAGS="HANDOVER")
+        events.wait("REVOKED", STORE=hcvtest.uuid_text("@s2"))
+        ktap.check("one hangs", not word.ended())
+        vol.paths["@s1"].resume()
+        ktap.check_eq("let go", 0, word.wait())
+        events.wait("REVOKED", STORE=hcvtest.uuid_text("@s1"))
         waits_for_nothing(vol)
 
 

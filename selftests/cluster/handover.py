@@ -239,6 +239,8 @@ def switch(c, to, prepare):
         raise RuntimeError("not handed over")
     told = json.loads(done.out)
     ktap.check("the writer got an error", log.cmd.wait(60).rc != 0)
+    ktap.check_match("who has it, whoever gives it up", f"node {to} has it",
+                     ctl(c.n1, f"volume handover {NAME} --abort"))
     if not prepare:
         waiter = Waiter(to)
     ktap.check_eq("the write on the target", 0, waiter.cmd.wait(60).rc)
@@ -311,7 +313,8 @@ def test_abort(c):
     check_left(c, c.n1)
     held.kill()
     log.goes_on()
-    ctl(c.n1, f"volume handover {NAME} --abort")    # nothing to be done
+    ktap.check_match("says who has it", "nothing .*node n1 has it",
+                     ctl(c.n1, f"volume handover {NAME} --abort"))
     log.check(c.n1)
     log.end()
 
@@ -356,10 +359,13 @@ def test_detach_meanwhile(c):
 
 def doomed_agent(node, point):
     """Another agent, which dies at a point."""
+    other_agent(node, f"HCV_CRASH={point}:1")
+
+
+def other_agent(node, env):
     node.agent.kill()
     node.agent.wait(30)
-    node.agent = node.spawn(f"HCV_CRASH={point}:1 exec hcivold "
-                            f"2>>{hcvcluster.AGENT_LOG}")
+    node.agent = node.spawn(f"{env} exec hcivold 2>>{hcvcluster.AGENT_LOG}")
     wait_for(lambda: node.run("agentctl version").rc == 0, 60, "the agent")
 
 
@@ -531,6 +537,48 @@ def test_etcd_without_quorum(c):
     check_left(c, owner)
     log.check(owner)
     log.end()
+    if owner is not c.n1:
+        home_again(c, owner)
+
+
+def halted(node, uuid):
+    """By its module, since the agent may know nothing for lack of etcd."""
+    got = node.run(f"python3 -B {boot.TREE}/selftests/lib/hcvnl.py VOL_GET "
+                   f"VOL={uuid}").out
+    return "SUSPENDED" in got and "HANDOVER" in got
+
+
+def test_halted_without_etcd(c):
+    """The quorum goes while the volume is halted, just before the record is
+    changed: it stays so until that can be read, then there is one owner."""
+    to = others(c)[0]
+    log = Log(c.n1)
+    ktap.check_eq("prepared", 0, hand_over(c, to, "--prepare").rc)
+    other_agent(c.n1, "HCV_HOLD=owner-hand-over:10000")
+    cmd = c.n1.spawn(f"agentctl --timeout 120 volume handover {NAME} --to {to}")
+    wait_for(lambda: halted(c.n1, c.uuid) or not cmd.running, 90, "the halt")
+    for node in c.nodes[1:]:
+        node.stop_etcd()
+    was = time.monotonic()
+    wait_for(lambda: time.monotonic() > was + 15 or
+             not halted(c.n1, c.uuid), 60, "the end of the pause")
+    ktap.check("halted still", halted(c.n1, c.uuid))
+    for node in c.nodes[1:]:
+        node.start_etcd(c.nodes, hcvcluster.ETCD_ARGS)
+    for node in c.nodes:
+        wait_for(node.etcd_healthy, 60, f"etcd on {node}", 0.5)
+    cmd.wait(150)
+    wait_for(lambda: "handover" not in record(c.n1, c.uuid), 90, "its end")
+    wait_for(lambda: record(c.n1, c.uuid)["phase"] == "serving", 90,
+             "an owner that serves")
+    owner = owner_of(c, c.n1)
+    ktap.note(f"it is on {owner}")
+    check_left(c, owner)
+    log.check(owner)
+    log.end()
+    c.n1.agent.kill()
+    c.n1.agent.wait(30)
+    hcvcluster.start_agent(c.n1)
     if owner is not c.n1:
         home_again(c, owner)
 
