@@ -150,6 +150,38 @@ int hcv_log_add(struct hcv_log *log, u32 mib, hcv_log_drop_fn drop, void *arg)
 	return 0;
 }
 
+/* The last entry of the page takes its place. */
+static void log_remove(struct hcv_log *log, u32 at)
+{
+	struct hcv_log_page *page = &log->page[log_page_of(at)];
+	u32 last = log_page_of(at) * HCV_LOG_ENTRIES + --page->nr;
+	struct hcv_log_ent ent = log->ent[last];
+
+	log->nr--;
+	page->dirty = true;
+	log_unlink(log, at);
+	if (last == at)
+		return;
+	log_unlink(log, last);
+	log_link(log, at, ent.mib);
+	log->ent[at].seen = ent.seen;
+}
+
+u32 hcv_log_purge(struct hcv_log *log, hcv_log_drop_fn drop, void *arg)
+{
+	u32 page, i, at;
+
+	for (page = 0; page < log->nr_pages; page++) {
+		/* From the end: what takes a place has been asked for. */
+		for (i = log->page[page].nr; i > 0; i--) {
+			at = page * HCV_LOG_ENTRIES + i - 1;
+			if (drop(arg, log->ent[at].mib))
+				log_remove(log, at);
+		}
+	}
+	return log->nr;
+}
+
 u32 hcv_log_dirty(const struct hcv_log *log)
 {
 	u32 i, bits = 0;

@@ -105,6 +105,12 @@ bool hcv_log_has(const struct hcv_log *log, u32 mib);
 int hcv_log_add(struct hcv_log *log, u32 mib, hcv_log_drop_fn drop, void *arg);
 /** hcv_log_clear() - forget all entries; all pages are dirty */
 void hcv_log_clear(struct hcv_log *log);
+/**
+ * hcv_log_purge() - forget the entries that @drop lets go
+ *
+ * Pages that lose one are dirty.  Return: entries that are left.
+ */
+u32 hcv_log_purge(struct hcv_log *log, hcv_log_drop_fn drop, void *arg);
 /** hcv_log_dirty() - pages to be written, as bits */
 u32 hcv_log_dirty(const struct hcv_log *log);
 /**

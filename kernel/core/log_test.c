@@ -381,6 +381,57 @@ static void hcv_log_test_evict(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hcv_log_has(log, 0));
 }
 
+/* Ten of them have three hash heads; which may go varies within a page. */
+static u32 hcv_t_mib(u32 i)
+{
+	return i * 1024 + (i ^ i % 3);
+}
+
+/* What may go goes, from any place of a page, and what is left is found. */
+static void hcv_log_test_purge(struct kunit *test)
+{
+	struct hcv_t_set *set = hcv_t_buf(test, sizeof(*set));
+	struct hcv_log *log = hcv_t_log(test, 3, 5);
+	u8 *area = hcv_t_buf(test, HCV_VOLLOG_SIZE);
+	struct hcv_log_found found;
+	u32 i, asked = 0;
+
+	hcv_t_write(log, area);
+	for (i = 0; i < 10; i++)
+		hcv_log_add(log, hcv_t_mib(i), NULL, NULL);
+	hcv_t_write(log, area);
+	KUNIT_EXPECT_EQ(test, hcv_log_purge(log, hcv_t_drop_none, &asked), 10U);
+	KUNIT_EXPECT_EQ(test, asked, 10U);
+	KUNIT_EXPECT_EQ(test, hcv_log_dirty(log), 0U);
+	KUNIT_EXPECT_EQ(test, hcv_log_purge(log, hcv_t_drop_odd, NULL), 6U);
+	KUNIT_EXPECT_EQ(test, log->page[1].nr, 3);
+	/* The third page has none, and is as it was. */
+	KUNIT_EXPECT_EQ(test, hcv_log_dirty(log), 3U);
+	hcv_t_write(log, area);
+	hcv_t_read(test, area, &found, set);
+	KUNIT_EXPECT_EQ(test, set->nr, 6U);
+	for (i = 0; i < 10; i++) {
+		u32 mib = hcv_t_mib(i);
+
+		KUNIT_EXPECT_EQ(test, hcv_log_has(log, mib), !(mib % 2));
+		KUNIT_EXPECT_EQ(test, hcv_t_in(set, mib), !(mib % 2));
+	}
+	/* There is room for others in their places. */
+	for (i = 0; i < 9; i++)
+		KUNIT_ASSERT_EQ(test, hcv_log_add(log, 20000 + i, NULL, NULL),
+				0);
+	KUNIT_EXPECT_EQ(test, hcv_log_add(log, 30000, NULL, NULL), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, hcv_log_purge(log, hcv_t_drop_all, &asked), 0U);
+	KUNIT_EXPECT_EQ(test, asked, 25U);
+	hcv_t_write(log, area);
+	hcv_t_read(test, area, &found, set);
+	KUNIT_EXPECT_EQ(test, set->nr, 0U);
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_FALSE(test, hcv_log_has(log, hcv_t_mib(i)));
+	KUNIT_EXPECT_EQ(test, hcv_log_add(log, 7, hcv_t_drop_none, &asked), 0);
+	KUNIT_EXPECT_TRUE(test, hcv_log_has(log, 7));
+}
+
 /* An image that was not durable on all is written again to its place. */
 static void hcv_log_test_places(struct kunit *test)
 {
@@ -453,6 +504,7 @@ static struct kunit_case hcv_log_cases[] = {
 	KUNIT_CASE(hcv_log_test_full),
 	KUNIT_CASE(hcv_log_test_batch),
 	KUNIT_CASE(hcv_log_test_evict),
+	KUNIT_CASE(hcv_log_test_purge),
 	KUNIT_CASE(hcv_log_test_places),
 	KUNIT_CASE(hcv_log_test_random),
 	{ }
