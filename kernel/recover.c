@@ -324,17 +324,29 @@ static struct hcv_ext *sync_next(struct hcv_sync *s)
 	return found;
 }
 
-/* Not while the volume is suspended: its page images would go out. */
 static int sync_last_round(struct hcv_sync *s)
+{
+	return hcv_commit_sync(s->link->vol, &s->stop);
+}
+
+static int sync_join(struct hcv_sync *s)
+{
+	return hcv_actlog_join(s->link);
+}
+
+/* Not while the volume is suspended: of one that is halted nothing is written. */
+static int sync_entered(struct hcv_sync *s, int (*step)(struct hcv_sync *s))
 {
 	struct hcv_vol *vol = s->link->vol;
 	struct hcv_ioref *ref;
 	int ret;
 
-	if (hcv_vol_enter(vol, &s->stop, &ref))
-		return -ECANCELED;
-	ret = hcv_commit_sync(vol, &s->stop);
-	hcv_vol_leave(ref);
+	do {
+		if (hcv_vol_enter(vol, &s->stop, &ref))
+			return -ECANCELED;
+		ret = step(s);
+		hcv_vol_leave(ref);
+	} while (sync_again(s, ret));
 	return ret;
 }
 
@@ -360,15 +372,8 @@ static int sync_run(struct hcv_sync *s)
 		if (IS_ERR(ext))
 			return PTR_ERR(ext);
 		if (!ext) {
-			do {
-				ret = sync_last_round(s);
-			} while (sync_again(s, ret));
-			if (ret)
-				return ret;
-			do {
-				ret = hcv_actlog_join(s->link);
-			} while (sync_again(s, ret));
-			return ret;
+			ret = sync_entered(s, sync_last_round);
+			return ret ? ret : sync_entered(s, sync_join);
 		}
 		ret = sync_ext(s, ext);
 		if (ret)
