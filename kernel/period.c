@@ -131,6 +131,16 @@ bool hcv_vol_drained(struct hcv_vol *vol)
 	return !atomic_read(&vol->nr_draining);
 }
 
+bool hcv_vol_try_enter(struct hcv_vol *vol, struct hcv_ioref **ref)
+{
+	rcu_read_lock();
+	*ref = rcu_dereference(vol->ref);
+	if (*ref && !percpu_ref_tryget_live(&(*ref)->ref))
+		*ref = NULL;
+	rcu_read_unlock();
+	return *ref;
+}
+
 int hcv_vol_enter(struct hcv_vol *vol, const bool *stop, struct hcv_ioref **ref)
 {
 	for (;;) {
@@ -139,13 +149,8 @@ int hcv_vol_enter(struct hcv_vol *vol, const bool *stop, struct hcv_ioref **ref)
 
 		if (READ_ONCE(vol->failed) || (stop && READ_ONCE(*stop)))
 			return -EIO;
-		rcu_read_lock();
-		*ref = rcu_dereference(vol->ref);
-		if (*ref && percpu_ref_tryget_live(&(*ref)->ref)) {
-			rcu_read_unlock();
+		if (hcv_vol_try_enter(vol, ref))
 			return 0;
-		}
-		rcu_read_unlock();
 		wait_event_timeout(vol->wait,
 				   READ_ONCE(vol->kick_seq) != seq ||
 				   READ_ONCE(vol->failed) ||

@@ -46,12 +46,13 @@ bool hcv_scrub_over(struct hcv_scrub *s)
 	return READ_ONCE(s->stop) || READ_ONCE(s->vol->failed);
 }
 
-/* No replica is failing, or on its way in, and the leases last. */
+/* I/O runs, no replica is failing, or on its way in, and the leases last. */
 static bool scrub_quiet(struct hcv_vol *vol)
 {
 	u32 i;
 
-	if ((s64)ktime_get_boottime_ns() >= READ_ONCE(vol->lease_end_ns))
+	if (!rcu_access_pointer(vol->ref) ||
+	    (s64)ktime_get_boottime_ns() >= READ_ONCE(vol->lease_end_ns))
 		return false;
 	for (i = 0; i < READ_ONCE(vol->nr_links); i++) {
 		u8 state = READ_ONCE(vol->link[i]->state);
@@ -78,6 +79,18 @@ static void scrub_yield(struct hcv_scrub *s)
 	wait_event_idle(s->vol->wait,
 			hcv_scrub_over(s) || scrub_quiet(s->vol));
 	scrub_set_state(s, HCV_SCRUB_RUNNING);
+}
+
+/* Under a period, and until there is one PAUSED.  Return: 0; -EIO: it is over. */
+static int scrub_enter(struct hcv_scrub *s, struct hcv_ioref **ref)
+{
+	while (!hcv_scrub_over(s)) {
+		if (hcv_vol_try_enter(s->vol, ref))
+			return 0;
+		scrub_yield(s);
+		cond_resched();
+	}
+	return -EIO;
 }
 
 /* A link came or went since the piece under way was begun. */
@@ -153,7 +166,7 @@ int hcv_scrub_hold(struct hcv_scrub *s, u32 rec, const struct hcv_rec *want,
 
 	h->mib = want->mib;
 	do {
-		ret = hcv_vol_enter(vol, &s->stop, &h->ref);
+		ret = scrub_enter(s, &h->ref);
 		if (ret)
 			return ret;
 		ret = hcv_hot_lock_sync(vol, want->mib, h->blk, h->nr, &s->stop,
@@ -367,8 +380,8 @@ static int scrub_write_copy(struct hcv_scrub *s, struct scrub_hold *h, u32 c)
  *
  * Not for long: one of them may be stuck at a device, and what waits for the
  * agent's word counts in that period as well.
- * Return: 0, -ESTALE: a link came or went, or it took too long; -ENOMEM; -EIO: it
- * is over.
+ * Return: 0, -ESTALE: a link came or went, the volume is held, or it took too
+ * long; -ENOMEM; -EIO: it is over.
  */
 static int scrub_drain(struct hcv_scrub *s, struct scrub_hold *h)
 {
@@ -379,13 +392,10 @@ static int scrub_drain(struct hcv_scrub *s, struct scrub_hold *h)
 	ret = hcv_vol_drain(vol, NULL, &period);
 	if (ret)
 		return ret;
-	/* A suspend waits for it, and not for the one that follows. */
+	/* A suspend waits for it; no blocks are held while that lasts. */
 	hcv_vol_leave(h->ref);
-	ret = hcv_vol_enter(vol, &s->stop, &h->ref);
-	if (ret) {
-		h->ref = NULL;
-		return ret;
-	}
+	if (!hcv_vol_try_enter(vol, &h->ref))
+		return hcv_scrub_over(s) ? -EIO : -ESTALE;
 	wait_event_idle_timeout(vol->wait, hcv_vol_period_over(vol, period) ||
 				hcv_scrub_over(s),
 				msecs_to_jiffies(SCRUB_DRAIN_MS));
@@ -651,13 +661,16 @@ static int scrub_step_piece(struct hcv_scrub *s)
 /* What was repaired is good when it is durable. */
 static int scrub_flush(struct hcv_scrub *s)
 {
+	struct hcv_ioref *ref;
 	int ret = 0;
 
 	while (s->wrote) {
 		scrub_yield(s);
-		if (hcv_scrub_over(s))
+		/* Of a volume that is halted nothing is written. */
+		if (scrub_enter(s, &ref))
 			return -ECANCELED;
 		ret = hcv_commit_sync(s->vol, &s->stop);
+		hcv_vol_leave(ref);
 		if (ret != -ENOMEM)
 			break;
 		hcv_scrub_sleep(s, SCRUB_MEMORY_MS);

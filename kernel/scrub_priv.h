@@ -71,7 +71,7 @@ struct hcv_scrub {
 
 /**
  * struct scrub_hold - what keeps a slot, and its extent, where they are
- * @ref: the period; NULL: it is over
+ * @ref: the period; NULL: there is none any more
  * @mib: of the record
  * @hot: its busy bits are held
  * @blk: from here on

@@ -387,6 +387,8 @@ bool hcv_vol_drained(struct hcv_vol *vol);
  */
 int hcv_vol_enter(struct hcv_vol *vol, const bool *stop,
 		  struct hcv_ioref **ref);
+/** hcv_vol_try_enter() - the same, but false where that would wait, or may */
+bool hcv_vol_try_enter(struct hcv_vol *vol, struct hcv_ioref **ref);
 void hcv_vol_leave(struct hcv_ioref *ref);
 
 /* volume_set.c: what may be changed while attached */

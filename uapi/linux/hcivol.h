@@ -439,7 +439,7 @@ enum hcv_scrub_op {
 enum hcv_scrub_state {
 	HCV_SCRUB_NONE		= 0,	/* never begun */
 	HCV_SCRUB_RUNNING	= 1,
-	HCV_SCRUB_PAUSED	= 2,	/* waits for replicas to settle */
+	HCV_SCRUB_PAUSED	= 2,	/* waits: replicas settle, or it is suspended */
 	HCV_SCRUB_DONE		= 3,
 	HCV_SCRUB_STOPPED	= 4,	/* before its end */
 	__HCV_SCRUB_STATES
