@@ -53,6 +53,7 @@
  * @refused: the last replica's disk did not take it
  * @refused_ns: who waits since before that gets an error; 0: it was taken since
  * @full: somebody waits for a round to make entries idle
+ * @purge: enum actlog_purge
  * @misses: times that a write had to wait for an entry
  * @writes: pages that were written, each to all replicas
  * @evicted: entries that made room
@@ -71,6 +72,7 @@ struct hcv_actlog {
 	bool fail;
 	bool refused;
 	bool full;
+	int purge;
 	u64 refused_ns;
 	atomic64_t misses;
 	u64 writes;
@@ -80,6 +82,20 @@ struct hcv_actlog {
 	u32 mib[ACTLOG_BATCH];
 	u32 nr;
 	struct hcv_log log;
+};
+
+/**
+ * enum actlog_purge - what hcv_actlog_empty_for() waits for
+ * @ACTLOG_NO_PURGE: nobody waits
+ * @ACTLOG_PURGE: the worker is to drop what is idle
+ * @ACTLOG_EMPTY: it has, and no in-sync replica's log names anything
+ * @ACTLOG_LEFT: it has, and some may
+ */
+enum actlog_purge {
+	ACTLOG_NO_PURGE,
+	ACTLOG_PURGE,
+	ACTLOG_EMPTY,
+	ACTLOG_LEFT
 };
 
 struct actlog_bio {
@@ -290,7 +306,7 @@ static bool actlog_in_batch(const struct hcv_actlog *al, u32 mib)
 	return false;
 }
 
-static bool actlog_drop(void *arg, u32 mib)
+static bool actlog_idle(void *arg, u32 mib)
 {
 	struct hcv_actlog *al = arg;
 	struct hcv_vol *vol = al->vol;
@@ -306,6 +322,15 @@ static bool actlog_drop(void *arg, u32 mib)
 		hcv_map_log_set(&vol->map, mib);
 		return false;
 	}
+	return true;
+}
+
+static bool actlog_drop(void *arg, u32 mib)
+{
+	struct hcv_actlog *al = arg;
+
+	if (!actlog_idle(al, mib))
+		return false;
 	al->evicted++;
 	return true;
 }
@@ -343,7 +368,8 @@ static bool actlog_turn(struct hcv_actlog *al)
 	struct hcv_vol *vol = al->vol;
 	u32 added, i;
 
-	if (!actlog_collect(al))
+	/* Nothing is written then; who waits asks again when it goes on. */
+	if (READ_ONCE(vol->hand) >= HCV_HAND_HALTING || !actlog_collect(al))
 		return false;
 	added = actlog_add(al);
 	if (added < al->nr) {
@@ -368,6 +394,23 @@ static bool actlog_turn(struct hcv_actlog *al)
 	return true;
 }
 
+/*
+ * By the rules for any entry, so that whoever waits for it may give up, and let
+ * I/O go on, at any time.
+ */
+static void actlog_purge(struct hcv_actlog *al)
+{
+	bool empty;
+
+	if (READ_ONCE(al->purge) != ACTLOG_PURGE)
+		return;
+	al->nr = 0;
+	empty = !hcv_log_purge(&al->log, actlog_idle, al) &&
+		(!hcv_log_dirty(&al->log) || actlog_write(al));
+	cmpxchg(&al->purge, ACTLOG_PURGE, empty ? ACTLOG_EMPTY : ACTLOG_LEFT);
+	wake_up_all(&al->vol->wait);
+}
+
 static void actlog_fn(struct work_struct *work)
 {
 	struct hcv_actlog *al = container_of(work, struct hcv_actlog, work);
@@ -375,6 +418,7 @@ static void actlog_fn(struct work_struct *work)
 
 	do {
 		mutex_lock(&al->mutex);
+		actlog_purge(al);
 		more = actlog_turn(al);
 		mutex_unlock(&al->mutex);
 	} while (more);
@@ -722,6 +766,26 @@ void hcv_actlog_empty(struct hcv_vol *vol)
 	if (hcv_log_dirty(&al->log) && !actlog_write(al))
 		hcv_vol_info(vol, "the activity log could not be emptied\n");
 	mutex_unlock(&al->mutex);
+}
+
+int hcv_actlog_empty_for(struct hcv_vol *vol, unsigned int ms)
+{
+	struct hcv_actlog *al = vol->actlog;
+
+	if (!(vol->flags & HCV_VOL_F_LOG))
+		return 0;
+	WRITE_ONCE(al->purge, ACTLOG_PURGE);
+	queue_work(actlog_wq, &al->work);
+	wait_event_timeout(vol->wait, READ_ONCE(al->purge) != ACTLOG_PURGE,
+			   msecs_to_jiffies(ms));
+	switch (xchg(&al->purge, ACTLOG_NO_PURGE)) {
+	case ACTLOG_EMPTY:
+		return 0;
+	case ACTLOG_LEFT:
+		return -EAGAIN;
+	default:
+		return -ETIMEDOUT;
+	}
 }
 
 int hcv_actlog_create(struct hcv_vol *vol)

@@ -94,6 +94,14 @@ int hcv_actlog_start(struct hcv_vol *vol, const struct hcv_log_load *load);
 int hcv_actlog_join(struct hcv_link *link);
 /** hcv_actlog_empty() - no I/O comes any more and all is flushed; process */
 void hcv_actlog_empty(struct hcv_vol *vol);
+/**
+ * hcv_actlog_empty_for() - the same, of a volume that may go on
+ *
+ * From then on a write waits for a new entry.  Context: process.
+ * Return: 0: no in-sync replica's log names anything; -EAGAIN: some may;
+ * -ETIMEDOUT: not within @ms.  What is not in use is dropped in either case.
+ */
+int hcv_actlog_empty_for(struct hcv_vol *vol, unsigned int ms);
 int hcv_actlog_create(struct hcv_vol *vol);
 /** hcv_actlog_stop() - no I/O is left; it kicks nobody after that */
 void hcv_actlog_stop(struct hcv_vol *vol);

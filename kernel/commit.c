@@ -62,6 +62,8 @@ struct hcv_commit {
 	bool fail;
 	bool last_failed;
 	bool moved;		/* a removal was confirmed in this round */
+	atomic_t asked;		/* times that a round was asked for */
+	int served;		/* of these, those before the last one that ended */
 	u64 last_ns;
 	atomic_t pending;
 	struct completion done;
@@ -440,8 +442,10 @@ static void commit_fn(struct work_struct *work)
 {
 	struct hcv_commit *c = container_of(work, struct hcv_commit, work);
 	bool more;
+	int asked;
 
 	do {
+		asked = atomic_read(&c->asked);
 		spin_lock_irq(&c->lock);
 		list_splice_tail_init(&c->waiting, &c->running);
 		spin_unlock_irq(&c->lock);
@@ -450,6 +454,16 @@ static void commit_fn(struct work_struct *work)
 		more = !list_empty(&c->waiting);
 		spin_unlock_irq(&c->lock);
 	} while (more);
+	WRITE_ONCE(c->served, asked);
+	/* Nobody waits for that but who halts the volume, and sleepers are few. */
+	wake_up_all(&c->vol->wait);
+}
+
+/* Whoever finds it queued, its ask is counted when it begins. */
+static void commit_ask(struct hcv_commit *c)
+{
+	atomic_inc(&c->asked);
+	queue_work(c->vol->wq, &c->work);
 }
 
 void hcv_commit_join(struct hcv_io *io)
@@ -465,7 +479,7 @@ void hcv_commit_join(struct hcv_io *io)
 	spin_lock_irqsave(&c->lock, flags);
 	list_add_tail(&io->node, &c->waiting);
 	spin_unlock_irqrestore(&c->lock, flags);
-	queue_work(io->vol->wq, &c->work);
+	commit_ask(c);
 }
 
 struct commit_sync {
@@ -557,12 +571,18 @@ void hcv_commit_tick(struct hcv_vol *vol)
 
 void hcv_commit_kick(struct hcv_vol *vol)
 {
-	queue_work(vol->wq, &vol->commit->work);
+	commit_ask(vol->commit);
 }
 
-void hcv_commit_idle(struct hcv_vol *vol)
+static bool commit_idle(struct hcv_commit *c)
 {
-	flush_work(&vol->commit->work);
+	return atomic_read(&c->asked) == READ_ONCE(c->served);
+}
+
+int hcv_commit_idle_for(struct hcv_vol *vol, unsigned int ms)
+{
+	return wait_event_timeout(vol->wait, commit_idle(vol->commit),
+				  msecs_to_jiffies(ms)) ? 0 : -ETIMEDOUT;
 }
 
 /* c->lock held. */

@@ -10,11 +10,14 @@
  * goes with its last opener.  The module never does either by itself: only the
  * record tells who owns the volume.
  */
+#include <linux/ktime.h>
+
+#include "actlog.h"
 #include "compat.h"
 #include "volume_priv.h"
 
 /*
- * What runs has so long to end, and so long has the flush after it: guests wait
+ * What runs has so long to end, and so long has all that follows: guests wait
  * for both when nothing comes of it, too.
  */
 #define HAND_HALT_MS		2000
@@ -47,6 +50,43 @@ void hcv_vol_hand_owned(struct hcv_vol *vol)
 	spin_unlock_irq(&vol->lock);
 }
 
+static unsigned int hand_left_ms(s64 until_ns)
+{
+	s64 left = until_ns - ktime_get_boottime_ns();
+
+	return left > 0 ? div_u64(left, NSEC_PER_MSEC) + 1 : 1;
+}
+
+int hcv_vol_hand_still(struct hcv_vol *vol, unsigned int ms)
+{
+	s64 until = ktime_get_boottime_ns() + (s64)ms * NSEC_PER_MSEC;
+	int ret;
+
+	/*
+	 * A write that is parked may be on some replicas alone, and the record
+	 * will call all of them equal.
+	 */
+	if (atomic_read(&vol->nr_unsure))
+		return -EAGAIN;
+	ret = hcv_vol_flush_round(vol, ms);
+	/*
+	 * Not one page image may be on its way to some of the replicas.  The
+	 * tick asks for no round any more, a resync and a scrub only under a
+	 * period; what was asked for before ends here.
+	 */
+	if (!ret)
+		ret = hcv_commit_idle_for(vol, hand_left_ms(until));
+	/*
+	 * Else the next owner gives stamps to all that was written here, and
+	 * has their pages written, while its guest waits.  A replica that fails
+	 * in this leaves first: a start bears one that gives errors as long as
+	 * no log names anything.
+	 */
+	if (!ret)
+		ret = hcv_actlog_empty_for(vol, hand_left_ms(until));
+	return ret;
+}
+
 /* life_mutex held. The volume is active, and is again unless this returns 0. */
 static int vol_hand_halt(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 {
@@ -61,13 +101,6 @@ static int vol_hand_halt(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	WRITE_ONCE(vol->hand, HCV_HAND_HALTING);
 	ret = hcv_vol_hold(vol, HAND_HALT_MS, extack);
 	WRITE_ONCE(vol->hand, ret ? HCV_HAND_NONE : HCV_HAND_HALTED);
-	/*
-	 * The record will call the volume clean: not one page image may be on its
-	 * way to some of the replicas.  The tick asks for no round any more, a
-	 * resync only under a period; what was asked for before ends here.
-	 */
-	if (!ret)
-		hcv_commit_idle(vol);
 	return ret;
 }
 

@@ -598,8 +598,7 @@ static int vol_stop_force(struct hcv_vol *vol)
 	return 0;
 }
 
-/* What is dirty to the media, in @ms if set; not while a replica's removal is awaited. */
-static int vol_flush(struct hcv_vol *vol, unsigned int ms)
+int hcv_vol_flush_round(struct hcv_vol *vol, unsigned int ms)
 {
 	int ret;
 
@@ -608,12 +607,24 @@ static int vol_flush(struct hcv_vol *vol, unsigned int ms)
 	wake_up_all(&vol->wait);
 	ret = ms ? hcv_commit_sync_for(vol, ms) : hcv_commit_sync(vol, NULL);
 	WRITE_ONCE(vol->impatient, false);
-	if (ret)
-		return ret;
+	return ret;
+}
+
+static int vol_write_page(struct hcv_vol *vol)
+{
+	int ret;
+
 	mutex_lock(&vol->mutex);
 	ret = hcv_load_write_volpage(vol);
 	mutex_unlock(&vol->mutex);
 	return ret;
+}
+
+static int vol_flush(struct hcv_vol *vol, unsigned int ms)
+{
+	int ret = hcv_vol_flush_round(vol, ms);
+
+	return ret ? ret : vol_write_page(vol);
 }
 
 /* life_mutex held. */
@@ -636,7 +647,11 @@ static int vol_stop_clean(struct hcv_vol *vol, struct netlink_ext_ack *extack)
 	}
 	/* Its repairs are writes. */
 	hcv_scrub_end(vol);
-	ret = old == HCV_VOL_ACTIVE ? vol_flush(vol, 0) : 0;
+	if (old == HCV_VOL_ACTIVE)
+		ret = vol_flush(vol, 0);
+	else
+		/* Flushed when it was halted, but its page was left as it was. */
+		ret = vol->hand == HCV_HAND_HALTED ? vol_write_page(vol) : 0;
 	if (ret) {
 		NL_SET_ERR_MSG(extack, "flushing failed, or a failed replica is not yet removed; stop with force gives up what is not flushed");
 		goto err_state;
@@ -686,12 +701,16 @@ int hcv_vol_hold(struct hcv_vol *vol, unsigned int drain_ms,
 	hcv_vol_halt(vol);
 	if (wait_event_timeout(vol->wait, hcv_vol_drained(vol),
 			       msecs_to_jiffies(drain_ms)))
-		ret = vol_flush(vol, drain_ms);
+		ret = vol->hand == HCV_HAND_HALTING ?
+		      hcv_vol_hand_still(vol, drain_ms) :
+		      vol_flush(vol, drain_ms);
 	if (!ret) {
 		hcv_ioref_drop(ref);
 		return 0;
 	}
 	NL_SET_ERR_MSG(extack, "I/O in flight did not end or could not be flushed; the volume goes on");
+	/* Before those who wait ask for entries in the log anew. */
+	WRITE_ONCE(vol->hand, HCV_HAND_NONE);
 	hcv_vol_run_under(vol, ref);
 	vol_set_state(vol, HCV_VOL_ACTIVE);
 	return ret;
@@ -701,6 +720,7 @@ int hcv_vol_hold(struct hcv_vol *vol, unsigned int drain_ms,
 static int vol_change(struct hcv_vol *vol, u8 from, u8 to,
 		      struct netlink_ext_ack *extack)
 {
+	struct hcv_ioref *ref;
 	int ret;
 
 	mutex_lock(&vol->mutex);
@@ -715,10 +735,12 @@ static int vol_change(struct hcv_vol *vol, u8 from, u8 to,
 	}
 	if (to == HCV_VOL_SUSPENDED)
 		return hcv_vol_hold(vol, HCV_VOL_DRAIN_MS, extack);
-	ret = hcv_vol_run(vol);
-	if (ret)
-		return ret;
+	ref = hcv_ioref_new(vol);
+	if (!ref)
+		return -ENOMEM;
+	/* Before those who wait ask for entries in the log. */
 	WRITE_ONCE(vol->hand, HCV_HAND_NONE);
+	hcv_vol_run_under(vol, ref);
 	vol_set_state(vol, to);
 	return 0;
 }

@@ -653,8 +653,12 @@ int hcv_commit_sync(struct hcv_vol *vol, const bool *stop);
 int hcv_commit_sync_for(struct hcv_vol *vol, unsigned int ms);
 /** hcv_commit_kick() - have a round run; any context */
 void hcv_commit_kick(struct hcv_vol *vol);
-/** hcv_commit_idle() - wait for the end of rounds that were asked for; may sleep */
-void hcv_commit_idle(struct hcv_vol *vol);
+/**
+ * hcv_commit_idle_for() - wait until no round runs, or was asked for
+ *
+ * Context: process.  Return: 0, or -ETIMEDOUT: not within @ms.
+ */
+int hcv_commit_idle_for(struct hcv_vol *vol, unsigned int ms);
 /** hcv_commit_tick() - write dirty pages now and then */
 void hcv_commit_tick(struct hcv_vol *vol);
 int hcv_commit_init(void);

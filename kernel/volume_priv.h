@@ -23,10 +23,17 @@ void hcv_vol_wind_down(struct hcv_vol *vol);
 /** hcv_vol_zombie() - have what is left taken down by a work item; any context */
 void hcv_vol_zombie(struct hcv_vol *vol);
 /**
+ * hcv_vol_flush_round() - what is dirty to the media
+ * @ms: in that time, 0: without limit
+ *
+ * Return: 0, or an error, also while a replica's removal is awaited.
+ */
+int hcv_vol_flush_round(struct hcv_vol *vol, unsigned int ms);
+/**
  * hcv_vol_hold() - hold new I/O, end what runs, flush; life_mutex held
  * @drain_ms: what runs has so much time, and the flush of it once more
  *
- * Return: 0, or an error: it goes on.
+ * Return: 0, or an error: it goes on, and is in no hand-over.
  */
 int hcv_vol_hold(struct hcv_vol *vol, unsigned int drain_ms,
 		 struct netlink_ext_ack *extack);
@@ -35,5 +42,12 @@ int hcv_vol_hold(struct hcv_vol *vol, unsigned int drain_ms,
 
 /** hcv_vol_prepare() - a disk for a new volume, whose I/O waits for the start */
 int hcv_vol_prepare(struct hcv_vol *vol, struct netlink_ext_ack *extack);
+/**
+ * hcv_vol_hand_still() - all is on the media, and nothing on its way there
+ *
+ * Of a volume that is HALTING and of which nothing runs: what a stop does as well,
+ * all of it within @ms.  Return: 0, or an error: it is to go on.
+ */
+int hcv_vol_hand_still(struct hcv_vol *vol, unsigned int ms);
 
 #endif /* HCV_VOLUME_PRIV_H */

@@ -21,8 +21,10 @@ import hcvtest
 import hcvvol
 import ktap
 from hcvbreak import (Command, Writer, bring_back, failed, fill, finish,
-                      io_errno, verify, waits)
+                      io_errno, no_autocommit, verify, waits)
 from hcvvol import MIB
+
+LOG_OFF, LOG_SIZE = 128 << 10, 64 << 10
 
 node = hcvtest.Node()
 pool = hcvbreak.Pool(node, 2)
@@ -34,7 +36,7 @@ def make_ready(vol, limit_ms=2000, **attrs):
     """The disk alone, under the next epoch."""
     vol.epoch += 1
     vol.v += 1
-    vol.create(VOL_FLAGS="PREPARED", HANDOVER_MS=limit_ms, **attrs)
+    vol.create(VOL_FLAGS="LOG|PREPARED", HANDOVER_MS=limit_ms, **attrs)
 
 
 def start(vol):
@@ -56,8 +58,10 @@ def let_go(vol):
 
 
 def state(vol):
+    """And what is said of a hand-over."""
     got = vol.get()
-    return got["VOL_STATE"], got["VOL_FLAGS"]
+    return got["VOL_STATE"], "|".join(
+        flag for flag in got["VOL_FLAGS"].split("|") if flag != "LOG")
 
 
 def waits_for_nothing(vol):
@@ -346,6 +350,177 @@ def test_halted_goes_on():
             verify(disk, (1,), 2)
             verify(disk, (2,), 1)
         finish(vol)
+
+
+def test_log_is_empty():
+    """The next owner finds nothing named: it has no pages to be written while
+    its guest waits."""
+    with setting() as (vol, _, _), no_autocommit():
+        vol.attach()
+        with held(vol.path) as disk:
+            fill(disk, range(1, 40), 1)
+            ktap.check_eq("entries", 39, vol.get()["LOG_ENTRIES"])
+            halt(vol)
+            got = vol.get()
+            ktap.check_eq("entries of a halted one", (0, 0),
+                          (got["LOG_ENTRIES"], got["LOG_DROPPED"]))
+            let_go(vol)
+        vol.close_stores()
+        make_ready(vol, 60000)
+        with held(vol.path) as disk:
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
+            waits(vol, 1, "HANDOVER")
+            start(vol)
+            ktap.check_eq("named", 0, vol.get()["LOG_NAMED"])
+            ktap.check_eq("the write", 0, writer.wait())
+            verify(disk, (1,), 2)
+            verify(disk, range(2, 40), 1)
+        finish(vol)
+
+
+def unclean(vol, source):
+    """The owner is gone; what the next one finds named."""
+    vol.stop(VOL_FLAGS="FORCE")
+    vol.close_stores()
+    vol.insync = {source}
+    vol.attach()
+    return vol.get()["LOG_NAMED"]
+
+
+def test_log_after_a_resume():
+    """Who goes on writes it anew: what is written from then on is named, what
+    was written before as well, and nothing else."""
+    with setting() as (vol, devs, events), no_autocommit():
+        for source, other in (("@s1", "@s2"), ("@s2", "@s1")):
+            vol.insync = set(vol.names)
+            vol.attach()
+            with held(vol.path) as disk:
+                fill(disk, range(1, 9), 1)
+                halt(vol)
+                writer = Writer(vol.path, lambda d: fill(d, (3,), 2))
+                waits(vol, 1, "HANDOVER")
+                vol.edo("VOL_RESUME")
+                ktap.check_eq("the write", 0, writer.wait())
+                fill(disk, (9,), 2)
+                ktap.check_eq("entries", 2, vol.get()["LOG_ENTRIES"])
+                # Of a new slot; an entry stays beyond that.
+                disk.flush()
+            ktap.check_eq(f"named on {source}", 2, unclean(vol, source))
+            with held(vol.path) as disk:
+                verify(disk, (1, 2, 4, 8), 1)
+                verify(disk, (3, 9), 2)
+            vol.open_store(other)
+            copied = vol.resync(events, other)
+            ktap.check("copied what was named, no more",
+                       0 < copied <= 2 * MIB, f"{copied} bytes")
+            finish(vol)
+
+
+def log_of(dev):
+    """(first, count): sectors of the log of the first volume."""
+    sb = hcvtest.read_super(dev.disk)
+    return (sb["vol_off"] + LOG_OFF) // 512, LOG_SIZE // 512
+
+
+def test_log_that_fails():
+    """A replica refuses what empties the log: it leaves before the volume is
+    halted."""
+    with setting() as (vol, devs, events), no_autocommit():
+        vol.attach()
+        with held(vol.path) as disk:
+            fill(disk, (1, 2), 1)
+            devs[1].fail_range(*log_of(devs[1]))
+            node.fails(errno.EAGAIN, "goes on", "VOL_SUSPEND", VOL=vol.vol,
+                       EPOCH=vol.epoch, VOL_FLAGS="HANDOVER")
+            failed(vol, events, "@s2")
+            ktap.check_eq("goes on", ("ACTIVE", ""), state(vol))
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 2))
+            waits(vol, 1)
+            vol.confirm("@s2", "OUT")
+            ktap.check_eq("the write", 0, writer.wait())
+            halt(vol)
+            ktap.check_eq("entries", 0, vol.get()["LOG_ENTRIES"])
+            vol.edo("VOL_RESUME")
+            fill(disk, (2,), 2)
+            ktap.check_eq("named anew", 1, vol.get()["LOG_ENTRIES"])
+        bring_back(vol, events, "@s2", devs[1])
+        finish(vol)
+
+
+def test_log_that_takes_long():
+    """The volume goes on after two seconds; who writes waits for the log as
+    ever, and finds it as it should be."""
+    with setting() as (vol, devs, events), no_autocommit():
+        vol.attach()
+        with held(vol.path) as disk:
+            fill(disk, (1, 2), 1)
+            devs[1].hold_data(*log_of(devs[1]))
+            begin = time.monotonic()
+            node.fails(errno.ETIMEDOUT, "goes on", "VOL_SUSPEND", VOL=vol.vol,
+                       EPOCH=vol.epoch, VOL_FLAGS="HANDOVER")
+            ktap.note(f"goes on after {time.monotonic() - begin:.1f} s")
+            ktap.check_eq("goes on", ("ACTIVE", ""), state(vol))
+            disk.read(MIB)
+            writer = Writer(vol.path, lambda d: fill(d, (2, 7), 2))
+            waits(vol, 1, "LOG")
+            devs[1].heal()
+            ktap.check_eq("the write", 0, writer.wait(60))
+            ktap.check_eq("entries", 2, vol.get()["LOG_ENTRIES"])
+            disk.flush()
+        ktap.check_eq("named", 2, unclean(vol, "@s2"))
+        with held(vol.path) as disk:
+            verify(disk, (1,), 1)
+            verify(disk, (2, 7), 2)
+        vol.open_store("@s1")
+        vol.resync(events, "@s1")
+        finish(vol)
+
+
+def scrubbed(vol):
+    got = vol.get()["SCRUB"][0]
+    return got["SCRUB_STATE"], got["SCRUB_READ"]
+
+
+def test_halted_scrub():
+    """A pass rests while the volume is halted, keeps nobody waiting, and goes
+    on, or ends with the volume."""
+    with setting() as (vol, _, events), no_autocommit():
+        vol.attach()
+        with held(vol.path) as disk:
+            for mib in range(1, 20):
+                disk.write(mib * MIB, bytes([mib]) * MIB)
+            vol.edo("VOL_SCRUB", SCRUB_OP="START", SCRUB_KIBPS=512)
+            hcvtest.wait_for(lambda: scrubbed(vol)[1], 30, "some of it")
+            halt(vol)
+            hcvtest.wait_for(lambda: scrubbed(vol)[0] == "PAUSED", 10,
+                             "a pause")
+            before = [vol.link(s)["WRITE_IOS"] + vol.link(s)["READ_IOS"]
+                      for s in vol.names]
+            writer = Writer(vol.path, lambda d: fill(d, (1,), 9))
+            hcvtest.wait_for(lambda: waited_ms(vol) > 4000, 60, "some ticks")
+            ktap.check_eq("I/O", before, [
+                vol.link(s)["WRITE_IOS"] + vol.link(s)["READ_IOS"]
+                for s in vol.names])
+            read = scrubbed(vol)[1]
+            vol.edo("VOL_RESUME")
+            ktap.check_eq("the write", 0, writer.wait())
+            hcvtest.wait_for(lambda: scrubbed(vol)[1] > read, 30,
+                             "further pieces")
+            # Without a limit from here: the halt comes upon it at work.
+            vol.edo("VOL_SCRUB", SCRUB_OP="START", SCRUB_KIBPS=0)
+            halt(vol)
+            ktap.note(f"scrub: {scrubbed(vol)}")
+            vol.edo("VOL_RESUME")
+            events.wait("SCRUB_ENDED", 60)
+            ktap.check_eq("its end", "DONE", scrubbed(vol)[0])
+            vol.edo("VOL_SCRUB", SCRUB_OP="START", SCRUB_KIBPS=512)
+            halt(vol)
+            let_go(vol)
+            events.wait("SCRUB_ENDED")
+        vol.close_stores()
+        with vol.attached() as disk:
+            ktap.check("none is left of it", "SCRUB" not in vol.get())
+            verify(disk, (1,), 9)
 
 
 def test_halted_stops():

@@ -137,6 +137,13 @@ class Breakable:
                   f"{error} {first} 3600000 {self.disk} {first} 0\n"
                   f"{end} {self.sectors - end} linear {self.disk} {end}")
 
+    def hold_data(self, first, count):
+        """Writes of some sectors, until heal(); FLUSH goes through."""
+        _hangs(self.name)
+        self._range(first, count, f"delay {self.disk} {first} 0 "
+                                  f"{self.disk} {first} 3600000 "
+                                  f"{self.disk} {first} 0")
+
     def hold_reads(self, first, count):
         """Of some sectors, until heal()."""
         _hangs(self.name)

@@ -116,9 +116,11 @@
  *	error and no link has failed for that.
  * HCV_CMD_VOL_SUSPEND	VOL EPOCH [VOL_FLAGS: HANDOVER]
  *	Holds new I/O, ends what is in flight, flushes, writes the volume page.
- *	With HANDOVER it flushes before as well, while I/O goes on, and gives up
- *	sooner: -EBUSY: a failed replica is not yet removed.  VOL_GET shows the
- *	flag from the end of it on.  Nothing but a command ends that state.
+ *	With HANDOVER it flushes before as well, while I/O goes on, empties the
+ *	activity log, leaves the volume page as it is, and gives up sooner: -EBUSY:
+ *	a failed replica is not yet removed.  VOL_GET shows the flag from the end
+ *	of it on.  Nothing but a command ends that state; until then nothing is
+ *	written to any store.
  * HCV_CMD_VOL_RESUME	VOL EPOCH
  * HCV_CMD_VOL_STOP	VOL [VOL_FLAGS: FORCE or HANDOVER]
  *	Without FORCE: -EBUSY while open; flushes, closes.  With FORCE: I/O
