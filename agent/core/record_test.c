@@ -330,6 +330,8 @@ static struct step steps[] = {
 	{ "ready, but taken back", "S1 e3 v6 Ai1", READY, '2', .ret = -EPERM },
 	{ "handed over", "S1 e3 v6 Ai1 By2 Cs1 h2rg", OVER, '1',
 	  .after = "T2 e4 v7 w Ai1 Bs2 Cs1" },
+	{ "handed over, with logs", "S1 e3 v6 l Ai1 h2rg", OVER, '1',
+	  .after = "T2 e4 v7 w l Ai1" },
 	{ "handed over, not ready", "S1 e3 v6 Ai1 h2g", OVER, '1',
 	  .ret = -EPERM },
 	{ "handed over, not told to go", "S1 e3 v6 Ai1 h2r", OVER, '1',
