@@ -31,7 +31,7 @@ import hcvtest
 import ktap
 import vm
 from hcvcluster import ctl, ctl_json, record, sh, volume, wait_insync
-from vm import wait_for
+from vm import GuestDied, wait_for
 
 MIB = 1 << 20
 NAME = "db1"
@@ -377,9 +377,9 @@ def agent_dies(c, who, point, to):
                          ctl_json(c.n1, "node list")["nodes"]), 60, "leases")
     cmd = c.n1.spawn(f"agentctl --timeout 40 volume handover {NAME} "
                      f"--to {to}")
-    wait_for(lambda: not who.agent.running or not cmd.running, 90,
-             f"death at {point}")
-    ktap.check(f"died at {point}", not who.agent.running)
+    # The command may be over first: with the agent that it asked, or when all
+    # is handed over but what the other one has to do.
+    wait_for(lambda: not who.agent.running, 90, f"death at {point}")
     hcvcluster.start_agent(who)
     cmd.wait(90)
     # The wish goes on without the command, or was taken back.
@@ -448,7 +448,8 @@ def test_source_dies_after(c):
     c.n1.power_cut("drop")
     wait_for(lambda: state(to) == "active", 90, "the volume on the target")
     log.check(to)
-    cmd.wait(30)
+    with contextlib.suppress(GuestDied):
+        cmd.wait(30)
     hcvcluster.return_node(c, c.n1)
     wait_insync(to, NAME, 150)
     check_left(c, to)
