@@ -662,6 +662,7 @@ int hcv_actlog_load(struct hcv_link *link, const void *buf,
 			     found.lost, &link->store);
 	}
 	load->newest[link->nr] = found.newest;
+	hcv_log_look(&load->look, &al->log, &found);
 	for (i = 0; i < HCV_LOG_PAGES; i++)
 		al->log.page[i].pos.seq = max(al->log.page[i].pos.seq,
 					      found.seq);
@@ -733,11 +734,14 @@ int hcv_actlog_start(struct hcv_vol *vol, const struct hcv_log_load *load)
 	if (ret)
 		return ret;
 	mutex_lock(&al->mutex);
+	if (!al->named && hcv_log_adopt(&al->log, &load->look))
+		goto out;
 	ret = actlog_empty_all(al, load);
 	for (page = 0; page < HCV_LOG_PAGES && !ret; page++) {
 		hcv_log_next(&al->log, page, &seq);
 		hcv_log_sent(&al->log, page, seq - 1, true);
 	}
+out:
 	mutex_unlock(&al->mutex);
 	return ret;
 }

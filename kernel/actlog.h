@@ -8,6 +8,8 @@
 #include <linux/hcivol.h>
 #include <linux/types.h>
 
+#include "core/log.h"
+
 struct hcv_io;
 struct hcv_link;
 struct hcv_vol;
@@ -32,10 +34,12 @@ struct hcv_actlog_numbers {
 /**
  * struct hcv_log_load - what a start finds
  * @damaged: some has one with damaged pages
+ * @look: what they have in common
  * @newest: of each link: bit of a page set: its newest valid place is 1
  */
 struct hcv_log_load {
 	bool damaged;
+	struct hcv_log_look look;
 	u8 newest[HCV_MAX_LINKS];
 };
 
@@ -82,6 +86,7 @@ int hcv_actlog_load(struct hcv_link *link, const void *buf,
 /**
  * hcv_actlog_start() - what was named gets stamps; the logs are empty after it
  *
+ * Logs that are empty and alike are not written: guests may wait for the start.
  * After the volume page of this epoch was written, before I/O begins.
  * vol->mutex held.
  */

@@ -279,3 +279,33 @@ void hcv_log_read(const void *buf, const u8 *volume, u64 lineage,
 			fn(arg, hcv_fmt_log_get(p, i));
 	}
 }
+
+void hcv_log_look(struct hcv_log_look *look, const struct hcv_log *log,
+		  const struct hcv_log_found *found)
+{
+	bool empty = !found->lost && !found->entries &&
+		     found->valid == log->nr_pages;
+
+	look->alike = empty && (!look->nr || (look->alike &&
+					      look->newest == found->newest));
+	look->newest = found->newest;
+	look->seq = max(look->seq, found->seq);
+	look->nr++;
+}
+
+bool hcv_log_adopt(struct hcv_log *log, const struct hcv_log_look *look)
+{
+	u32 i;
+
+	if (!look->alike || log->nr)
+		return false;
+	for (i = 0; i < log->nr_pages; i++) {
+		log->page[i].pos = (struct hcv_pagepos) {
+			.seq = look->seq,
+			.place = look->newest >> i & 1,
+			.kept = true,
+		};
+		log->page[i].dirty = false;
+	}
+	return true;
+}

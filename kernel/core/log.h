@@ -163,4 +163,31 @@ void hcv_log_read(const void *buf, const u8 *volume, u64 lineage,
 		  struct hcv_log_found *found, void (*fn)(void *arg, u32 mib),
 		  void *arg);
 
+/**
+ * struct hcv_log_look - what the logs of the in-sync stores have in common
+ * @nr: stores that were looked at
+ * @alike: each has a valid and empty newest place of every page, and they are
+ *	the same places
+ * @newest: those, as in struct hcv_log_found
+ * @seq: highest sequence on any
+ */
+struct hcv_log_look {
+	u32 nr;
+	bool alike;
+	u32 newest;
+	u64 seq;
+};
+
+/** hcv_log_look() - one store more; @look begins as zeroes */
+void hcv_log_look(struct hcv_log_look *look, const struct hcv_log *log,
+		  const struct hcv_log_found *found);
+/**
+ * hcv_log_adopt() - go on with the logs that are there
+ *
+ * After a clean stop and a hand-over they are as good as if they were written
+ * anew.  The other place of a page may say anything: the next image goes there.
+ * Return: false: they have to be written, all pages and both places of each.
+ */
+bool hcv_log_adopt(struct hcv_log *log, const struct hcv_log_look *look);
+
 #endif /* HCV_CORE_LOG_H */

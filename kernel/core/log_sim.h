@@ -150,6 +150,7 @@ enum hcv_t_commit {
 /* All that an owner's crash takes away; masks are of mibs or pages. */
 struct hcv_t_owner {
 	enum hcv_t_life life;
+	bool adopted;		/* the log was found empty, and is gone on with */
 	enum hcv_t_link link[HCV_T_REPS];
 	u32 ret;		/* how often a lost one came back */
 	u64 v;
@@ -214,7 +215,7 @@ struct hcv_t_sim {
 	struct hcv_log *log;
 	struct hcv_t_bio bio[HCV_T_BIOS];
 	u64 crashes, cuts, takeovers, named, compared, copied, misses, writes;
-	u64 evicted, full, voids, joins, lost, torn;
+	u64 evicted, full, voids, joins, lost, torn, adopted;
 };
 
 static inline u32 hcv_t_rnd(struct hcv_t_sim *s, u32 below)

@@ -715,6 +715,7 @@ static void hcv_t_load(struct hcv_t_sim *s, u32 src)
 static u32 hcv_t_named(struct hcv_t_sim *s, u32 src)
 {
 	struct hcv_log_found found;
+	struct hcv_log_look look;
 	u32 named, r = src, pg;
 
 	if (s->mut == HCV_T_STALE_LOG)
@@ -734,6 +735,10 @@ static u32 hcv_t_named(struct hcv_t_sim *s, u32 src)
 			.seq = found.seq + 1, .kept = true,
 		};
 	s->named += hweight_long(named);
+	memset(&look, 0, sizeof(look));
+	hcv_log_look(&look, s->log, &found);
+	s->o.adopted = hcv_log_adopt(s->log, &look);
+	s->adopted += s->o.adopted;
 	return named;
 }
 
@@ -775,7 +780,8 @@ static void hcv_t_start(struct hcv_t_sim *s)
 			break;
 	if (s->o.life == HCV_T_STAMPING) {
 		if (s->o.cm.good && s->o.cm.stage == HCV_T_C_IDLE)
-			s->o.life = HCV_T_EMPTYING;
+			s->o.life = s->o.adopted ? HCV_T_SERVING :
+						   HCV_T_EMPTYING;
 		return;
 	}
 	if (src == s->nr_reps)
@@ -917,11 +923,12 @@ static void hcv_log_sim(struct kunit *test)
 				      s->why);
 		cond_resched();
 	}
-	kunit_info(test, "%u histories: %llu take-overs, %llu power cuts, %llu torn blocks, %llu writes, %llu misses, %llu entries dropped, %llu times full, %llu void log writes, %llu times the last replica lost, %llu joins; named %llu mibs, compared %llu, copied %llu\n",
+	kunit_info(test, "%u histories: %llu take-overs, %llu power cuts, %llu torn blocks, %llu writes, %llu misses, %llu entries dropped, %llu times full, %llu void log writes, %llu times the last replica lost, %llu joins; named %llu mibs, compared %llu, copied %llu; %llu logs adopted\n",
 		   nr, s->takeovers, s->cuts, s->torn, s->writes, s->misses,
 		   s->evicted, s->full, s->voids, s->lost, s->joins, s->named,
-		   s->compared, s->copied);
+		   s->compared, s->copied, s->adopted);
 	KUNIT_EXPECT_GT(test, s->takeovers, (u64)nr);
+	KUNIT_EXPECT_GT(test, s->adopted, (u64)nr / 4);
 	KUNIT_EXPECT_GT(test, s->joins, (u64)nr);
 	KUNIT_EXPECT_GT(test, s->evicted, (u64)nr);
 	KUNIT_EXPECT_GT(test, s->full, 0ULL);
@@ -939,9 +946,9 @@ static const struct hcv_t_left_out {
 	{ HCV_T_DROP_UNFLUSHED, "dropped before data are flushed" },
 	{ HCV_T_DROP_EARLY, "dropped before pages are flushed" },
 	{ HCV_T_DROP_IN_FLIGHT, "dropped under a write" },
-	{ HCV_T_DROP_UNSURE, "dropped under an unsure write", 3270 },
+	{ HCV_T_DROP_UNSURE, "dropped under an unsure write", 3640 },
 	{ HCV_T_DROP_VOID, "dropped by a void round" },
-	{ HCV_T_VOID_GOOD, "an entry that one replica lacks", 8780 },
+	{ HCV_T_VOID_GOOD, "an entry that one replica lacks", 15470 },
 	{ HCV_T_ONE_PLACE, "pages written in place", 1610 },
 	{ HCV_T_NO_STAMP, "named mibs not stamped" },
 	{ HCV_T_EMPTY_FIRST, "emptied before stamps are durable" },

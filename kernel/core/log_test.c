@@ -455,6 +455,74 @@ static void hcv_log_test_places(struct kunit *test)
 	}
 }
 
+/* Logs as found on up to three stores; two pages are in use. */
+struct hcv_t_looks {
+	const char *name;
+	u32 nr;
+	struct hcv_log_found found[3];
+	u32 entries;	/* of the log in RAM */
+	bool adopts;
+};
+
+#define HCV_T_FOUND(...)	{ .epoch = 4, .valid = 2, __VA_ARGS__ }
+
+static const struct hcv_t_looks hcv_t_looks[] = {
+	{ "no store", 0 },
+	{ "one", 1, { HCV_T_FOUND(.newest = 1) }, .adopts = true },
+	{ "three alike", 3, { HCV_T_FOUND(.newest = 2), HCV_T_FOUND(.newest = 2),
+			      HCV_T_FOUND(.newest = 2) }, .adopts = true },
+	{ "other numbers", 2, { HCV_T_FOUND(.newest = 2),
+				HCV_T_FOUND(.newest = 2, .seq = 12) },
+	  .adopts = true },
+	{ "other numbers, the first", 2, { HCV_T_FOUND(.seq = 12),
+					   HCV_T_FOUND() }, .adopts = true },
+	{ "other places, the last", 2, { HCV_T_FOUND(.newest = 2),
+					 HCV_T_FOUND(.newest = 3) } },
+	{ "other places, the middle", 3, { HCV_T_FOUND(.newest = 2),
+					   HCV_T_FOUND(.newest = 3),
+					   HCV_T_FOUND(.newest = 3) } },
+	{ "an entry", 2, { HCV_T_FOUND(.entries = 1), HCV_T_FOUND() } },
+	{ "an entry on the last", 2, { HCV_T_FOUND(),
+				       HCV_T_FOUND(.entries = 1) } },
+	{ "damaged", 1, { HCV_T_FOUND(.lost = 1) } },
+	{ "never written", 1, { { .valid = 0 } } },
+	{ "a page never written", 2, { HCV_T_FOUND(),
+				       { .seq = 9, .valid = 1 } } },
+	{ "entries in RAM", 1, { HCV_T_FOUND() }, .entries = 1 },
+};
+
+static void hcv_log_test_adopt(struct kunit *test)
+{
+	struct hcv_log_look look;
+	struct hcv_log *log;
+	u32 i, k, page;
+	bool adopts;
+	u64 seq;
+
+	for (i = 0; i < ARRAY_SIZE(hcv_t_looks); i++) {
+		const struct hcv_t_looks *c = &hcv_t_looks[i];
+
+		log = hcv_t_log(test, 2, 4);
+		for (k = 0; k < c->entries; k++)
+			hcv_log_add(log, k, NULL, NULL);
+		memset(&look, 0, sizeof(look));
+		for (k = 0; k < c->nr; k++)
+			hcv_log_look(&look, log, &c->found[k]);
+		adopts = hcv_log_adopt(log, &look);
+		KUNIT_EXPECT_EQ_MSG(test, adopts, c->adopts, "%s", c->name);
+		KUNIT_EXPECT_EQ_MSG(test, hcv_log_dirty(log), adopts ? 0U : 3U,
+				    "%s", c->name);
+		for (page = 0; page < 2 && adopts; page++) {
+			KUNIT_EXPECT_EQ_MSG(test, hcv_log_next(log, page, &seq),
+					    !(c->found[0].newest >> page & 1),
+					    "%s", c->name);
+			for (k = 0; k < c->nr; k++)
+				KUNIT_EXPECT_GT_MSG(test, seq, c->found[k].seq,
+						    "%s", c->name);
+		}
+	}
+}
+
 /* The table beside a trivial model, for many random steps. */
 static bool hcv_t_drop_some(void *arg, u32 mib)
 {
@@ -506,6 +574,7 @@ static struct kunit_case hcv_log_cases[] = {
 	KUNIT_CASE(hcv_log_test_evict),
 	KUNIT_CASE(hcv_log_test_purge),
 	KUNIT_CASE(hcv_log_test_places),
+	KUNIT_CASE(hcv_log_test_adopt),
 	KUNIT_CASE(hcv_log_test_random),
 	{ }
 };

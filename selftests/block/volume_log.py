@@ -94,6 +94,13 @@ def test_cost():
         finish(vol)
         named = take_over(vol, *vol.names)
         ktap.check_eq("a clean stop empties it", 0, named)
+        ktap.check_eq("so that it is not written again", 0, log(vol)[2])
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1,), 30)
+        ktap.check_eq("but for the miss", 1, log(vol)[2])
+        unclean(vol)
+        ktap.check_eq("named", 1, take_over(vol, *vol.names))
+        ktap.check("and is written", log(vol)[2] >= 32)
         finish(vol)
 
 
