@@ -367,6 +367,7 @@ def other_agent(node, env):
     node.agent.wait(30)
     node.agent = node.spawn(f"{env} exec hcivold 2>>{hcvcluster.AGENT_LOG}")
     wait_for(lambda: node.run("agentctl version").rc == 0, 60, "the agent")
+    hcvcluster.wait_knows(node)
 
 
 def agent_dies(c, who, point, to):
@@ -381,6 +382,7 @@ def agent_dies(c, who, point, to):
     # is handed over but what the other one has to do.
     wait_for(lambda: not who.agent.running, 90, f"death at {point}")
     hcvcluster.start_agent(who)
+    hcvcluster.wait_knows(who)
     cmd.wait(90)
     # The wish goes on without the command, or was taken back.
     wait_for(lambda: "handover" not in record(c.n1, c.uuid), 90, "its end")
@@ -580,6 +582,7 @@ def test_halted_without_etcd(c):
     c.n1.agent.kill()
     c.n1.agent.wait(30)
     hcvcluster.start_agent(c.n1)
+    hcvcluster.wait_knows(c.n1)
     if owner is not c.n1:
         home_again(c, owner)
 

@@ -83,6 +83,13 @@ def start_agent(node):
         raise TestbedError(f"{error}\n{explain(node)}") from None
 
 
+def wait_knows(node):
+    """A new agent of a cluster answers at once, but what it has not read yet is
+    an error."""
+    wait_for(lambda: node.run("agentctl node list").rc == 0, 60,
+             f"what is in the metadata store on {node}")
+
+
 def start_node(node):
     """Load the module and start the agent."""
     sh(node, "for m in $(modinfo -F depends $HCV_KO | tr , ' '); do "
