@@ -336,6 +336,7 @@ class Guest:
             "HCV_KO": str(build / self.kernel.kver / "hcivol.ko"),
             "HCV_TIMEOUT_SCALE": f"{SCALE:g}",
             "HCV_SIZE_DIV": size_div(self.kernel.kver),
+            "HCV_SHARE": os.environ.get("HCV_SHARE", ""),
             "PATH": f"{build}/bin:{build}/testbed:/usr/local/sbin:"
                     "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb",
