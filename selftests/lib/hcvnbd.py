@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A disk with a volatile cache and no FUA, whose FLUSH waits or fails when the
-test says so, and whose blocks become unreadable until they are written:
-/dev/nbd0, served by threads of the test itself."""
+"""A disk with a volatile cache and no FUA, of which any request fails when the
+test says so, whose FLUSH waits, and whose blocks become unreadable until they
+are written: /dev/nbd0, served by threads of the test itself."""
 
 import errno
 import fcntl
@@ -36,6 +36,7 @@ class Disk:
         self.bad = set()
         self.cond = threading.Condition()
         self.holding, self.held, self.verdict = False, 0, 0
+        self.countdown, self.late, self.what = 0, False, None
 
     def __enter__(self):
         if subprocess.run(["modprobe", "-nq", "nbd"], check=False).returncode:
@@ -88,7 +89,32 @@ class Disk:
             self.holding, self.verdict = False, error
             self.cond.notify_all()
 
+    def fail_nth(self, number, late=False):
+        """The number-th request from now on fails, that one alone, and is not
+        done; or it is done, late: only its answer is an error. A FLUSH that
+        fails loses what was cached. See what."""
+        with self.cond:
+            self.countdown, self.late, self.what = number, late, None
+
+    def fail_none(self):
+        """No request fails from now on."""
+        with self.cond:
+            self.countdown = 0
+
+    def lose_cache(self):
+        """Its power is cut; nothing may be under way."""
+        self._end_cached(lost=True)
+
     # --- the server
+
+    def _fails(self, kind):
+        """Whether it is this one's turn to fail; notes what it was."""
+        with self.cond:
+            self.countdown -= 1
+            if self.countdown:
+                return False
+            self.what = {READ: "READ", WRITE: "WRITE", FLUSH: "FLUSH"}[kind]
+            return True
 
     def _serve(self, sock):
         with sock:
@@ -102,15 +128,19 @@ class Disk:
                 if kind == DISC:
                     return
                 data, error = b"", 0
+                fails = self._fails(kind)
                 if kind == READ:
-                    error = self._any_bad(off, size)
+                    error = errno.EIO if fails else self._any_bad(off, size)
                     data = b"" if error else self.seen[off:off + size]
                 elif kind == WRITE:
-                    self.seen[off:off + size] = self._take(sock, size)
-                    self.bad -= set(range(off, off + size, BLOCK))
-                    self.cached.append((off, size))
+                    new = self._take(sock, size)
+                    if not fails or self.late:
+                        self.seen[off:off + size] = new
+                        self.bad -= set(range(off, off + size, BLOCK))
+                        self.cached.append((off, size))
+                    error = errno.EIO if fails else 0
                 elif kind == FLUSH:
-                    error = self._flush()
+                    error = self._flush(fails)
                 else:
                     error = errno.EINVAL
                 sock.sendall(struct.pack(">II8s", REPLY, error, cookie) + data)
@@ -129,7 +159,7 @@ class Disk:
         return errno.EIO if any(off - BLOCK < at < off + size
                                 for at in self.bad) else 0
 
-    def _flush(self):
+    def _flush(self, fails):
         with self.cond:
             error = 0
             if self.holding:
@@ -137,10 +167,15 @@ class Disk:
                 self.cond.wait_for(lambda: not self.holding)
                 self.held -= 1
                 error = self.verdict
+        if fails:
+            error = errno.EIO
+        self._end_cached(lost=error and not (fails and self.late))
+        return error
+
+    def _end_cached(self, lost):
         for off, size in self.cached:
-            if error:
+            if lost:
                 self.seen[off:off + size] = self.stable[off:off + size]
             else:
                 self.stable[off:off + size] = self.seen[off:off + size]
         self.cached.clear()
-        return error
