@@ -196,7 +196,7 @@ struct hcv_snap_rowkey {
 /**
  * struct hcv_snap_vol - all keys about one volume
  *
- * A volume has an entry if any of vol/, rec/, rows/ or grant/ exists; a
+ * A volume has an entry if any of vol/, rec/, rows/, grant/ or job/ exists; a
  * revision of 0 says which ones do not.
  */
 struct hcv_snap_vol {
@@ -212,6 +212,9 @@ struct hcv_snap_vol {
 	struct hcv_snap_grant *grant;
 	struct hcv_scrub_info *scrub;	/* last pass, NULL: none is known */
 	int64_t scrub_rev;
+	struct hcv_job_info job;
+	int64_t job_rev;		/* 0: none, or it cannot be decoded */
+	int64_t job_key_rev;		/* 0: none */
 	bool bad;			/* a key could not be decoded: hands off */
 	char why[HCV_ERR_SIZE];
 };
@@ -219,6 +222,7 @@ struct hcv_snap_vol {
 /**
  * struct hcv_snap_tomb - extents that a store is to free
  * @one: only extent @index, else all of the volume
+ * @left: all of a volume that goes on without this store since @epoch
  */
 struct hcv_snap_tomb {
 	char store[HCV_ID_LEN];
@@ -226,6 +230,8 @@ struct hcv_snap_tomb {
 	int64_t rev;
 	bool one;
 	uint32_t index;
+	bool left;
+	uint64_t epoch;
 };
 
 /**
@@ -245,6 +251,8 @@ struct hcv_snap {
 	int64_t cluster_rev;
 	struct hcv_snap_recovery recovery;	/* the cluster's */
 	int64_t slow_rev;		/* of slow; 0: no store was ever */
+	char leader[HCV_ID_LEN];	/* node, "": none */
+	int64_t leader_rev;
 	size_t nr_nodes, nr_stores, nr_vols, nr_tombs;
 	struct hcv_snap_node *node;
 	struct hcv_snap_store *store;

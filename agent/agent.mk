@@ -37,12 +37,15 @@ AGENT_SRC := \
 	agent/core/elect.c \
 	agent/core/health.c \
 	agent/core/health_key.c \
+	agent/core/jobplan.c \
 	agent/core/json.c \
 	agent/core/latency.c \
 	agent/core/model.c \
+	agent/core/model_job.c \
 	agent/core/model_rows.c \
 	agent/core/nvme_names.c \
 	agent/core/placement.c \
+	$(filter-out %_test.c,$(sort $(wildcard agent/core/recplan*.c))) \
 	agent/core/record.c \
 	agent/core/request.c \
 	agent/core/scrubplan.c \
@@ -71,6 +74,7 @@ AGENT_SRC := \
 	agent/member.c \
 	agent/node_load.c \
 	agent/place.c \
+	agent/planner.c \
 	agent/scrub.c \
 	agent/slow.c \
 	agent/snap.c \

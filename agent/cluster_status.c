@@ -10,6 +10,7 @@
 
 #include <linux/hcivol_format.h>
 
+#include "core/record.h"
 #include "jout.h"
 #include "member.h"
 #include "place.h"
@@ -21,6 +22,23 @@ static bool hcv_status_store_live(const struct hcv_snap *s, const char *store)
 		NULL;
 
 	return n && n->i.live && st->i.live && !st->i.failed;
+}
+
+/*
+ * A copy that a recovery job is still making, or has no use for any more: that
+ * it is not in-sync takes nothing from the volume.
+ */
+static bool hcv_status_spare(const struct hcv_snap_vol *v,
+			     const struct hcv_rec_store *rs)
+{
+	const struct hcv_job_info *job = &v->job;
+
+	if (!v->job_rev || rs->state == HCV_RS_INSYNC)
+		return false;
+	if (!strcmp(rs->store, job->to))
+		return true;
+	return !strcmp(rs->store, job->from) &&
+	       (!*job->to || hcv_record_insync(&v->rec, job->to));
 }
 
 enum hcv_vol_health hcv_vol_health(const struct hcv_snap *s,
@@ -37,7 +55,7 @@ enum hcv_vol_health hcv_vol_health(const struct hcv_snap *s,
 		if (v->rec.st[i].state == HCV_RS_INSYNC &&
 		    hcv_status_store_live(s, v->rec.st[i].store))
 			good++;
-		else
+		else if (!hcv_status_spare(v, &v->rec.st[i]))
 			bad++;
 	}
 	if (!good)
@@ -200,11 +218,13 @@ static void hcv_status_volume(struct hcv_status *st,
 {
 	const struct hcv_snap *s = st->s;
 	char object[96], hint[128];
+	size_t i, spare = 0;
 	unsigned int good = 0;
-	size_t i;
 
 	snprintf(object, sizeof(object), "volume %s", v->i.name);
 	snprintf(hint, sizeof(hint), "agentctl volume show %s", v->i.name);
+	for (i = 0; i < v->rec.nr; i++)
+		spare += hcv_status_spare(v, &v->rec.st[i]);
 	for (i = 0; i < v->rec.nr; i++)
 		good += v->rec.st[i].state == HCV_RS_INSYNC &&
 			hcv_status_store_live(s, v->rec.st[i].store);
@@ -217,7 +237,7 @@ static void hcv_status_volume(struct hcv_status *st,
 	else if (h == HCV_VH_DEGRADED)
 		hcv_status_problem(st, object, hint,
 				   "%u of its %zu stores are in-sync and live",
-				   good, v->rec.nr);
+				   good, v->rec.nr - spare);
 }
 
 /* What a scrub could not put right stays a problem until one has. */

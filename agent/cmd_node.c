@@ -2,8 +2,8 @@
 /*
  * node.list, node.show, node.drain.
  *
- * Draining a node keeps new extents away from it and says what is still
- * there; nothing is moved.
+ * Draining a node keeps new extents away from it, has recovery jobs move what is
+ * there (planner.c), and says what is still to go.
  */
 #include "agent.h"
 
@@ -152,7 +152,7 @@ static int hcv_node_set_draining(struct hcv_api_req *req,
 	if (res != HCV_META_OK)
 		return hcv_error_meta(&req->err, res, i.name);
 	hcv_event_emit(req->agent, HCV_SEV_INFO, "node", NULL, "%s %s", i.name,
-		       draining ? "is draining: it gets no new extents" :
+		       draining ? "is draining: it gets no new extents, what it has moves away" :
 		       "is ready for new extents again");
 	hcv_state_kick(req->agent);
 	return 0;
@@ -178,7 +178,7 @@ static int hcv_cmd_node_drain(struct hcv_api_req *req)
 			   draining ? "draining" : "ready");
 		hcv_node_contents(s, n, req->result);
 		hcv_jo_str(req->result, "text",
-			   draining ? "new extents go elsewhere; what is there stays there" :
+			   draining ? "new extents go elsewhere, what is there moves away" :
 				      "new extents may be placed here again");
 	}
 	hcv_snap_put(s);

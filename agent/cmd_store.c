@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * store.add, store.list, store.show, store.health, store.remove.
+ * store.add, store.list, store.show, store.health, store.remove, store.drain,
+ * store.undrain.
  *
  * add: format, then one transaction that makes the store known; the membership
  * reconciler opens it.  Killed in between, the device carries a store that
@@ -419,7 +420,8 @@ static int hcv_store_empty(struct hcv_api_req *req, const struct hcv_snap *s,
 	if (rows)
 		return hcv_error_set(&req->err, HCV_E_BUSY, object, hint,
 				     "it holds %u extents of volumes", rows);
-	if (st->i.live && st->i.used_extents)
+	/* A disk that failed frees nothing any more. */
+	if (st->i.live && !st->i.failed && st->i.used_extents)
 		return hcv_error_set(&req->err, HCV_E_BUSY, object, hint,
 				     "%u extents of deleted volumes are still being freed",
 				     st->i.used_extents);
@@ -494,7 +496,8 @@ static void hcv_store_wait_freed(struct hcv_api_req *req, const char *uuid)
 			return;
 		seq = s->seq;
 		st = hcv_snap_store(s, uuid);
-		wait = st && st->i.live && st->i.used_extents &&
+		wait = st && st->i.live && !st->i.failed &&
+			st->i.used_extents &&
 			!hcv_place_rows_on(s, st->i.uuid);
 		hcv_snap_put(s);
 	}
@@ -504,6 +507,7 @@ static void hcv_store_wait_freed(struct hcv_api_req *req, const char *uuid)
 static int hcv_store_reserve(struct hcv_api_req *req,
 			     const struct hcv_store_info *info)
 {
+	enum hcv_store_state before = HCV_ST_READY;
 	const struct hcv_snap_store *st;
 	struct hcv_error first;
 	struct hcv_snap *s;
@@ -515,6 +519,8 @@ static int hcv_store_reserve(struct hcv_api_req *req,
 		ret = hcv_store_changed(req, info->name);
 	if (!ret)
 		ret = hcv_store_empty(req, s, st);
+	if (!ret && st->i.state == HCV_ST_DRAINING)
+		before = HCV_ST_DRAINING;
 	if (!ret)
 		ret = hcv_store_set_state(req, st, HCV_ST_REMOVED);
 	hcv_snap_put(s);
@@ -528,7 +534,7 @@ static int hcv_store_reserve(struct hcv_api_req *req,
 		ret = hcv_store_empty(req, s, st);
 	if (ret && st) {
 		first = req->err;
-		hcv_store_set_state(req, st, HCV_ST_READY);
+		hcv_store_set_state(req, st, before);
 		req->err = first;
 	}
 	hcv_snap_put(s);
@@ -700,6 +706,59 @@ static int hcv_cmd_store_remove(struct hcv_api_req *req)
 	return ret;
 }
 
+/* ---------------------------------------------------------- drain, undrain */
+
+/*
+ * What is on the store is moved away by recovery jobs (planner.c), with its
+ * state as all that asks for it.
+ */
+static int hcv_store_drain(struct hcv_api_req *req, enum hcv_store_state state)
+{
+	bool drain = state == HCV_ST_DRAINING;
+	const struct hcv_snap_store *st;
+	enum hcv_meta_result res;
+	char object[128];
+	struct hcv_snap *s;
+	uint32_t left = 0;
+	int ret = -1;
+
+	res = hcv_state_read(req->agent, &s, HCV_META_MS);
+	if (res != HCV_META_OK)
+		return hcv_error_meta(&req->err, res, "metadata store");
+	st = hcv_store_arg(req, s);
+	if (st && st->i.state == HCV_ST_REMOVED) {
+		snprintf(object, sizeof(object), "store %s", st->i.name);
+		hcv_error_set(&req->err, HCV_E_REFUSED, object,
+			      "agentctl store list", "it is being removed");
+	} else if (st) {
+		left = hcv_place_rows_on(s, st->i.uuid);
+		ret = hcv_store_set_state(req, st, state);
+	}
+	if (!ret && st->i.state != state)
+		hcv_event_emit(req->agent, HCV_SEV_INFO, "store", NULL, "%s %s",
+			       st->i.name, drain ? "is being emptied" :
+			       "may get extents again");
+	if (!ret) {
+		hcv_jo_str(req->result, "name", st->i.name);
+		hcv_jo_str(req->result, "uuid", st->i.uuid);
+		hcv_jo_str(req->result, "state", drain ? "draining" : "ready");
+		hcv_jo_u64(req->result, "extents_left", left);
+		hcv_state_kick(req->agent);
+	}
+	hcv_snap_put(s);
+	return ret;
+}
+
+static int hcv_cmd_store_drain(struct hcv_api_req *req)
+{
+	return hcv_store_drain(req, HCV_ST_DRAINING);
+}
+
+static int hcv_cmd_store_undrain(struct hcv_api_req *req)
+{
+	return hcv_store_drain(req, HCV_ST_READY);
+}
+
 static const struct hcv_api_arg hcv_cmd_store_args[] = {
 	{ "name", HCV_ARG_STRING, true },
 	{ NULL }
@@ -728,6 +787,10 @@ static const struct hcv_api_cmd hcv_cmd_store[] = {
 	{ "store.health", hcv_cmd_store_health, 10000, HCV_API_SNAPSHOT,
 	  hcv_cmd_health_args },
 	{ "store.remove", hcv_cmd_store_remove, 30000, HCV_API_SNAPSHOT,
+	  hcv_cmd_store_args },
+	{ "store.drain", hcv_cmd_store_drain, 10000, HCV_API_SNAPSHOT,
+	  hcv_cmd_store_args },
+	{ "store.undrain", hcv_cmd_store_undrain, 10000, HCV_API_SNAPSHOT,
 	  hcv_cmd_store_args },
 };
 

@@ -29,7 +29,9 @@
 
 #define CREATE_SIZE_MAX		(1ULL << 50)
 #define CREATE_POLICY_MS	30000
-#define DELETE_CHUNKS		64	/* row keys of one transaction */
+#define DELETE_CHUNKS		56	/* row keys of one transaction */
+/* With them: definition, record, name, scrub, job, and a tombstone per store. */
+#define DELETE_KEYS		(5 + HCV_REC_STORES + DELETE_CHUNKS)
 
 struct create {
 	struct hcv_api_req *req;
@@ -373,13 +375,16 @@ int hcv_cmd_volume_create(struct hcv_api_req *req)
 /* -------------------------------------------------------------------- delete */
 
 struct del {
-	struct hcv_cmp cmp[2 + DELETE_CHUNKS];
+	struct hcv_cmp cmp[3 + DELETE_CHUNKS];
 	size_t nr_cmp;
-	struct hcv_op op[4 + HCV_REC_STORES + DELETE_CHUNKS];
+	struct hcv_op op[DELETE_KEYS];
 	size_t nr_op;
-	char key[4 + HCV_REC_STORES + DELETE_CHUNKS][96];
+	char key[DELETE_KEYS][96];
 	size_t nr_keys;
 };
+
+_Static_assert(DELETE_KEYS <= HCV_META_OPS_MAX,
+	       "a deletion's step is one transaction");
 
 static char *del_key(struct del *d, const char *fmt, const char *a,
 		     const char *b)
@@ -456,6 +461,11 @@ static int del_step(struct hcv_api_req *req, const struct hcv_snap_vol *v,
 			d->op[d->nr_op++] = (struct hcv_op){
 				.key = del_key(d, "volname/", v->i.name, ""),
 			};
+		/* None must come in between: nobody would end it. */
+		key = del_key(d, "job/", v->uuid, "");
+		d->cmp[d->nr_cmp++] = (struct hcv_cmp){ key, v->job_key_rev };
+		if (v->job_key_rev)
+			d->op[d->nr_op++] = (struct hcv_op){ .key = key };
 		del_chunks(d, v);
 		HCV_CRASH_POINT("volume-delete");
 		res = hcv_meta_txn(hcv_agent_meta(req->agent), d->cmp,

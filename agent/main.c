@@ -25,6 +25,7 @@
 #include "jobs.h"
 #include "loop.h"
 #include "member.h"
+#include "planner.h"
 #include "owner.h"
 #include "scrub.h"
 #include "state.h"
@@ -233,6 +234,7 @@ static int hcv_main_rooms(struct hcv_agent *a)
 		hcv_cmd_store_init,
 		hcv_cmd_volume_init,
 		hcv_cmd_scrub_init,
+		hcv_planner_init,
 	};
 	size_t i;
 	int ret;
@@ -267,6 +269,7 @@ static void hcv_main_end(struct hcv_agent *a)
 	hcv_member_exit(a);
 	hcv_loop_exit(a);
 	hcv_owner_exit(a);
+	hcv_planner_exit(a);
 	hcv_state_exit(a);
 	hcv_events_exit(a);
 	hcv_api_free(a);

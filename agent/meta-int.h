@@ -13,7 +13,6 @@
 
 /* What etcd takes in one transaction, less room for our own token. */
 #define HCV_META_KEY_MAX	512
-#define HCV_META_OPS_MAX	100
 #define HCV_META_TXN_BYTES_MAX	(1U << 20)
 
 /** struct hcv_meta_ops - a back end; semantics as in meta.h */

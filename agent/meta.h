@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Compares, and changes, of one transaction at most. */
+#define HCV_META_OPS_MAX	100
+
 struct hcv_meta;
 
 enum hcv_meta_result {

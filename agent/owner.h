@@ -3,7 +3,8 @@
  * The owner side: volumes that this node has, or is to have.
  *
  * core/volplan.c decides, owner_step.c acts, owner_view.c reads and changes
- * the keys of one volume, owner_connect.c makes connections in the background,
+ * the keys of one volume, owner_job.c takes the steps of recovery jobs,
+ * owner_connect.c makes connections in the background,
  * owner_urgent.c confirms failed replicas on a thread of its own, owner_gap.c
  * tells what I/O waited for, owner_reconcile.c has it all done at the right
  * time.
@@ -122,6 +123,7 @@ enum hcv_owner_result {
  * @stopped: out: VOL_STOP ended in order
  * @linked_count: out: handles that the link of out->store was given
  * @halt_ms: out: when the volume began to be halted
+ * @conflict: for owner_job.c: a compare of its transaction failed
  */
 struct hcv_owner_step {
 	struct hcv_agent *a;
@@ -138,6 +140,7 @@ struct hcv_owner_step {
 	bool stopped;
 	uint32_t linked_count;
 	int64_t halt_ms;
+	bool conflict;
 };
 
 enum hcv_owner_result hcv_owner_step_run(struct hcv_owner_step *s);
@@ -211,6 +214,17 @@ void hcv_owner_row(const struct hcv_rows *rows, unsigned int column,
 		   const struct hcv_place_row *choice, struct hcv_row *row);
 /** hcv_owner_place() - one more row, or VOL_NOSPACE if nothing is left */
 enum hcv_owner_result hcv_owner_place(struct hcv_owner_step *s);
+
+/* --------------------------------------------------------------- owner_job.c */
+
+/** hcv_owner_job() - a step of the volume's recovery job */
+enum hcv_owner_result hcv_owner_job(struct hcv_owner_step *s);
+/**
+ * hcv_owner_job_rows() - tell the module of all rows that it has as they are
+ *
+ * Before a link fills extents: a job may have added or removed stores.
+ */
+enum hcv_owner_result hcv_owner_job_rows(struct hcv_owner_step *s);
 
 /* ------------------------------------------------------------ owner_urgent.c */
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/jobplan.h"
 #include "core/placement.h"
 #include "core/record.h"
 #include "core/storeplan.h"
@@ -28,6 +29,29 @@ void hcv_owner_row(const struct hcv_rows *rows, unsigned int column,
 		memcpy(row->store[i], store[choice->store[i]].uuid, HCV_ID_LEN);
 }
 
+/* It gives no grant of this epoch, or not before it has freed what it had. */
+static bool place_left(const struct hcv_owner_step *s, const char *store)
+{
+	const struct hcv_snap *snap = s->w->snap;
+	size_t i;
+
+	for (i = 0; i < snap->nr_tombs; i++)
+		if (!snap->tomb[i].one && !strcmp(snap->tomb[i].store, store) &&
+		    !strcmp(snap->tomb[i].vol, s->w->v.uuid))
+			return true;
+	return false;
+}
+
+/*
+ * A job gives it rows in their order, which the store relies on: what it has
+ * formatted are all rows below an index.
+ */
+static bool place_filling(const struct hcv_owner_step *s, const char *store)
+{
+	return s->w->v.job_rev && !strcmp(store, s->w->v.job.to) &&
+	       !hcv_record_insync(&s->w->v.rec, store);
+}
+
 /*
  * A store of the record that is not in-sync counts as one that is not live:
  * it lacks the writes to a new row until it was brought up to date.
@@ -46,6 +70,12 @@ static void place_restrict(const struct hcv_owner_step *s,
 		else if (rs && !st[i].live)
 			st[i].ready = false;	/* about to leave the set */
 		if (!st[i].live && !degraded)
+			st[i].ready = false;
+		if (place_left(s, st[i].uuid) || place_filling(s, st[i].uuid))
+			st[i].ready = false;
+		/* What is put there now would stay when the rest has moved. */
+		if (s->w->v.job_rev && !degraded &&
+		    !strcmp(st[i].uuid, s->w->v.job.from))
 			st[i].ready = false;
 	}
 }
@@ -117,6 +147,8 @@ static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
 		.column = s->out->column, .rows = &s->w->v.rows,
 		.degraded = degraded,
 	};
+	const struct hcv_job_info *job = s->w->v.job_rev ? &s->w->v.job : NULL;
+	struct hcv_rows seen = { 0 };
 	enum hcv_owner_result res = HCV_OWNER_FAILED;
 	struct hcv_place_row choice = { 0 };
 	struct hcv_place_store *st;
@@ -127,6 +159,14 @@ static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
 		snprintf(why, HCV_ERR_SIZE, "out of memory");
 		return HCV_OWNER_FAILED;
 	}
+	if (job && hcv_jobplan_place_rows(job->from, job->to, &s->w->v.rows,
+					  &seen)) {
+		free(st);
+		snprintf(why, HCV_ERR_SIZE, "out of memory");
+		return HCV_OWNER_FAILED;
+	}
+	if (job)
+		want.rows = &seen;
 	place_restrict(s, st, nr, degraded);
 	if (hcv_place(st, nr, &want, &choice)) {
 		snprintf(why, HCV_ERR_SIZE, "%s", choice.why[0] ? choice.why :
@@ -135,6 +175,7 @@ static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
 		hcv_owner_row(&s->w->v.rows, s->out->column, st, &choice, &row);
 		res = place_commit(s, &row, choice.live);
 	}
+	hcv_model_rows_free(&seen);
 	free(st);
 	return res;
 }

@@ -114,6 +114,7 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 		.can_hand = run_can_hand(r), .to_live = run_to_live(r),
 		.rec = v->rec_rev ? &v->rec : NULL,
 		.vol = v->rev ? &v->i : NULL, .rows = &v->rows,
+		.job = v->job_rev ? &v->job : NULL,
 		.k = r->present ? &r->k : NULL, .mem = &r->vol.mem,
 	};
 

@@ -319,10 +319,24 @@ static enum hcv_owner_result step_connect(struct hcv_owner_step *s)
 	return HCV_OWNER_FAILED;
 }
 
+/* Whether this is about more handles for a link that there is. */
+static bool step_takes_writes(const struct hcv_owner_step *s,
+			      const char *store)
+{
+	size_t i;
+
+	for (i = 0; i < s->k->nr_links; i++)
+		if (!strcmp(s->k->link[i].store, store))
+			return s->k->link[i].state == HCV_LINK_SYNCING ||
+			       s->k->link[i].state == HCV_LINK_JOINING;
+	return false;
+}
+
 static enum hcv_owner_result step_link_add(struct hcv_owner_step *s)
 {
 	const struct hcv_vp_store *st = step_store(s);
 	struct hcv_nl_range range[HCV_GRANT_RANGES];
+	enum hcv_owner_result res;
 	size_t i;
 	int ret;
 
@@ -335,6 +349,12 @@ static enum hcv_owner_result step_link_add(struct hcv_owner_step *s)
 			.count = st->grant->range[i].count,
 		};
 		s->linked_count = range[i].base + range[i].count;
+	}
+	if (s->out->state == HCV_LINK_SYNCING &&
+	    !step_takes_writes(s, s->out->store)) {
+		res = hcv_owner_job_rows(s);
+		if (res != HCV_OWNER_DONE)
+			return res;
 	}
 	HCV_CRASH_POINT("owner-link-add");
 	ret = hcv_k_vol_link_add(s->kl, s->w->v.uuid, s->w->v.rec.epoch,
@@ -606,6 +626,7 @@ static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	[HCV_VP_DROP_ROWS] = step_drop_rows,
 	[HCV_VP_EXTENT_DEL] = step_extent_del,
 	[HCV_VP_RETIRE] = step_retire,
+	[HCV_VP_JOB] = hcv_owner_job,
 	[HCV_VP_SET] = step_set,
 	[HCV_VP_FENCE] = step_fence,
 	[HCV_VP_STOP] = step_stop,

@@ -87,7 +87,9 @@ static enum hcv_meta_result view_list(struct hcv_owner_view *w, int64_t until,
 				      struct hcv_kvs *all)
 {
 	/* in the order of the keys, as a list of everything would be */
-	static const char *const prefix[] = { "grant/", "rec/", "rows/", "vol/" };
+	static const char *const prefix[] = {
+		"grant/", "job/", "rec/", "rows/", "vol/",
+	};
 	enum hcv_meta_result res = HCV_META_OK;
 	struct hcv_kvs part;
 	int64_t left;
@@ -95,7 +97,7 @@ static enum hcv_meta_result view_list(struct hcv_owner_view *w, int64_t until,
 	size_t i;
 
 	memset(all, 0, sizeof(*all));
-	for (i = 0; i < 4 && res == HCV_META_OK; i++) {
+	for (i = 0; i < 5 && res == HCV_META_OK; i++) {
 		left = until - hcv_now_ms();
 		snprintf(key, sizeof(key), "%s%s", prefix[i], w->v.uuid);
 		memset(&part, 0, sizeof(part));
@@ -208,7 +210,7 @@ void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
 
 /* -------------------------------------------------------------- transactions */
 
-#define VIEW_KEY 64
+#define VIEW_KEY 96
 
 /*
  * The record and the last chunk of rows are compared, and that no chunk
@@ -216,11 +218,11 @@ void hcv_owner_view_stores(struct hcv_owner_view *w, const char *node)
  * meanwhile nothing is left to be decided.
  */
 struct view_txn {
-	struct hcv_cmp cmp[3 + HCV_ROW_STORES];
+	struct hcv_cmp cmp[3 + 2 * HCV_ROW_STORES];
 	size_t nr_cmp;
 	struct hcv_op op[2 + HCV_ROW_STORES];
 	size_t nr_op;
-	char key[2 + HCV_ROW_STORES][VIEW_KEY];
+	char key[2 + 2 * HCV_ROW_STORES][VIEW_KEY];
 	char rec_key[VIEW_KEY];
 };
 
@@ -253,13 +255,15 @@ static void txn_compare(struct view_txn *t, const struct hcv_owner_view *w,
 }
 
 /*
- * Stores that get a row must still be what they were when it was placed.
+ * Stores that get a row must still be what they were when it was placed, and
+ * new ones must not have left the volume: what they had is being freed.
  * Return: 0 or -ENOMEM; txn_free_stores() in both cases
  */
 static int txn_touch_stores(struct view_txn *t, const struct hcv_owner_view *w,
 			    const struct hcv_row *row)
 {
 	const struct hcv_snap_store *st;
+	char *tomb;
 	size_t i;
 
 	for (i = 0; i < row->nr; i++) {
@@ -271,6 +275,12 @@ static int txn_touch_stores(struct view_txn *t, const struct hcv_owner_view *w,
 		if (hcv_place_touch(st, t->key[2 + i], &t->op[t->nr_op]))
 			return -ENOMEM;
 		t->nr_op++;
+		if (hcv_snap_rec_store(&w->v.rec, row->store[i]))
+			continue;
+		tomb = t->key[2 + HCV_ROW_STORES + i];
+		snprintf(tomb, VIEW_KEY, "tomb/%s/%s", row->store[i],
+			 w->v.uuid);
+		t->cmp[t->nr_cmp++] = (struct hcv_cmp){ tomb, 0 };
 	}
 	return 0;
 }

@@ -3,7 +3,7 @@
  * Snapshots: one linearizable read of all keys, decoded, sorted, immutable.
  *
  * Keys come sorted, so nodes, stores, volumes and tombs are sorted by UUID as
- * they are collected; volumes are collected from five kinds of keys and sorted
+ * they are collected; volumes are collected from six kinds of keys and sorted
  * afterwards.  A value that cannot be decoded is reported and left out; for a
  * volume it also sets @bad, so that nobody acts on half of its state.
  */
@@ -364,6 +364,23 @@ static void hcv_snap_add_scrub(struct hcv_snap_build *b, const char *id,
 	v->scrub = NULL;
 }
 
+static void hcv_snap_add_job(struct hcv_snap_build *b, const char *id,
+			     const char *rest, const struct hcv_kv *kv)
+{
+	struct hcv_snap_vol *v = hcv_snap_vol_new(b, id);
+	char err[HCV_ERR_SIZE] = "unknown key";
+
+	if (!v)
+		return;
+	if (!*rest)
+		v->job_key_rev = kv->rev;
+	/* The volume itself goes on without it. */
+	if (*rest || hcv_model_job_decode(kv->value, &v->job, err))
+		hcv_snap_complain(b, kv, err);
+	else
+		v->job_rev = kv->rev;
+}
+
 /* Nothing, or the index of an extent. */
 static bool hcv_snap_index(const char *rest, bool *one, unsigned long *index)
 {
@@ -373,6 +390,19 @@ static bool hcv_snap_index(const char *rest, bool *one, unsigned long *index)
 	*index = strtoul(rest, &end, 10);
 	return !*rest || (*rest >= '0' && *rest <= '9' && !*end &&
 			  *index < UINT32_MAX);
+}
+
+/* Of a volume that goes on: {"left": EPOCH}. */
+static void hcv_snap_tomb_left(struct hcv_snap_tomb *t, const char *value)
+{
+	struct json_object *o = json_tokener_parse(value), *m;
+
+	if (o && !t->one && json_object_object_get_ex(o, "left", &m) &&
+	    json_object_is_type(m, json_type_int)) {
+		t->left = true;
+		t->epoch = json_object_get_uint64(m);
+	}
+	json_object_put(o);
 }
 
 static void hcv_snap_add_tomb(struct hcv_snap_build *b, const char *id,
@@ -398,6 +428,7 @@ static void hcv_snap_add_tomb(struct hcv_snap_build *b, const char *id,
 	t->rev = kv->rev;
 	t->one = one;
 	t->index = (uint32_t)index;
+	hcv_snap_tomb_left(t, kv->value);
 }
 
 static void hcv_snap_recovery(struct hcv_snap_build *b,
@@ -454,6 +485,7 @@ static const struct hcv_snap_kind {
 	{ "rows/", hcv_snap_add_rows, 1 },
 	{ "grant/", hcv_snap_add_grant, 1 },
 	{ "scrub/", hcv_snap_add_scrub, 1 },
+	{ "job/", hcv_snap_add_job, 1 },
 	{ "tomb/", hcv_snap_add_tomb, 1 },
 	{ "health/", hcv_snap_add_health, 1 },
 	{ "drain/", hcv_snap_add_drain, 1 },
@@ -479,6 +511,12 @@ static void hcv_snap_add(struct hcv_snap_build *b, const struct hcv_kv *kv,
 	}
 	if (!strcmp(kv->key, "slow")) {
 		b->s->slow_rev = kv->rev;
+		return;
+	}
+	if (!pass && !strcmp(kv->key, "leader")) {
+		hcv_snap_text(kv->value, "node", b->s->leader,
+			      sizeof(b->s->leader));
+		b->s->leader_rev = kv->rev;
 		return;
 	}
 	for (i = 0; i < sizeof(hcv_snap_kinds) / sizeof(*hcv_snap_kinds); i++) {

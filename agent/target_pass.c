@@ -320,6 +320,8 @@ static int hcv_target_collect(struct hcv_target_pass *p,
 				      HCV_STORE_F_READONLY);
 	tv->tomb = hcv_target_tomb(p, tv->uuid);
 	tv->in.tomb = tv->tomb;
+	tv->in.left = tv->tomb && tv->tomb->left;
+	tv->in.left_epoch = tv->in.left ? tv->tomb->epoch : 0;
 	hcv_target_keys(p, tv);
 	if (tv->v)
 		ret = hcv_target_rows(p, tv);

@@ -522,12 +522,19 @@ static bool step_delete_tomb(struct hcv_target_pass *p,
 		{ key, tv->tomb->rev }, { vol, 0 }, { rec, 0 }, { rows, 0 },
 	};
 	struct hcv_op op = { .key = key };
+	bool left = tv->in.left && tv->in.rec;
 
 	snprintf(key, sizeof(key), "tomb/%s/%s", p->ts->uuid, tv->uuid);
+	/* Of a volume that goes on: its record is as it was looked at. */
+	if (left)
+		cmp[2].rev = tv->v->rec_rev;
+	if (left)
+		cmp[1] = cmp[2];
 	snprintf(vol, sizeof(vol), "vol/%s", tv->uuid);
 	snprintf(rec, sizeof(rec), "rec/%s", tv->uuid);
 	snprintf(rows, sizeof(rows), "rows/%s", tv->uuid);
-	step_meta(p, tv, cmp, 4, &op, 1, "the tombstone cannot be deleted");
+	step_meta(p, tv, cmp, left ? 2 : 4, &op, 1,
+		  "the tombstone cannot be deleted");
 	HCV_CRASH_POINT("target.tomb-deleted");
 	return false;
 }

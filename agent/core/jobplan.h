@@ -11,7 +11,8 @@
  * 2. When all rows have it, it is brought up to date like any stale store, and
  *    joins.  From here on the job cannot be called off.
  * 3. If all rows of the old store have enough in-sync copies without it, it
- *    leaves the in-sync set, as if it had failed.
+ *    leaves the in-sync set as if it had failed: first the module, then the
+ *    record.
  * 4. Its rows go, some at a time; with the last ones it leaves the record, and
  *    a tombstone says that its extents are free.
  *
@@ -38,6 +39,8 @@
  * @HCV_JP_END: the job is over; @done: it did what it was for
  * @HCV_JP_FAIL: tell that the target cannot be filled; never from
  *	hcv_jobplan_next(), which does not know of tries
+ * @HCV_JP_RELEASE: VOL_LINK_DROP @store, which the module has in-sync: it is to
+ *	be removed; never from hcv_jobplan_next(), which says REMOVE
  */
 enum hcv_jp_act {
 	HCV_JP_WAIT,
@@ -45,7 +48,8 @@ enum hcv_jp_act {
 	HCV_JP_REMOVE,
 	HCV_JP_DROP,
 	HCV_JP_END,
-	HCV_JP_FAIL
+	HCV_JP_FAIL,
+	HCV_JP_RELEASE
 };
 
 /**

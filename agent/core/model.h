@@ -143,6 +143,25 @@ struct hcv_grant_info {
 	struct hcv_grant_range range[HCV_GRANT_RANGES];
 };
 
+/**
+ * struct hcv_job_info - a recovery job, see core/jobplan.h
+ * @kind: enum hcv_rp_kind
+ * @to: "": @from is only to go
+ * @cancel: called off
+ * @failed: its owner could not fill @to
+ * @why: what it is for, or what went wrong
+ * @created: seconds since 1970
+ */
+struct hcv_job_info {
+	unsigned int kind;
+	char from[HCV_ID_LEN];
+	char to[HCV_ID_LEN];
+	bool cancel;
+	bool failed;
+	char why[200];
+	int64_t created;
+};
+
 /* encoders return a malloc'd string, NULL out of memory */
 char *hcv_model_cluster_encode(const struct hcv_cluster_info *c);
 int hcv_model_cluster_decode(const char *json, struct hcv_cluster_info *c,
@@ -168,6 +187,8 @@ void hcv_model_rows_free(struct hcv_rows *rows);
 char *hcv_model_grant_encode(const struct hcv_grant_info *g);
 int hcv_model_grant_decode(const char *json, struct hcv_grant_info *g,
 			   char *err);
+char *hcv_model_job_encode(const struct hcv_job_info *job);
+int hcv_model_job_decode(const char *json, struct hcv_job_info *job, char *err);
 /** hcv_model_uuid_ok() / _name_ok() - text form checks */
 bool hcv_model_uuid_ok(const char *s);
 bool hcv_model_name_ok(const char *s);

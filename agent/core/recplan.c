@@ -668,8 +668,8 @@ static void rp_register(struct rp *p, const struct hcv_rp_job *job)
 }
 
 /*
- * Whether another store could take the target's place.  Moves that are not
- * needed do not wait for a target that fails.
+ * Whether another store could take the target's place, a better one than a
+ * suspect one.  Moves that are not needed do not wait for a target that fails.
  */
 static bool rp_elsewhere(const struct rp *p, const struct hcv_rp_job *job,
 			 int v, const struct hcv_rp_share *t)
@@ -677,12 +677,15 @@ static bool rp_elsewhere(const struct rp *p, const struct hcv_rp_job *job,
 	const struct hcv_rp_vol *vol = &p->in->vol[v];
 	const struct hcv_rp_share *s;
 	char why[HCV_RP_WHY];
+	int other;
 
 	s = rp_find_share(vol, rp_find_store(p, job->from));
 	if (!t || !s || job->kind >= HCV_RP_DOMAIN)
 		return true;
-	return rp_pick(p, (size_t)v, (size_t)(s - vol->share),
-		       (int)(t - vol->share), job->kind, why) >= 0;
+	other = rp_pick(p, (size_t)v, (size_t)(s - vol->share),
+			(int)(t - vol->share), job->kind, why);
+	return other >= 0 && !(p->in->store[other].ailing &&
+			       p->in->store[t->store].ailing);
 }
 
 /* Why the target is none any more; NULL: it is. @blame: its own fault */
@@ -705,6 +708,8 @@ static const char *rp_bad_target(const struct rp *p,
 		why = "its target is away";
 	else if (job->failed && (!t || t->state == HCV_RS_STALE))
 		why = "its target could not be filled";
+	else if (st->ailing && (!t || t->state == HCV_RS_STALE))
+		why = "its target is suspect by its health";
 	if (why && rp_elsewhere(p, job, v, t))
 		return why;
 	*blame = false;

@@ -90,6 +90,7 @@ struct hcv_rp_node {
  * @live: open on a live node
  * @failed: latched by an error
  * @empty: to be emptied, or removed
+ * @ailing: its health says that it is suspect: taken if there is no other
  * @gone_ms: since when it is not live or failed, 0: it is well; see
  *	hcv_recplan_observe()
  */
@@ -101,6 +102,7 @@ struct hcv_rp_store {
 	bool live;
 	bool failed;
 	bool empty;
+	bool ailing;
 	int64_t gone_ms;
 };
 

@@ -16,6 +16,7 @@
 
 /* Lower is better; compared in this order. */
 enum pick_by {
+	PICK_AILING,
 	PICK_REMOTE,		/* not the owner's although one is missing there */
 	PICK_SAME_NODE,
 	PICK_SAME_RACK,
@@ -153,6 +154,9 @@ static bool pick_suits(const struct pick *k, size_t store)
 	const struct hcv_rp_store *st = &k->p->in->store[store];
 	const struct hcv_rp_share *s = &k->vol->share[k->share];
 
+	/* What need not be done is not done badly. */
+	if (k->kind >= HCV_RP_DOMAIN && st->ailing)
+		return false;
 	if (k->kind == HCV_RP_MOVE)
 		return st->node == k->vol->owner &&
 		       rp_pct(pick_used_then(k, store), st->total) <= RP_MOVE;
@@ -244,6 +248,7 @@ static void pick_score(const struct pick *k, size_t store,
 	size_t i;
 
 	memset(by, 0, PICK_NR * sizeof(*by));
+	by[PICK_AILING] = st->ailing;
 	by[PICK_REMOTE] = k->local_due &&
 			  !(st->node == k->vol->owner && pct < RP_FULL);
 	by[PICK_CAPPED] =

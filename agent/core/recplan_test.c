@@ -4,7 +4,7 @@
  *
  * A store of a table is "NODE[/RACK]:USED of 100"; its letter is its place in
  * the list.  Before it "!": away for long, "?": away since just now, "x": failed
- * for long, "-": to be emptied.  A volume is "OWNER REPLICAS+DOMAIN ROWS", with
+ * for long, "-": to be emptied, "+": suspect.  A volume is "OWNER REPLICAS+DOMAIN ROWS", with
  * "." for no owner and d, n or r for the domain.  In a row a small letter is a
  * replica that has been stale for long, "(A)" one that is syncing, "~A" one that
  * is stale since just now; "*N" after it repeats the row.  A job is
@@ -162,6 +162,18 @@ static const struct plan_case plan_cases[] = {
 	{ "what others left is no matter", "1:10 !2:10 3:10",
 	  ". 2n AB; 1 2n Ab", "", "1 repair B>C", "",
 	  "repair: the volume is attached nowhere", LEFT_C },
+	{ "a suspect store is the second choice", "1:10 !2:10 +3:10 4:50",
+	  "1 2n Ab", "", "0 repair B>D" },
+	{ "and one if there is no other", "1:10 !2:10 +3:10", "1 2n Ab", "",
+	  "0 repair B>C" },
+	{ "not for a move", "1:10 2:10 +3:10", "3 2n AB", "", "", "",
+	  "move: 1 not worth it" },
+	{ "the target is suspect, and not begun", "1:10 !2:10 +3:10 4:50",
+	  "1 2n Abc", "0 repair B>C", "", "!0" },
+	{ "the target is suspect, as the other one is",
+	  "1:10 !2:10 +3:10 +4:50", "1 2n Abc", "0 repair B>C" },
+	{ "the target is suspect, and half full", "1:10 !2:10 +3:10 4:50",
+	  "1 2n Ab(C)", "0 repair B>C" },
 	{ "the target is to be emptied", "1:10 !2:10 -3:10 4:10", "1 2n Ab(C)",
 	  "0 repair B>C", "", "0" },
 	{ "it came back", "1:10 2:10 3:10", "1 2n AB(C)", "0 repair B>C", "",
@@ -250,9 +262,10 @@ static void bed_stores(struct bed *b, const char *s)
 	int n, r;
 
 	for (; *s; s += n) {
-		for (; strchr(" !?x-", *s); s++) {
+		for (; strchr(" !?x-+", *s); s++) {
 			st->failed |= *s == 'x';
 			st->empty |= *s == '-';
+			st->ailing |= *s == '+';
 			if (*s == '!' || *s == 'x')
 				st->gone_ms = 1;
 			if (*s == '?')

@@ -423,6 +423,42 @@ static bool sp_dead(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 					HCV_SP_DELETE_TOMB);
 }
 
+static bool sp_named(const struct hcv_sp_in *in)
+{
+	size_t i;
+
+	for (i = 0; i < in->rec->nr; i++)
+		if (!strcmp(in->rec->st[i].store, in->store))
+			return true;
+	return in->nr_row;
+}
+
+/*
+ * The volume goes on without this store.  Whoever puts it into a row again
+ * makes sure that there is no tombstone.
+ */
+static bool sp_left(const struct hcv_sp_in *in, struct hcv_sp_out *out)
+{
+	if (sp_named(in))
+		return sp_say(out, HCV_SP_REFUSE,
+			      "the store has left the volume, and has a part of it: it is kept");
+	if (sp_revoke_all(in, out, sp_max_epoch(in)))
+		return true;
+	if (in->grant)
+		return sp_do(out, HCV_SP_DELETE_GRANT);
+	if (in->nr_have && in->failed)
+		return sp_say(out, HCV_SP_WAIT,
+			      "the store failed and cannot free extents");
+	if (in->nr_have)
+		return sp_do(out, HCV_SP_FREE);
+	if (in->nr_gone)
+		return sp_do(out, HCV_SP_DELETE_GONE);
+	/* Until then it could not give a grant to the owner that there is. */
+	return in->rec->phase != HCV_PH_NONE &&
+	       in->rec->epoch <= in->left_epoch ? false :
+	       sp_do(out, HCV_SP_DELETE_TOMB);
+}
+
 static bool sp_unnamed(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 {
 	if (in->nr_have)
@@ -441,7 +477,7 @@ void hcv_storeplan_next(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 	if (in->bad)
 		return (void)sp_say(out, HCV_SP_REFUSE,
 				    "a key of the volume cannot be read");
-	if (in->tomb)
+	if (in->tomb && !(in->left && in->rec))
 		return (void)sp_dead(in, out);
 	if (!in->rec && (in->has_vol || in->has_rows))
 		return (void)sp_free(in, out);
@@ -453,6 +489,8 @@ void hcv_storeplan_next(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 				    ", the record is at %" PRIu64
 				    ": the metadata store is older than the volume",
 				    sp_max_epoch(in), in->rec->epoch);
+	if (in->tomb)
+		return (void)sp_left(in, out);
 	if (in->rec->phase == HCV_PH_NONE || !in->rec->owner[0])
 		return (void)sp_detached(in, out);
 	sp_owned(in, out);

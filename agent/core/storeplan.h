@@ -21,6 +21,11 @@
  * An extent without data that the owner gave up has a tombstone and no row.  A
  * copy that is not in-sync keeps it: whoever falls back on that copy by hand finds
  * what it had.
+ *
+ * A store that left the volume as a whole, in an epoch, has a tombstone that says
+ * so.  Its grants are revoked, all it has is freed, and the tombstone stays until
+ * the epoch is over: a store that has revoked an epoch gives no grant of it, so
+ * that the volume must not come back to it before.
  */
 #ifndef HCV_AGENT_CORE_STOREPLAN_H
 #define HCV_AGENT_CORE_STOREPLAN_H
@@ -120,6 +125,7 @@ struct hcv_sp_grant {
  * @has_rows: some row key exists, on whatever store
  * @grant: the grant key, NULL: none; @devpath: of it
  * @tomb: there is a tombstone for the volume on this store
+ * @left: that one is of a volume that goes on; @left_epoch: since when
  * @gone, @nr_gone: extents of it on this store that have tombstones of their own
  * @incarnation: of the open store
  * @failed: it failed: nothing can be written
@@ -143,6 +149,8 @@ struct hcv_sp_in {
 	const struct hcv_grant_info *grant;
 	const char *devpath;
 	bool tomb;
+	bool left;
+	uint64_t left_epoch;
 	const uint32_t *gone;
 	size_t nr_gone;
 	uint64_t incarnation;

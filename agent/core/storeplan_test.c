@@ -281,6 +281,34 @@ static void tomb(struct fix *f)
 	f->in.tomb = true;
 }
 
+/* The volume goes on without this store, since epoch 5. */
+static void left(struct fix *f)
+{
+	tomb(f);
+	f->in.left = true;
+	f->in.left_epoch = 5;
+	f->in.nr_row = 0;
+	strcpy(f->rec.st[0].store, N1);
+}
+
+static void left_row(struct fix *f)
+{
+	left(f);
+	f->in.nr_row = 1;
+}
+
+static void left_named(struct fix *f)
+{
+	left(f);
+	strcpy(f->rec.st[0].store, S1);
+}
+
+static void nobody(struct fix *f)
+{
+	f->rec.phase = HCV_PH_NONE;
+	f->rec.owner[0] = 0;
+}
+
 static void deleting(struct fix *f)
 {
 	f->in.deleting = true;
@@ -525,6 +553,28 @@ static const struct plan_case plan_cases[] = {
 	  .client = N2 },
 	{ "the next owner's export before what goes back", { gone, hand },
 	  HCV_SP_EXPORT, 5, 5, .client = N3 },
+	{ "left: revokes", { left }, HCV_SP_REVOKE, 5 },
+	{ "left: waits", { left, draining }, HCV_SP_WAIT },
+	{ "left: deletes the grant key", { left, fenced },
+	  HCV_SP_DELETE_GRANT },
+	{ "left: frees", { left, fenced, no_key }, HCV_SP_FREE },
+	{ "left on a failed store", { left, fenced, no_key, failed },
+	  HCV_SP_WAIT },
+	{ "left: the tombstone stays", { left, fenced, no_key, no_extents },
+	  HCV_SP_NONE },
+	{ "left: until the next epoch",
+	  { left, fenced, no_key, no_extents, takeover }, HCV_SP_DELETE_TOMB },
+	{ "left: or until nobody has the volume",
+	  { left, fenced, no_key, no_extents, nobody }, HCV_SP_DELETE_TOMB },
+	{ "left: tombstones of extents first",
+	  { left, fenced, no_key, no_extents, gone_nothing },
+	  HCV_SP_DELETE_GONE },
+	{ "left, and back in a row", { left_row }, HCV_SP_REFUSE },
+	{ "left, and back in the record", { left_named }, HCV_SP_REFUSE },
+	{ "left, and then deleted", { left, forgotten, fenced, no_key },
+	  HCV_SP_FREE },
+	{ "left, metadata from a backup", { left, from_backup },
+	  HCV_SP_REFUSE },
 	{ "metadata from a backup", { from_backup }, HCV_SP_REFUSE },
 	{ "unreadable key", { takeover, bad }, HCV_SP_REFUSE },
 };

@@ -16,13 +16,6 @@
 #include "record.h"
 #include "volplan_priv.h"
 
-struct vp {
-	const struct hcv_vp_in *in;
-	struct hcv_vp_out *out;
-	const struct hcv_k_vol *k;	/* not a zombie */
-	bool waits;
-};
-
 /* ------------------------------------------------------------------ helpers */
 
 __attribute__((format(printf, 3, 4)))
@@ -58,16 +51,6 @@ static bool vp_do(struct vp *p, enum hcv_vp_act act, const char *store)
 	return true;
 }
 
-static const struct hcv_vp_store *vp_store(const struct vp *p, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < p->in->nr_st; i++)
-		if (!strcmp(p->in->st[i].id, id))
-			return &p->in->st[i];
-	return NULL;
-}
-
 static const char *vp_name(const struct vp *p, const char *id)
 {
 	const struct hcv_vp_store *st = vp_store(p, id);
@@ -83,32 +66,6 @@ static int vp_rec_index(const struct hcv_record *rec, const char *store)
 		if (!strcmp(rec->st[i].store, store))
 			return (int)i;
 	return -1;
-}
-
-static const struct hcv_k_link *vp_link(const struct vp *p, const char *store)
-{
-	size_t i;
-
-	for (i = 0; p->k && i < p->k->nr_links; i++)
-		if (!strcmp(p->k->link[i].store, store))
-			return &p->k->link[i];
-	return NULL;
-}
-
-/* A link that has, or failed with, a device. */
-static const struct hcv_k_link *vp_tied(const struct vp *p, const char *store)
-{
-	const struct hcv_k_link *link = vp_link(p, store);
-	const struct hcv_vp_store *st = vp_store(p, store);
-
-	if (link && link->state == HCV_LINK_OUT && st && st->dropped)
-		return NULL;
-	return link;
-}
-
-static bool vp_live(const struct hcv_vp_store *st)
-{
-	return st && st->live && !st->bad;
 }
 
 /* The highest row index on the store, plus one. */
@@ -668,7 +625,7 @@ static bool vp_return(struct vp *p, const struct hcv_rec_store *rs)
 			       vp_name(p, rs->store));
 	if (link && link->state == HCV_LINK_SYNCING && !syncing)
 		return vp_confirm(p, link, HCV_LINK_OUT);
-	if (link)
+	if (link || hcv_vp_job_held(p, rs->store))
 		return false;
 	if (!vp_live(st))
 		return syncing ? vp_remove(p, rs->store, false) : false;
@@ -905,6 +862,29 @@ static bool vp_retire(struct vp *p)
 	return true;
 }
 
+static bool vp_job(struct vp *p)
+{
+	struct hcv_jp_out o;
+
+	hcv_vp_job(p, &o);
+	if (o.act == HCV_JP_WAIT)
+		return o.why && vp_wait(p, 0, "its job waits: %s", o.why);
+	if (!vp_do(p, HCV_VP_JOB, o.store))
+		return false;
+	/* As for a slow one: acknowledgments will wait for the record. */
+	if (o.act == HCV_JP_RELEASE && !p->in->settled) {
+		p->out->act = HCV_VP_REREAD;
+		p->out->store[0] = '\0';
+		vp_wait(p, 0, "%s is to leave", vp_name(p, o.store));
+		return true;
+	}
+	p->out->job = o.act;
+	p->out->row = o.row;
+	p->out->done = o.done;
+	p->out->why = o.why;
+	return true;
+}
+
 static bool vp_run(struct vp *p)
 {
 	struct hcv_vp_out hand;
@@ -931,7 +911,8 @@ static bool vp_run(struct vp *p)
 		return p->in->vol && vp_set(p);
 	if (vp_slow(p))
 		return true;
-	return vp_bring_in(p) || (p->in->vol && vp_set(p)) || vp_retire(p);
+	return vp_bring_in(p) || vp_job(p) || (p->in->vol && vp_set(p)) ||
+	       vp_retire(p);
 }
 
 static bool vp_serving(struct vp *p)

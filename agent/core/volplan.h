@@ -31,6 +31,9 @@
  * - A halted volume goes on only under a record without the wish for a hand-over
  *   that was read after it was halted: whatever became of a transaction that was to
  *   hand it over, it compares an older revision and is void (volplan_hand.c).
+ * - A recovery job adds a store as stale, and removes one that is not needed:
+ *   what it asks for is no more than what failures bring about (jobplan.h).  It
+ *   has its turn when nothing more urgent is to be done.
  */
 #ifndef HCV_AGENT_CORE_VOLPLAN_H
 #define HCV_AGENT_CORE_VOLPLAN_H
@@ -40,6 +43,7 @@
 #include <stdint.h>
 
 #include "../klink.h"
+#include "jobplan.h"
 #include "model.h"
 
 #define HCV_VP_GRANT_WAIT_MS	5000	/* for stores that are alive */
@@ -53,6 +57,8 @@
 #define HCV_VP_RETRY_MIN_MS	250
 #define HCV_VP_RETRY_MAX_MS	10000
 #define HCV_VP_RESYNC_MAX_MS	60000	/* between tries of a resync */
+#define HCV_VP_JOB_TRIES	3	/* of a resync, before a job gives up */
+#define HCV_VP_JOB_ADD_TRIES	8	/* of putting the target into rows */
 #define HCV_VP_REASON		320
 #define HCV_VP_HAND_GONE_MS	10000	/* the other node may be away for it */
 #define HCV_VP_HAND_HALTS	3	/* in vain, then it stays */
@@ -83,6 +89,7 @@
  * @HCV_VP_EXTENT_DEL: VOL_EXTENT_DEL of @index, whose rows are gone
  * @HCV_VP_RETIRE: VOL_EXTENT_RETIRE of up to @count extents of @column, but none
  *	of @index
+ * @HCV_VP_JOB: a step of the volume's job, @job, with @store and @row
  * @HCV_VP_SET: VOL_SET of what differs from the definition
  * @HCV_VP_FENCE: VOL_FENCE
  * @HCV_VP_STOP: VOL_STOP, by force if @force
@@ -119,6 +126,7 @@ enum hcv_vp_act {
 	HCV_VP_DROP_ROWS,
 	HCV_VP_EXTENT_DEL,
 	HCV_VP_RETIRE,
+	HCV_VP_JOB,
 	HCV_VP_SET,
 	HCV_VP_FENCE,
 	HCV_VP_STOP,
@@ -218,6 +226,7 @@ struct hcv_vp_mem {
  * @can_hand: the module knows hand-overs; without, wishes for one are ignored
  * @to_live: the node that is to be handed the volume is alive
  * @rec, @vol, @rows: NULL when there is no such key
+ * @job: its recovery job, NULL: none
  * @k: the volume in the module, NULL: not there
  */
 struct hcv_vp_in {
@@ -235,13 +244,17 @@ struct hcv_vp_in {
 	const struct hcv_record *rec;
 	const struct hcv_vol_info *vol;
 	const struct hcv_rows *rows;
+	const struct hcv_job_info *job;
 	const struct hcv_k_vol *k;
 	const struct hcv_vp_store *st;
 	size_t nr_st;
 	const struct hcv_vp_mem *mem;
 };
 
-/** struct hcv_vp_out - one step; members as told at enum hcv_vp_act */
+/**
+ * struct hcv_vp_out - one step; members as told at enum hcv_vp_act
+ * @done, @why: of HCV_JP_END and HCV_JP_FAIL
+ */
 struct hcv_vp_out {
 	enum hcv_vp_act act;
 	char store[HCV_ID_LEN];
@@ -261,6 +274,9 @@ struct hcv_vp_out {
 	bool clean;
 	bool distrust;
 	bool resync_failed;
+	enum hcv_jp_act job;
+	bool done;
+	const char *why;
 	bool set[HCV_REC_STORES];	/* by index in the record */
 	int64_t until_ms;
 	char reason[HCV_VP_REASON];

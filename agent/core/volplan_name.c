@@ -25,6 +25,7 @@ static const char *const vp_act_names[HCV_VP_NR] = {
 	[HCV_VP_DROP_ROWS] = "drop-rows",
 	[HCV_VP_EXTENT_DEL] = "extent-del",
 	[HCV_VP_RETIRE] = "retire",
+	[HCV_VP_JOB] = "job",
 	[HCV_VP_SET] = "set",
 	[HCV_VP_FENCE] = "fence",
 	[HCV_VP_STOP] = "stop",

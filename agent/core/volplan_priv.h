@@ -5,7 +5,57 @@
 #ifndef HCV_AGENT_CORE_VOLPLAN_PRIV_H
 #define HCV_AGENT_CORE_VOLPLAN_PRIV_H
 
+#include <string.h>
+
 #include "volplan.h"
+
+/**
+ * struct vp - a question under way
+ * @k: the volume in the module, unless it is a zombie
+ * @waits: why there is no step is noted
+ */
+struct vp {
+	const struct hcv_vp_in *in;
+	struct hcv_vp_out *out;
+	const struct hcv_k_vol *k;
+	bool waits;
+};
+
+static inline const struct hcv_vp_store *vp_store(const struct vp *p, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < p->in->nr_st; i++)
+		if (!strcmp(p->in->st[i].id, id))
+			return &p->in->st[i];
+	return NULL;
+}
+
+static inline const struct hcv_k_link *vp_link(const struct vp *p, const char *store)
+{
+	size_t i;
+
+	for (i = 0; p->k && i < p->k->nr_links; i++)
+		if (!strcmp(p->k->link[i].store, store))
+			return &p->k->link[i];
+	return NULL;
+}
+
+/* A link that has, or failed with, a device. */
+static inline const struct hcv_k_link *vp_tied(const struct vp *p, const char *store)
+{
+	const struct hcv_k_link *link = vp_link(p, store);
+	const struct hcv_vp_store *st = vp_store(p, store);
+
+	if (link && link->state == HCV_LINK_OUT && st && st->dropped)
+		return NULL;
+	return link;
+}
+
+static inline bool vp_live(const struct hcv_vp_store *st)
+{
+	return st && st->live && !st->bad;
+}
 
 /* volplan_mem.c */
 
@@ -13,6 +63,18 @@
 const struct hcv_vp_retry *hcv_vp_retry_find(const struct hcv_vp_mem *mem,
 					     enum hcv_vp_act act,
 					     const char *store);
+
+/* volplan_job.c: recovery jobs */
+
+/**
+ * hcv_vp_job() - the next step of the volume's job; HCV_JP_WAIT: none
+ *
+ * What the job itself cannot know is looked at here: that its target was tried
+ * often enough.
+ */
+void hcv_vp_job(const struct vp *p, struct hcv_jp_out *out);
+/** hcv_vp_job_held() - whether the store is not to be brought up to date now */
+bool hcv_vp_job_held(const struct vp *p, const char *store);
 
 /* volplan_give.c: extents that go back; @in->k is there */
 

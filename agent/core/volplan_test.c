@@ -14,6 +14,7 @@
 
 #include "volplan_fix_hand.h"
 #include "volplan_fix_slow.h"
+#include "volplan_fix_job.h"
 
 /* ---------------------------------------------------------------- the table */
 
@@ -30,6 +31,7 @@ struct plan_case {
 	{ .change = _change, .act = HCV_VP_##_act, ##__VA_ARGS__ }
 #define S(_state)	((_state) + 1)
 #define F(_flags)	((_flags) + 1)
+#define J(_job)		.flags = F(HCV_JP_##_job)
 
 static const struct plan_case plan_cases[] = {
 	C(nothing, NONE),
@@ -201,6 +203,27 @@ static const struct plan_case plan_cases[] = {
 	C(slow_stale_fast, BEGIN_SYNC, SB),
 	C(slow_stale_keep, BEGIN_SYNC, SB),
 	C(slow_syncing, LINK_ADD, SB, S(HCV_LINK_SYNCING), F(0)),
+	/* recovery jobs */
+	C(job_begins, JOB, SC, J(ADD)),
+	C(job_half, JOB, SC, J(ADD)),
+	C(job_added, BEGIN_SYNC, SC),
+	C(job_syncing, NONE),
+	C(job_tried, JOB, "", J(FAIL)),
+	C(job_tried_told, WAIT),
+	C(job_add_tried, JOB, "", J(FAIL)),
+	C(job_filled, JOB, SB, J(RELEASE)),
+	C(job_filled_unsettled, REREAD),
+	C(job_filled_lost, LINK_ADD, SB, S(HCV_LINK_INSYNC), F(0)),
+	C(job_released, REMOVE, SB),
+	C(job_joining, CONFIRM, SC, S(HCV_LINK_INSYNC)),
+	C(job_other_lost, JOB, "", J(END)),
+	C(job_removed, CONFIRM, SB, S(HCV_LINK_OUT)),
+	C(job_out, LINK_DEL, SB),
+	C(job_dropped, JOB, SB, J(DROP)),
+	C(job_off, JOB, SC, J(REMOVE)),
+	C(job_retired, DROP_ROWS),
+	C(job_urgent, NONE),
+	C(job_failing, REMOVE, SC),
 	/* definition */
 	C(set_size, SET),
 	C(set_smaller, NONE),
@@ -327,6 +350,10 @@ static void volplan_table(struct kunit *test)
 		break;
 	case HCV_VP_DETACH:
 		KUNIT_EXPECT_TRUE(test, !c->flags || F(out.clean) == c->flags);
+		break;
+	case HCV_VP_JOB:
+		KUNIT_EXPECT_TRUE(test, !c->flags ||
+				  F((int)out.job) == c->flags);
 		break;
 	case HCV_VP_PLACE:
 		KUNIT_EXPECT_TRUE(test, !c->flags || F(out.urgent) == c->flags);

@@ -6,7 +6,7 @@
 #ifndef HCV_AGENT_CORE_VOLSIM_HAND_H
 #define HCV_AGENT_CORE_VOLSIM_HAND_H
 
-#include "volsim_world.h"
+#include "volsim_module.h"
 
 #define HALT_ROUNDS	200
 

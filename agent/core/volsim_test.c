@@ -39,6 +39,7 @@
 #include <time.h>
 
 #include "volsim_hand.h"
+#include "volsim_job.h"
 
 /* ----------------------------------------------------------------- the agent */
 
@@ -155,14 +156,16 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 			s->store[sim_node_of(o->store)].exported & (1U << i);
 		return a->path[sim_node_of(o->store)];
 	case HCV_VP_LINK_ADD:
-		return sim_link_add(s, n, o, s->store[sim_node_of(o->store)]
-						     .seen_first);
+		return sim_link_add(s, n, a, o,
+				    s->store[sim_node_of(o->store)].seen_first);
 	case HCV_VP_LINK_DEL:
 		a->path[sim_node_of(o->store)] = false;
 		return sim_link_del(n, o->store);
 	case HCV_VP_EXTENT_ADD:
-		for (r = o->row; r < o->row + o->row_nr; r++)
+		for (r = o->row; r < o->row + o->row_nr; r++) {
 			n->has |= 1U << a->row[r].index;
+			n->reps[a->row[r].index] = sim_row_stores(&a->row[r]);
+		}
 		n->k.next_index = ROWS;
 		return true;
 	case HCV_VP_RETIRE:
@@ -174,7 +177,7 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 	case HCV_VP_CONFIRM:
 		return sim_confirm(n, o);
 	case HCV_VP_DROP_SLOW:
-		return sim_drop(s, n, o->store);
+		return sim_drop(s, n, o->store, true);
 	case HCV_VP_FENCE:
 		n->k.state = HCV_VOL_FENCED;
 		return true;
@@ -236,6 +239,7 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		.stopped = n->stopped_epoch == a->rec.epoch,
 		.can_hand = true, .to_live = sim_to_live(s, &a->rec),
 		.rec = &a->rec, .vol = &s->vol, .rows = &a->rows,
+		.job = a->has_job ? &a->job : NULL,
 		.k = n->has_vol ? &n->k : NULL, .st = st, .nr_st = a->rec.nr,
 		.mem = &a->mem,
 	};
@@ -264,6 +268,8 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		ok = sim_act_record(s, i, a, &out);
 	else if (out.act == HCV_VP_DROP_ROWS)
 		ok = sim_act_rows(s, i, a, &out);
+	else if (out.act == HCV_VP_JOB)
+		ok = sim_act_job(s, i, a, &out);
 	else if (out.act == HCV_VP_FORGET)
 		ok = true;
 	else
@@ -444,7 +450,9 @@ static void sim_tick(struct sim *s)
 
 	s->now += TURN_MS;
 	sim_faults(s);
+	sim_leader(s);
 	sim_late_txns(s);
+	sim_late_job(s);
 	sim_late_writes(s);
 	for (i = 0; i < NODES; i++) {
 		sim_recover(s, i);
@@ -483,7 +491,7 @@ static bool sim_calm(const struct sim *s)
 	for (i = 0; i < NODES; i++)
 		if (s->node[i].wish_detach || s->node[i].wish_force)
 			return false;
-	return sim_whole(s) && !sim_hand_left(s);
+	return sim_whole(s) && !sim_hand_left(s) && !s->has_job;
 }
 
 static void sim_heal(struct sim *s)
@@ -508,7 +516,9 @@ static void sim_heal(struct sim *s)
 		if (t % 1500 == 1250)
 			sim_attach(s, sim_rand(s, NODES), false);
 	}
-	if (sim_whole(s) && !sim_calm(s))
+	if (sim_whole(s) && s->has_job)
+		sim_fail(s, "a job is never over");
+	else if (sim_whole(s) && !sim_calm(s))
 		sim_fail(s, "a wish is never over");
 	else if (!sim_whole(s))
 		sim_fail(s, "the volume does not come back: owner %s phase %d epoch %llu v %llu, states %d %d %d",
@@ -518,7 +528,7 @@ static void sim_heal(struct sim *s)
 			 s->rec.st[1].state, s->rec.st[2].state);
 }
 
-static void sim_layout(struct sim *s)
+static void sim_layout(struct sim *s, bool jobs)
 {
 	/* one store in every row; pairs around one; all the same */
 	static const int layout[3][4][2] = {
@@ -526,7 +536,8 @@ static void sim_layout(struct sim *s)
 		{ { 0, 1 }, { 1, 2 }, { 1, 0 }, { 2, 1 } },
 		{ { 0, 1 }, { 0, 1 }, { 1, 0 }, { 1, 0 } },
 	};
-	uint32_t which = sim_rand(s, 3);
+	uint32_t which = jobs ? 2 : sim_rand(s, 3);
+	bool third = which == 2 && sim_chance(s, 2);
 	size_t i;
 
 	for (i = 0; i < ROWS; i++) {
@@ -537,18 +548,20 @@ static void sim_layout(struct sim *s)
 		strcpy(s->row[i].store[1], store_id[layout[which][i % 4][1]]);
 	}
 	/* a third copy of everything, in some runs */
-	for (i = 0; i < ROWS && which == 2; i++) {
+	for (i = 0; i < ROWS && third; i++) {
 		s->row[i].nr = 3;
 		s->row[i].full = 7;
 		strcpy(s->row[i].store[2], store_id[2]);
 	}
 	s->there = ALL_ROWS;
+	s->jobs = jobs;
 }
 
-static void sim_init(struct kunit *test, struct sim *s, uint64_t seed)
+static void sim_init(struct kunit *test, struct sim *s, uint64_t seed,
+		     bool jobs)
 {
 	const char *ids[NODES] = { store_id[0], store_id[1], store_id[2] };
-	struct hcv_rec_ids all = { .id = ids, .nr = NODES };
+	struct hcv_rec_ids all = { .id = ids };
 	char err[HCV_ERR_SIZE];
 	int i;
 
@@ -568,22 +581,24 @@ static void sim_init(struct kunit *test, struct sim *s, uint64_t seed)
 		s->node[i].lease_end = s->now + LEASE_MS;
 		s->store[i].incarnation = 100 * (i + 1);
 	}
-	sim_layout(s);
+	sim_layout(s, jobs);
 	s->vol.size = ROWS * HCV_VP_EXTENT_BYTES;
 	s->vol.stripe = 1;
 	s->vol.replicas = 2;
 	s->vol.slow_drop = true;
+	for (all.nr = 0; all.nr < NODES && sim_named(s, (int)all.nr); all.nr++)
+		;
 	if (hcv_record_init(&s->rec, 7, all, err))
 		sim_fail(s, "%s", err);
 	sim_attach(s, 0, false);
 }
 
 static void sim_run(struct kunit *test, struct sim *s, uint64_t seed,
-		    uint32_t hand_in)
+		    uint32_t hand_in, bool jobs)
 {
 	int i;
 
-	sim_init(test, s, seed);
+	sim_init(test, s, seed, jobs);
 	s->hand_in = hand_in;
 	for (i = 0; i < TURNS && !s->failed; i++)
 		sim_tick(s);
@@ -603,13 +618,14 @@ static void sim_names(void)
 	}
 }
 
-/* @hand_in: how rare wishes for a hand-over are */
-static void volsim_runs(struct kunit *test, uint32_t hand_in)
+/* @hand_in: how rare wishes for a hand-over are; @jobs: there are any */
+static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs)
 {
 	unsigned long wishes = 0, prepared = 0, hands = 0, resumes = 0;
 	const char *env = getenv("HCV_SIM_SEED"), *runs = getenv("HCV_SIM_RUNS");
 	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
 	unsigned long late = 0, dead = 0, renewals = 0, dropped = 0, freed = 0;
+	unsigned long begun = 0, moved = 0, undone = 0, late_jobs = 0;
 	unsigned long slow = 0;
 	uint64_t seed = env ? strtoull(env, NULL, 0) :
 			runs ? (uint64_t)time(NULL) : 1;
@@ -618,7 +634,7 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in)
 
 	sim_names();
 	for (i = 0; i < nr; i++) {
-		sim_run(test, s, seed + i, hand_in);
+		sim_run(test, s, seed + i, hand_in, jobs);
 		acks += s->nr_acks;
 		serves += s->nr_serves;
 		removes += s->nr_removes;
@@ -629,6 +645,10 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in)
 		dropped += s->nr_dropped;
 		freed += s->nr_freed;
 		slow += s->nr_slow;
+		begun += s->nr_jobs;
+		moved += s->nr_moved;
+		undone += s->nr_undone;
+		late_jobs += s->nr_late_jobs;
 		wishes += s->nr_wishes;
 		prepared += s->nr_prepared;
 		hands += s->nr_hands;
@@ -643,6 +663,9 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in)
 		   late, dead, renewals);
 	kunit_info(test, "rows went %lu times, %lu copies were freed, %lu slow replicas dropped\n",
 		   dropped, freed, slow);
+	if (jobs)
+		kunit_info(test, "%lu jobs, %lu stores left by them, %lu ended otherwise, %lu late transactions of them\n",
+			   begun, moved, undone, late_jobs);
 	kunit_info(test, "%lu wishes for a hand-over, %lu prepared, %lu done, %lu went on after a halt\n",
 		   wishes, prepared, hands, resumes);
 	/* a run in which nothing happens proves nothing */
@@ -650,17 +673,30 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in)
 	KUNIT_EXPECT_GT(test, serves + removes + joins, (unsigned long)nr);
 	KUNIT_EXPECT_TRUE(test, env || hand_in < 50 || slow > nr / 8);
 	KUNIT_EXPECT_GT(test, hands, hand_in < 50 ? nr * 2UL : nr / 4UL);
+	KUNIT_EXPECT_TRUE(test, !jobs || nr < 20 || (moved > nr && undone));
 }
 
 static void volsim(struct kunit *test)
 {
-	volsim_runs(test, 200);
+	volsim_runs(test, 200, false);
 }
 
 /* Hardly is a volume somewhere, it is to go elsewhere. */
 static void volsim_hands(struct kunit *test)
 {
-	volsim_runs(test, 10);
+	volsim_runs(test, 10, false);
+}
+
+/* Recovery jobs, and now and then a hand-over in their midst. */
+static void volsim_jobs(struct kunit *test)
+{
+	volsim_runs(test, 200, true);
+}
+
+/* An owner seldom ends a job that it began. */
+static void volsim_both(struct kunit *test)
+{
+	volsim_runs(test, 10, true);
 }
 
 /* What happened from the halt on, to whom; REREADs of the others do not count. */
@@ -698,8 +734,8 @@ static void volsim_hand_trace(struct kunit *test, const struct sim *s)
 		}
 	}
 	KUNIT_EXPECT_EQ(test, nr_source, (size_t)3);
-	/* the limit, serve, three links, rows, start */
-	KUNIT_EXPECT_EQ(test, nr_target, (size_t)7);
+	/* the limit, serve, links, rows, start */
+	KUNIT_EXPECT_EQ(test, nr_target, 4 + s->rec.nr);
 	KUNIT_EXPECT_LT(test, running - halted, (int64_t)GATE_LEASE_MS);
 }
 
@@ -715,7 +751,7 @@ static void volsim_hand(struct kunit *test)
 
 	sim_names();
 	for (seed = 1; seed <= 20; seed++) {
-		sim_init(test, s, seed);
+		sim_init(test, s, seed, false);
 		s->calm = true;
 		s->leases = true;
 		for (i = 0; i < 1000 && !sim_whole(s); i++)
@@ -743,6 +779,8 @@ static void volsim_hand(struct kunit *test)
 static struct kunit_case volsim_cases[] = {
 	KUNIT_CASE(volsim),
 	KUNIT_CASE(volsim_hands),
+	KUNIT_CASE(volsim_jobs),
+	KUNIT_CASE(volsim_both),
 	KUNIT_CASE(volsim_hand),
 	{}
 };

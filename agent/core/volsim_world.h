@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * For volsim_test.c alone: the simulated cluster around the agents, that is
- * the metadata store, the stores with their gates, and the nodes' modules.
+ * For volsim_test.c alone: what the simulated cluster is made of, and the
+ * metadata store.  Stores are in volsim_target.h, modules in volsim_module.h.
  */
 #ifndef HCV_AGENT_CORE_VOLSIM_WORLD_H
 #define HCV_AGENT_CORE_VOLSIM_WORLD_H
@@ -38,6 +38,7 @@ struct sim_store {
 	uint64_t handle;		/* the first one, 0: none is let in */
 	uint64_t content[ROWS];		/* newest write of each row */
 	uint32_t freed;			/* rows that are another volume's now */
+	uint64_t left;			/* tombstone: it left in this epoch */
 	bool has_key;			/* the grant key */
 	struct hcv_grant_info key;
 	struct hcv_grant_info old_key;	/* for those who read it too early */
@@ -77,6 +78,9 @@ struct sim_actor {
 	struct hcv_rows rows;
 	int64_t rev;
 	int64_t rows_rev;
+	struct hcv_job_info job;
+	int64_t job_rev;
+	bool has_job;
 	bool known;
 	bool settled;
 	bool fresh;			/* has a view at all */
@@ -99,6 +103,7 @@ struct sim_node {
 	bool has_vol;
 	struct hcv_k_vol k;
 	uint32_t has;			/* rows that the module has */
+	uint32_t reps[ROWS];		/* and on which stores */
 	uint32_t idle;			/* of them, without data */
 	uint32_t retired, settled;
 	struct sim_write write[WRITES];
@@ -115,6 +120,22 @@ struct sim_late {
 	int64_t at;
 };
 
+/* What a step of a job changes, all of it or nothing. */
+struct sim_change {
+	struct hcv_record rec;
+	struct hcv_row row[ROWS];
+	struct hcv_job_info job;
+	bool with_rec, has_job;
+	int leaves;			/* this store; -1: none does */
+};
+
+struct sim_late_job {
+	bool used;
+	struct sim_change change;
+	int64_t rev, rows_rev, job_rev;
+	int64_t at;
+};
+
 struct sim {
 	struct kunit *test;
 	uint64_t seed, rng;
@@ -124,6 +145,7 @@ struct sim {
 	struct sim_node node[NODES];
 	struct sim_store store[NODES];
 	struct sim_late late[LATE_TXNS];
+	struct sim_late_job late_job;
 	struct sim_late_write late_write[LATE_WRITES];
 	uint64_t next_handle;
 	struct hcv_record rec;		/* the truth */
@@ -132,11 +154,16 @@ struct sim {
 	struct hcv_row row[ROWS];	/* all that there ever were */
 	uint32_t there;			/* that have not gone */
 	int64_t rows_rev;
+	struct hcv_job_info job;
+	int64_t job_rev;
+	bool has_job;
+	bool jobs;			/* there are any */
 	uint64_t acked[ROWS];
 	uint64_t next_n;
 	unsigned long nr_acks, nr_serves, nr_removes, nr_joins;
 	unsigned long nr_late, nr_dead, nr_renewals, nr_dropped, nr_freed;
-	unsigned long nr_slow;			/* replicas dropped */
+	unsigned long nr_slow;		/* replicas dropped for that */
+	unsigned long nr_jobs, nr_moved, nr_undone, nr_late_jobs;
 	uint32_t unsure_in;		/* so many transactions, one of them unsure */
 	/* volsim_hand.h */
 	uint32_t hand_in;		/* so many turns, a wish in one of them */
@@ -234,12 +261,31 @@ static struct hcv_k_link *sim_link(struct sim_node *n, const char *store)
 	return NULL;
 }
 
-static bool sim_row_on(const struct sim *s, size_t row, int store)
+static uint32_t sim_row_stores(const struct hcv_row *row)
 {
+	uint32_t stores = 0;
 	size_t j;
 
-	for (j = 0; j < s->row[row].nr; j++)
-		if (!strcmp(s->row[row].store[j], store_id[store]))
+	for (j = 0; j < row->nr; j++)
+		stores |= 1U << sim_node_of(row->store[j]);
+	return stores;
+}
+
+static bool sim_row_on(const struct sim *s, size_t row, int store)
+{
+	return sim_row_stores(&s->row[row]) >> store & 1;
+}
+
+/* Whether the record or a row names the store. */
+static bool sim_named(const struct sim *s, int store)
+{
+	size_t i;
+
+	for (i = 0; i < s->rec.nr; i++)
+		if (!strcmp(s->rec.st[i].store, store_id[store]))
+			return true;
+	for (i = 0; i < ROWS; i++)
+		if (s->there >> i & 1 && sim_row_on(s, i, store))
 			return true;
 	return false;
 }
@@ -362,6 +408,9 @@ static bool sim_read(struct sim *s, int n, struct sim_actor *a)
 	a->rev = s->rev;
 	a->there = s->there;
 	a->rows_rev = s->rows_rev;
+	a->job = s->job;
+	a->job_rev = s->job_rev;
+	a->has_job = s->has_job;
 	sim_rows(s, a);
 	a->known = true;
 	a->settled = true;
@@ -396,627 +445,6 @@ static bool sim_commit(struct sim *s, int n, struct sim_actor *a,
 	default:
 		return false;
 	}
-}
-
-/* ------------------------------------------------------------- target side */
-
-static uint64_t sim_renewal(const struct sim *s, int n)
-{
-	size_t i;
-
-	for (i = 0; i < s->rec.nr; i++)
-		if (!strcmp(s->rec.st[i].store, store_id[n]))
-			return s->rec.st[i].renew;
-	return 0;
-}
-
-/* The old handles die first, the new ones may take a while. */
-static bool sim_target_handles(struct sim *s, int n)
-{
-	struct sim_store *st = &s->store[n];
-
-	if (st->renew != sim_renewal(s, n)) {
-		st->renew = sim_renewal(s, n);
-		st->handle = 0;
-		s->nr_renewals++;
-	}
-	if (!st->handle && sim_chance(s, 3)) {
-		s->next_handle += HANDLES;
-		st->handle = s->next_handle;
-	}
-	return st->handle;
-}
-
-/*
- * Rows that are gone, on a copy that counts.  Late writes are refused from now
- * on: that of the row's handle alone.
- */
-static void sim_target_free(struct sim *s, int n)
-{
-	struct sim_store *st = &s->store[n];
-	uint32_t gone;
-	size_t i, r;
-
-	for (i = 0; i < s->rec.nr; i++)
-		if (!strcmp(s->rec.st[i].store, store_id[n]) &&
-		    s->rec.st[i].state != HCV_RS_INSYNC)
-			return;
-	gone = ALL_ROWS & ~s->there & ~st->freed;
-	for (r = 0; r < ROWS; r++)
-		s->nr_freed += gone >> r & 1 && sim_row_on(s, r, n);
-	st->freed |= gone;
-}
-
-/* The owner can connect, and so can who is to be handed the volume. */
-static void sim_export(struct sim *s, int n)
-{
-	int i;
-
-	for (i = 0; i < NODES; i++)
-		if (!strcmp(s->rec.owner, node_id[i]) ||
-		    !strcmp(s->rec.hand.to, node_id[i]))
-			s->store[n].exported |= 1U << i;
-}
-
-/* Whether the epoch before may have a lease still. */
-static bool sim_leased(struct sim *s, int n)
-{
-	struct sim_store *st = &s->store[n];
-
-	if (!s->leases || !st->granted || st->granted == s->rec.epoch ||
-	    st->let_go >= st->granted)
-		return false;
-	if (!st->lease_end)
-		st->lease_end = s->now + GATE_LEASE_MS;
-	return s->now < st->lease_end;
-}
-
-static void sim_target(struct sim *s, int n)
-{
-	struct sim_store *st = &s->store[n];
-	const struct hcv_record *rec = &s->rec;
-
-	if (!s->node[n].up || !s->node[n].agent || !s->node[n].meta)
-		return;
-	if (rec->phase == HCV_PH_NONE) {
-		if (st->revoked < rec->epoch)
-			st->revoked = rec->epoch;
-		st->has_key = false;
-		return;
-	}
-	sim_export(s, n);
-	if (sim_leased(s, n))
-		return;
-	if (st->revoked + 1 < rec->epoch)
-		st->revoked = rec->epoch - 1;
-	if (st->granted < rec->epoch && st->revoked < rec->epoch) {
-		st->granted = rec->epoch;
-		st->handle = 0;
-	}
-	if (st->granted != rec->epoch || !sim_target_handles(s, n))
-		return;
-	sim_target_free(s, n);
-	st->has_key = true;
-	if (st->key.range[0].first != st->handle)
-		st->old_key = st->key;
-	st->key = (struct hcv_grant_info){
-		.epoch = rec->epoch, .incarnation = st->incarnation,
-		.ready = ROWS, .renew = st->renew, .nr = 1,
-	};
-	strcpy(st->key.client, rec->owner);
-	st->key.range[0].first = st->handle;
-	st->key.range[0].count = HANDLES;
-}
-
-/* What the transport held back arrives, as old as it may be. */
-static void sim_late_writes(struct sim *s)
-{
-	int i;
-
-	for (i = 0; i < LATE_WRITES; i++) {
-		struct sim_late_write *w = &s->late_write[i];
-		struct sim_store *st = &s->store[w->store];
-
-		if (!w->used || w->at > s->now || !s->node[w->store].up)
-			continue;
-		w->used = false;
-		if (st->handle != w->handle || st->revoked >= st->granted ||
-		    st->freed & (1U << w->row)) {
-			s->nr_dead++;
-			continue;
-		}
-		sim_log(s, "write %llu of row %zu lands late on %d",
-			(unsigned long long)w->n, w->row, w->store);
-		st->content[w->row] = w->n;
-		s->nr_late++;
-	}
-}
-
-/* --------------------------------------------------------------- the module */
-
-/* Whether I/O with the handles from @first on gets through. */
-static bool sim_gate(const struct sim *s, int owner, int store, uint64_t epoch,
-		     uint64_t incarnation, uint64_t first)
-{
-	const struct sim_store *st = &s->store[store];
-
-	return sim_reach(s, owner, store) && st->granted == epoch &&
-	       st->revoked < epoch && st->incarnation == incarnation &&
-	       st->handle == first;
-}
-
-static bool sim_link_gate(const struct sim *s, const struct sim_node *n,
-			  const struct hcv_k_link *l)
-{
-	int st = sim_node_of(l->store);
-	bool local = &s->node[st] == n;
-
-	/* A local tie has no handles of its own: the gate's of the moment. */
-	return sim_gate(s, n - s->node, st, n->k.epoch, l->incarnation,
-			local ? s->store[st].handle : l->first) &&
-	       s->store[st].handle;
-}
-
-static size_t sim_insync_links(const struct sim_node *n)
-{
-	size_t i, nr = 0;
-
-	for (i = 0; i < n->k.nr_links; i++)
-		nr += n->k.link[i].state == HCV_LINK_INSYNC;
-	return nr;
-}
-
-static void sim_link_fails(struct sim *s, struct sim_node *n,
-			   struct hcv_k_link *l)
-{
-	switch (l->state) {
-	case HCV_LINK_SYNCING:
-		l->state = HCV_LINK_OUT;
-		break;
-	case HCV_LINK_JOINING:
-		l->state = HCV_LINK_FAILING;
-		break;
-	case HCV_LINK_INSYNC:
-		l->state = sim_insync_links(n) > 1 ? HCV_LINK_FAILING :
-						     HCV_LINK_LOST;
-		break;
-	default:
-		return;
-	}
-	sim_log(s, "node %d: link to %d is now %u", (int)(n - s->node),
-		sim_node_of(l->store), l->state);
-}
-
-/* The link gives the write up; whether the transport does is another matter. */
-static void sim_write_hold(struct sim *s, const struct sim_node *n,
-			   const struct sim_write *w,
-			   const struct hcv_k_link *l)
-{
-	struct sim_late_write *late = &s->late_write[sim_rand(s, LATE_WRITES)];
-	int st = sim_node_of(l->store);
-
-	if (late->used || &s->node[st] == n || !sim_chance(s, 2))
-		return;
-	*late = (struct sim_late_write){
-		.used = true, .store = st, .handle = l->first, .row = w->row,
-		.n = w->n, .at = s->now + sim_rand(s, 20000),
-	};
-}
-
-/* Legs go out one by one, so that a crash finds writes on some stores only. */
-static bool sim_write_send(struct sim *s, struct sim_node *n,
-			   struct sim_write *w)
-{
-	bool all = true;
-	size_t i;
-
-	for (i = 0; i < n->k.nr_links; i++) {
-		struct hcv_k_link *l = &n->k.link[i];
-		int st = sim_node_of(l->store);
-
-		if (!sim_row_on(s, w->row, st) || (w->sent & (1U << st)) ||
-		    (l->state != HCV_LINK_INSYNC &&
-		     l->state != HCV_LINK_JOINING &&
-		     l->state != HCV_LINK_SYNCING))
-			continue;
-		if (sim_chance(s, 2)) {
-			all = false;
-			continue;
-		}
-		if (!sim_link_gate(s, n, l)) {
-			sim_write_hold(s, n, w, l);
-			sim_link_fails(s, n, l);
-			continue;
-		}
-		if (s->store[st].freed & (1U << w->row))
-			sim_fail(s, "a write to row %zu, which is not there",
-				 w->row);
-		w->sent |= 1U << st;
-		if (s->store[st].content[w->row] < w->n)
-			s->store[st].content[w->row] = w->n;
-	}
-	return all;
-}
-
-/* Acknowledged once no failed replica of the row is left to be confirmed. */
-static void sim_write_ack(struct sim *s, struct sim_node *n,
-			  struct sim_write *w)
-{
-	size_t i, good = 0;
-
-	for (i = 0; i < n->k.nr_links; i++) {
-		struct hcv_k_link *l = &n->k.link[i];
-		int st = sim_node_of(l->store);
-
-		if (!sim_row_on(s, w->row, st))
-			continue;
-		if (l->state == HCV_LINK_FAILING || l->state == HCV_LINK_LOST)
-			return;
-		if (l->state == HCV_LINK_INSYNC ||
-		    l->state == HCV_LINK_JOINING) {
-			if (s->store[st].content[w->row] < w->n) {
-				w->sent &= ~(1U << st);	/* came back: again */
-				return;
-			}
-			good += l->state == HCV_LINK_INSYNC;
-		}
-	}
-	if (!good)
-		return;
-	w->used = false;
-	s->nr_acks++;
-	if (w->n & 1)
-		n->idle |= 1U << w->row;
-	if (s->acked[w->row] < w->n)
-		s->acked[w->row] = w->n;
-}
-
-static void sim_sync(struct sim *s, struct sim_node *n, struct hcv_k_link *l)
-{
-	int from = -1, to = sim_node_of(l->store);
-	size_t i, r;
-
-	if (l->state != HCV_LINK_SYNCING)
-		return;
-	if (!sim_link_gate(s, n, l)) {
-		sim_link_fails(s, n, l);
-		return;
-	}
-	if (n->sync_left[to] && --n->sync_left[to])
-		return;
-	if (n->retired)
-		sim_fail(s, "a resync while rows are retired");
-	for (r = 0; r < ROWS; r++) {
-		if (!sim_row_on(s, r, to) || !(n->has & (1U << r)))
-			continue;
-		for (i = 0, from = -1; i < n->k.nr_links; i++) {
-			int st = sim_node_of(n->k.link[i].store);
-
-			if (n->k.link[i].state == HCV_LINK_INSYNC &&
-			    sim_row_on(s, r, st) &&
-			    sim_link_gate(s, n, &n->k.link[i]))
-				from = st;
-		}
-		if (from < 0)
-			return;
-		s->store[to].content[r] = s->store[from].content[r];
-	}
-	l->state = HCV_LINK_JOINING;
-}
-
-/* Writes of one row wait for each other, as those of one block do. */
-static bool sim_row_busy(const struct sim_node *n, size_t row)
-{
-	size_t i;
-
-	for (i = 0; i < WRITES; i++)
-		if (n->write[i].used && n->write[i].row == row)
-			return true;
-	return false;
-}
-
-/* What the dump tells of rows. */
-static void sim_dump_rows(struct sim_node *n)
-{
-	uint32_t idle = n->idle & n->has & ~n->retired;
-	struct hcv_k_vol *k = &n->k;
-	size_t r;
-
-	k->can_retire = true;
-	k->nr_col = 1;
-	k->col_ready[0] = HCV_VP_AHEAD;
-	k->nr_settled = 0;
-	k->nr_settling = 0;
-	k->col_idle[0] = 0;
-	k->nr_extents = 0;
-	for (r = 0; r < ROWS; r++) {
-		k->nr_extents += n->has >> r & 1;
-		k->col_idle[0] += idle >> r & 1;
-		if (n->settled >> r & 1)
-			k->settled[k->nr_settled++] = r;
-		else if (n->retired >> r & 1)
-			k->settling[k->nr_settling++] = r;
-	}
-}
-
-/* A round, if no replica is on its way out. */
-static void sim_settle(struct sim *s, struct sim_node *n)
-{
-	size_t i;
-
-	for (i = 0; i < n->k.nr_links; i++)
-		if (n->k.link[i].state == HCV_LINK_FAILING ||
-		    n->k.link[i].state == HCV_LINK_LOST)
-			return;
-	if (sim_chance(s, 3))
-		n->settled = n->retired;
-}
-
-static bool sim_retire(struct sim_node *n, const struct hcv_vp_out *o)
-{
-	uint32_t left = o->count, keep = 0;
-	size_t i, r;
-
-	for (i = 0; i < n->k.nr_links; i++)
-		if (n->k.link[i].state != HCV_LINK_INSYNC &&
-		    n->k.link[i].state != HCV_LINK_OUT)
-			return false;
-	for (i = 0; i < o->nr_index; i++)
-		keep |= 1U << o->index[i];
-	for (i = 0; i < WRITES; i++)
-		if (n->write[i].used)
-			keep |= 1U << n->write[i].row;
-	for (r = 0; r < ROWS && left; r++) {
-		if (!(n->has & n->idle & ~n->retired & ~keep & (1U << r)))
-			continue;
-		n->retired |= 1U << r;
-		left--;
-	}
-	return true;
-}
-
-static bool sim_forget_rows(struct sim_node *n, const struct hcv_vp_out *o)
-{
-	uint32_t gone = 0;
-	size_t i;
-
-	for (i = 0; i < o->nr_index; i++)
-		gone |= 1U << o->index[i];
-	if (gone & n->has & ~n->settled)
-		return false;
-	n->has &= ~gone;
-	n->retired &= ~gone;
-	n->settled &= ~gone;
-	return true;
-}
-
-static void sim_module(struct sim *s, struct sim_node *n)
-{
-	size_t i, row;
-
-	if (!n->up || !n->has_vol || (n->k.state != HCV_VOL_ACTIVE &&
-				      n->k.state != HCV_VOL_STOPPING))
-		return;
-	for (i = 0; i < n->k.nr_links; i++)
-		sim_sync(s, n, &n->k.link[i]);
-	sim_settle(s, n);
-	for (i = 0; i < WRITES; i++) {
-		struct sim_write *w = &n->write[i];
-
-		row = sim_rand(s, ROWS);
-		if (!w->used && n->k.state == HCV_VOL_ACTIVE &&
-		    n->has & ~n->retired & (1U << row) &&
-		    !sim_row_busy(n, row) && sim_chance(s, 6)) {
-			w->used = true;
-			w->sent = 0;
-			w->row = row;
-			/* Mostly discards, so that rows are idle. */
-			s->next_n += 2;
-			w->n = s->next_n | !sim_chance(s, 8);
-			n->idle &= ~(1U << row);
-		}
-		if (w->used && sim_write_send(s, n, w))
-			sim_write_ack(s, n, w);
-	}
-}
-
-static void sim_module_drop(struct sim_node *n)
-{
-	n->has_vol = false;
-	n->has = 0;
-	n->idle = 0;
-	n->retired = 0;
-	n->settled = 0;
-	memset(&n->k, 0, sizeof(n->k));
-	memset(n->write, 0, sizeof(n->write));
-	memset(n->used_end, 0, sizeof(n->used_end));
-}
-
-/* ------------------------------------------------------------ module commands */
-
-static void sim_link_tie(struct sim_node *n, struct hcv_k_link *l, int st,
-			 uint64_t first, bool local)
-{
-	if (local)
-		return;
-	l->first = first;
-	n->used_end[st] = first + HANDLES;
-}
-
-static bool sim_link_add(struct sim *s, struct sim_node *n,
-			 const struct hcv_vp_out *o, uint64_t first)
-{
-	struct hcv_k_link *l = sim_link(n, o->store);
-	int st = sim_node_of(o->store);
-	bool local = &s->node[st] == n;
-
-	if (!sim_gate(s, n - s->node, st, n->k.epoch, o->incarnation,
-		      local ? s->store[st].handle : first) ||
-	    (!local && first < n->used_end[st]))
-		return false;
-	if (l) {
-		if (l->state != HCV_LINK_LOST ||
-		    l->incarnation != o->incarnation ||
-		    o->state != HCV_LINK_INSYNC)
-			return false;
-		l->state = HCV_LINK_INSYNC;
-		sim_link_tie(n, l, st, first, local);
-		return true;
-	}
-	if (o->state != (n->k.state == HCV_VOL_NEW ? HCV_LINK_INSYNC :
-						     HCV_LINK_SYNCING) ||
-	    n->retired)
-		return false;
-	l = &n->k.link[n->k.nr_links++];
-	memset(l, 0, sizeof(*l));
-	strcpy(l->store, o->store);
-	l->state = o->state;
-	l->incarnation = o->incarnation;
-	sim_link_tie(n, l, st, first, local);
-	n->sync_left[st] = 1 + sim_rand(s, 20);
-	return true;
-}
-
-static bool sim_confirm(struct sim_node *n, const struct hcv_vp_out *o)
-{
-	struct hcv_k_link *l = sim_link(n, o->store);
-
-	if (!l || o->v < n->k.v || o->incarnation != l->incarnation)
-		return false;
-	if (o->state == HCV_LINK_OUT) {
-		if (l->state == HCV_LINK_INSYNC || l->state == HCV_LINK_LOST)
-			return false;
-		l->state = HCV_LINK_OUT;
-	} else {
-		if (l->state != HCV_LINK_JOINING)
-			return false;
-		l->state = HCV_LINK_INSYNC;
-	}
-	n->k.v = o->v;
-	return true;
-}
-
-/* A slow one fails if others have all it has, and nobody else moves. */
-static bool sim_drop(struct sim *s, struct sim_node *n, const char *store)
-{
-	struct hcv_k_link *l = sim_link(n, store);
-	size_t i, r;
-	bool other;
-
-	if (!l || l->state != HCV_LINK_INSYNC || n->k.state != HCV_VOL_ACTIVE)
-		return false;
-	for (i = 0; i < n->k.nr_links; i++)
-		if (n->k.link[i].state != HCV_LINK_INSYNC &&
-		    n->k.link[i].state != HCV_LINK_OUT)
-			return false;
-	for (r = 0; r < ROWS; r++) {
-		if (!sim_row_on(s, r, sim_node_of(store)) ||
-		    !(n->has & (1U << r)))
-			continue;
-		other = false;
-		for (i = 0; i < n->k.nr_links; i++)
-			other |= &n->k.link[i] != l &&
-				n->k.link[i].state == HCV_LINK_INSYNC &&
-				sim_row_on(s, r,
-					   sim_node_of(n->k.link[i].store));
-		if (!other)
-			return false;
-	}
-	l->state = HCV_LINK_FAILING;
-	s->nr_slow++;
-	return true;
-}
-
-static bool sim_link_del(struct sim_node *n, const char *store)
-{
-	struct hcv_k_link *l = sim_link(n, store);
-
-	if (!l || l->state != HCV_LINK_OUT)
-		return false;
-	*l = n->k.link[--n->k.nr_links];
-	return true;
-}
-
-/* What a volume starts from: all its replicas must read the same. */
-static void sim_check_equal(struct sim *s, const struct sim_node *n)
-{
-	size_t i, r;
-
-	for (r = 0; r < ROWS; r++) {
-		int first = -1;
-
-		if (!(n->has & (1U << r)))
-			continue;
-		for (i = 0; i < n->k.nr_links; i++) {
-			int st = sim_node_of(n->k.link[i].store);
-
-			if (n->k.link[i].state != HCV_LINK_INSYNC ||
-			    !sim_row_on(s, r, st))
-				continue;
-			if (s->store[st].freed & (1U << r))
-				sim_fail(s, "started with row %zu, which %d has given away",
-					 r, st);
-			if (first >= 0 && s->store[st].content[r] !=
-					  s->store[first].content[r])
-				sim_fail(s, "started with row %zu different on %d and %d",
-					 r, first, st);
-			first = st;
-		}
-		if (first < 0)
-			sim_fail(s, "started without row %zu", r);
-	}
-}
-
-static void sim_load_idle(struct sim *s, struct sim_node *n)
-{
-	size_t i, r;
-
-	for (r = 0; r < ROWS; r++)
-		for (i = 0; i < n->k.nr_links; i++) {
-			int st = sim_node_of(n->k.link[i].store);
-
-			if (n->k.link[i].state == HCV_LINK_INSYNC &&
-			    sim_row_on(s, r, st) &&
-			    (s->store[st].content[r] & 1 ||
-			     !s->store[st].content[r]))
-				n->idle |= 1U << r;
-		}
-}
-
-static bool sim_start(struct sim *s, struct sim_node *n, uint64_t v)
-{
-	size_t i;
-
-	for (i = 0; i < n->k.nr_links; i++) {
-		struct hcv_k_link *l = &n->k.link[i];
-
-		if (l->state == HCV_LINK_INSYNC && !sim_link_gate(s, n, l)) {
-			l->state = sim_insync_links(n) > 1 ? HCV_LINK_FAILING :
-							     HCV_LINK_LOST;
-			return false;
-		}
-	}
-	n->k.state = HCV_VOL_ACTIVE;
-	n->k.prepared = false;
-	n->k.v = v;
-	sim_check_equal(s, n);
-	sim_load_idle(s, n);
-	return true;
-}
-
-static bool sim_stop(struct sim_node *n, bool force)
-{
-	size_t i;
-
-	for (i = 0; i < n->k.nr_links && !force; i++)
-		if (n->k.link[i].state == HCV_LINK_FAILING ||
-		    n->k.link[i].state == HCV_LINK_LOST)
-			return false;
-	for (i = 0; i < WRITES && !force; i++)
-		if (n->write[i].used)
-			return false;	/* open */
-	sim_module_drop(n);
-	return true;
 }
 
 #endif /* HCV_AGENT_CORE_VOLSIM_WORLD_H */

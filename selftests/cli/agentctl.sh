@@ -225,7 +225,7 @@ test_no_agent() {
 		"recovery set") words+=" mode=auto" ;;
 		"volume scrub") words+=" status a" ;;
 		"cluster set") words+=" scrub-days=7" ;;
-		*" show"|*" remove"|*" drain"|*" health") words+=" a" ;;
+		*" show"|*" remove"|*" drain"|*" undrain"|*" health") words+=" a" ;;
 		"volume list"|*" status"|*" list"|*" init"|*" join") ;;
 		volume*) words+=" a" ;;
 		esac
@@ -301,7 +301,7 @@ test_exit_codes() {
 	# another node's name and a bad one
 	run_expect 2 "$ctl" cluster join
 	run_expect 0 "$ctl" node drain n1
-	check_match "drain says what it does" "nothing is moved|stays there" \
+	check_match "drain says what it does" "moves away" \
 		"$RUN_OUT"
 	run_expect 0 "$ctl" node drain n1 --off
 }

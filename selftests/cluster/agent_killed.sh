@@ -36,7 +36,9 @@ elsewhere+='volume-handover|owner-(prepare|hand-|halt|resume|let-go)|'
 # give_back.sh
 elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)|'
 # slow_disk.py
-elsewhere+='health-|owner-drop-slow'
+elsewhere+='health-|owner-drop-slow|'
+# replace.sh
+elsewhere+='owner-job-|planner-'
 
 # persist CODES COMMAND...: repeat it until it works; the agent may die on the
 # way and is then started again.  CODES say that an earlier try had worked.

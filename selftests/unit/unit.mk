@@ -47,7 +47,9 @@ UNIT_SHIM_SRC	:= $(UNIT_DIR)/shim/hcv_shim.c $(UNIT_DIR)/shim/kunit/runner.c \
 # Tests of user space code that lies elsewhere.
 UNIT_H_TEST	:= $(sort $(wildcard $(UNIT_DIR)/*_test.c))
 UNIT_H_SRC	:= $(sort $(wildcard tools/lib/hcv_dump.c tools/lib/hcv_mkfs.c \
+		   agent/owner_job.c agent/place.c agent/planner.c agent/snap.c \
 		   agent/sync_limit.c))
+UNIT_CFLAGS_recovery_test := -Iagent $(shell pkg-config --cflags json-c 2>/dev/null)
 UNIT_CFLAGS_sync_limit_test := -Iagent $(shell pkg-config --cflags json-c 2>/dev/null)
 
 # The checker of clusters' histories, with its tests beside it.

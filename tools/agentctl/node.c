@@ -89,7 +89,7 @@ static void hcv_node_show_drain(struct json_object *r)
 
 static const struct hcv_ctl_opt hcv_node_drain_opts[] = {
 	{ "--off", NULL, "off", HCV_CTL_FLAG, NULL,
-	  "allow new extents again" },
+	  "allow new extents again, and move nothing more away" },
 	{ NULL }
 };
 
@@ -108,8 +108,10 @@ const struct hcv_ctl_cmd hcv_ctl_node[] = {
 		.show = hcv_node_show,
 	}, {
 		.noun = "node", .verb = "drain", .api = "node.drain",
-		.summary = "Keep new extents away from a node",
-		.details = "Shows what is still there; nothing is moved.",
+		.summary = "Empty the stores of a node",
+		.details =
+	"New extents go elsewhere, and what volumes that are attached have there is moved\n"
+	"away, in the background: see agentctl recovery jobs.  Shows what is still there.",
 		.timeout_ms = 10000, .pos = {
 			{ "NODE", "name", HCV_CTL_STRING, false },
 		},

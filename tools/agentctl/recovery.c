@@ -132,6 +132,53 @@ static void hcv_recovery_show_pause(struct json_object *r)
 		puts("it is still paused in the cluster: agentctl recovery resume");
 }
 
+static const char *hcv_recovery_progress(struct json_object *job)
+{
+	uint64_t all = hcv_out_u64(job, "total_bytes");
+	uint64_t done = hcv_out_u64(job, "done_bytes");
+
+	/* Known on the node that has the volume. */
+	if (!all)
+		return "-";
+	return hcv_out_fmt("%llu %%", (unsigned long long)(done * 100 / all));
+}
+
+static void hcv_recovery_show_jobs(struct json_object *r)
+{
+	struct json_object *jobs = hcv_out_get(r, "jobs");
+	struct json_object *waits = hcv_out_get(r, "waiting"), *o;
+	struct hcv_table t;
+	size_t i;
+
+	if (!*hcv_out_str(r, "leader"))
+		printf("no node is the leader now: nothing is begun\n");
+	if (!jobs || !json_object_array_length(jobs))
+		printf("no jobs\n");
+	else
+		hcv_table_init(&t, "VOLUME|KIND|FROM|TO|STATE|>DONE|WHY");
+	for (i = 0; jobs && i < json_object_array_length(jobs); i++) {
+		o = json_object_array_get_idx(jobs, i);
+		hcv_table_row(&t, hcv_out_str(o, "volume"),
+			      hcv_out_str(o, "kind"), hcv_out_str(o, "from"),
+			      *hcv_out_str(o, "to") ? hcv_out_str(o, "to") :
+			      "-", hcv_out_str(o, "state"),
+			      hcv_recovery_progress(o), hcv_out_str(o, "why"));
+	}
+	if (jobs && json_object_array_length(jobs))
+		hcv_table_print(&t);
+	if (!waits || !json_object_array_length(waits))
+		return;
+	putchar('\n');
+	hcv_table_init(&t, "WAITING|KIND|FROM|FOR");
+	for (i = 0; i < json_object_array_length(waits); i++) {
+		o = json_object_array_get_idx(waits, i);
+		hcv_table_row(&t, hcv_out_str(o, "volume"),
+			      hcv_out_str(o, "kind"), hcv_out_str(o, "from"),
+			      hcv_out_str(o, "why"));
+	}
+	hcv_table_print(&t);
+}
+
 static const struct hcv_ctl_opt hcv_recovery_opts[] = {
 	{ "--node", "NODE", "node", HCV_CTL_STRING, NULL,
 	  "on one node only (the whole cluster)" },
@@ -169,9 +216,16 @@ const struct hcv_ctl_cmd hcv_ctl_recovery[] = {
 		.details =
 	"Settings: mode (auto, static, latency); limit (mode static, 1M to 500M a second);\n"
 	"iops, bandwidth (foreground load at which mode auto takes the lowest limit);\n"
-	"recovery-min, recovery-max; migration-min, migration-max (nothing is migrated\n"
-	"yet); latency-factor (1.2 to 10), latency-floor. The value \"default\" takes a\n"
-	"setting back.",
+	"recovery-min, recovery-max; migration-min, migration-max (kept, but\n"
+	"moves have the limits of recovery); latency-factor (1.2 to 10), latency-floor.\n"
+	"The value \"default\" takes a setting back.",
+	}, {
+		.noun = "recovery", .verb = "jobs", .api = "recovery.jobs",
+		.summary = "List replicas that are being moved or made anew",
+		.details =
+	"WAITING lists what is to be done and cannot be done now, and why.  How much of a\n"
+	"copy is done is known on the node that has the volume.",
+		.timeout_ms = 10000, .show = hcv_recovery_show_jobs,
 	},
 	{ 0 }
 };

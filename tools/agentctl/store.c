@@ -155,6 +155,15 @@ static void hcv_store_show_remove(struct json_object *r)
 	       hcv_out_str(r, "name"));
 }
 
+static void hcv_store_show_drain(struct json_object *r)
+{
+	printf("store %s is %s\n", hcv_out_str(r, "name"),
+	       hcv_out_str(r, "state"));
+	if (hcv_out_u64(r, "extents_left"))
+		printf("%llu extents of volumes are still on it\n",
+		       (unsigned long long)hcv_out_u64(r, "extents_left"));
+}
+
 static const struct hcv_ctl_opt hcv_store_add_opts[] = {
 	{ "--name", "NAME", "name", HCV_CTL_STRING, NULL,
 	  "its name on this node (the device's)" },
@@ -211,6 +220,25 @@ const struct hcv_ctl_cmd hcv_ctl_store[] = {
 			{ "STORE", "name", HCV_CTL_STRING, false },
 		},
 		.show = hcv_store_show_remove,
+	}, {
+		.noun = "store", .verb = "drain", .api = "store.drain",
+		.summary = "Empty a store",
+		.details =
+	"New extents go elsewhere, and what volumes that are attached have there is moved\n"
+	"away, in the background: see agentctl recovery jobs.  A store that is empty can be\n"
+	"removed.  STORE is NAME, NODE:NAME or a UUID.",
+		.timeout_ms = 10000, .pos = {
+			{ "STORE", "name", HCV_CTL_STRING, false },
+		},
+		.show = hcv_store_show_drain,
+	}, {
+		.noun = "store", .verb = "undrain", .api = "store.undrain",
+		.summary = "Use a store again that was to be emptied",
+		.details = "What has moved away stays where it is.",
+		.timeout_ms = 10000, .pos = {
+			{ "STORE", "name", HCV_CTL_STRING, false },
+		},
+		.show = hcv_store_show_drain,
 	},
 	{ 0 }
 };

@@ -1,0 +1,195 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# HCV-TEST: guest
+# TIMEOUT: 1800
+# DISK: 4G:serial=d0
+# DISK: 4G:serial=d1
+# DISK: 4G:serial=d2
+# Replicas that are made anew elsewhere: a disk that dies for good, a store that
+# is emptied and removed, under I/O with verification; the agent killed at each
+# step of it.
+# shellcheck disable=SC2016 # conditions are evaluated by wait_for
+# shellcheck disable=SC2154 # RUN_OUT comes from ktap.sh
+
+. "$(dirname "$0")/node.sh"
+
+# Not minutes: the agent takes these from its environment.
+export HCV_ABSENT_MS=4000 HCV_FAILED_MS=2000
+
+points=(planner-claim planner-claim-done planner-write planner-write-done
+	owner-job-add owner-job-add-done owner-job-rows owner-job-rows-done
+	owner-job-drop owner-job-drop-done owner-job-end owner-job-end-done)
+
+stores_open() {
+	[ "$("$ctl" --json store list |
+		jq '[.stores[]? | select(.live)] | length')" = 3 ]
+}
+
+# on STORE: extents of volumes that are there.
+on() {
+	"$ctl" --json store show "$1" | jq '[.volumes[].extents] | add // 0'
+}
+
+# held STORE: extents in use there, those that are being freed included.
+held() {
+	"$ctl" --json store show "$1" | jq .used_extents
+}
+
+# state STORE: of its replica of db1.
+state() {
+	"$ctl" --json store show "$1" |
+		jq -r '.volumes[] | select(.name == "db1") | .state'
+}
+
+jobs_left() {
+	"$ctl" --json recovery jobs | jq '.jobs | length'
+}
+
+third() {
+	d2=$(disk_by_serial d2)
+	wipefs -qa "$d2"
+	blkdiscard -z -l 1M "$d2"
+	run_expect 0 "$ctl" store add "$d2" --name c
+}
+
+# writer: writes and verifies until it is told to end.
+writer() {
+	fio --name=v --filename="$(dev db1)" --size="$(scaled 64)"M \
+		--rw=randwrite --bs=4k-64k --verify=crc32c --do_verify=1 \
+		--verify_backlog=64 --ioengine=libaio --iodepth=8 --direct=1 \
+		--fsync=64 --time_based --runtime=20 > "$TMP/fio" 2>&1 &
+	writer=$!
+}
+
+test_drain() {
+	node
+	third
+	run_expect 0 "$ctl" volume create db1 1G
+	run_expect 0 "$ctl" volume attach db1
+	dd if=/dev/urandom of="$TMP/data" bs=1M count=8 status=none
+	dd if="$TMP/data" of="$(dev db1)" bs=1M seek=512 oflag=direct \
+		conv=fsync status=none
+	# The one that is emptied is one that has a part.
+	from=b
+	[ "$(on b)" != 0 ] || from=c
+	to=c
+	[ "$from" = b ] || to=b
+	run_expect 4 "$ctl" store remove "$from"
+	writer
+	run_expect 0 "$ctl" store drain "$from"
+	check_match "says what is left" "extents of volumes are still on it" \
+		"$RUN_OUT"
+	wait_for '[ "$(on "$from")" = 0 ] && [ "$(jobs_left)" = 0 ]' 240 \
+		"empty store"
+	check "writes and what was read back" wait "$writer"
+	check_eq "all in-sync" 2 "$(insync db1)"
+	check_eq "state" insync "$(state "$to")"
+	check "content" cmp "$TMP/data" \
+		<(dd if="$(dev db1)" bs=1M skip=512 count=8 iflag=direct \
+			status=none)
+	wait_for '[ "$(held "$from")" = 0 ]' 60 "freed space"
+	run_expect 0 "$ctl" store remove "$from"
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" volume attach db1
+	check_eq "all in-sync" 2 "$(insync db1)"
+	check "content" cmp "$TMP/data" \
+		<(dd if="$(dev db1)" bs=1M skip=512 count=8 iflag=direct \
+			status=none)
+	run_expect 0 "$ctl" volume detach db1
+	gone db1
+	passed
+}
+
+# What is told while nothing can be done, and a drain that is taken back.
+test_undrain() {
+	node
+	run_expect 0 "$ctl" volume create db1 512M
+	run_expect 0 "$ctl" volume attach db1
+	run_expect 0 "$ctl" store drain b
+	wait_for '"$ctl" recovery jobs | grep -q "no store can take it"' 60 \
+		"the reason"
+	run_expect 0 "$ctl" store undrain b
+	wait_for '! "$ctl" recovery jobs | grep -q drain' 60 "no drain"
+	check_eq "all in-sync" 2 "$(insync db1)"
+	run_expect 0 "$ctl" volume detach db1
+	gone db1
+	passed
+}
+
+test_disk_dies() {
+	local sectors disk
+
+	need_module dm-mod
+	disk=$(disk_by_serial d1)
+	sectors=$(blockdev --getsz "$disk")
+	dmsetup create hcv-b --table "0 $sectors linear $disk 0"
+	on_exit dmsetup remove --retry hcv-b
+	dmsetup mknodes hcv-b
+	node /dev/mapper/hcv-b
+	run_expect 0 "$ctl" volume create db1 1G
+	run_expect 0 "$ctl" volume attach db1
+	third
+	dd if=/dev/urandom of="$TMP/data" bs=1M count=8 status=none
+	dd if="$TMP/data" of="$(dev db1)" bs=1M seek=512 oflag=direct \
+		conv=fsync status=none
+	writer
+	dmsetup suspend --noflush hcv-b
+	dmsetup load hcv-b --table "0 $sectors error"
+	dmsetup resume hcv-b
+	wait_for '[ "$(state c)" = insync ] && [ "$(jobs_left)" = 0 ]' 240 \
+		"replica on the third disk"
+	check "writes and what was read back" wait "$writer"
+	check_eq "nothing on the dead one" 0 "$(on b)"
+	check_eq "health" ok "$(vol db1 .health)"
+	check "content" cmp "$TMP/data" \
+		<(dd if="$(dev db1)" bs=1M skip=512 count=8 iflag=direct \
+			status=none)
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" volume attach db1
+	check_eq "all in-sync" 2 "$(insync db1)"
+	check "content" cmp "$TMP/data" \
+		<(dd if="$(dev db1)" bs=1M skip=512 count=8 iflag=direct \
+			status=none)
+	run_expect 0 "$ctl" volume detach db1
+	passed
+}
+
+# From b to c and back, one way for each step; a store takes a volume back from
+# the next attach on.
+test_agent_killed() {
+	local point from=b to=c
+
+	node
+	third
+	run_expect 0 "$ctl" volume create db1 512M
+	[ "$(on b)" != 0 ] || { from=c; to=b; }
+	for point in $(sampled "${points[@]}"); do
+		run_expect 0 "$ctl" volume attach db1
+		head -c 64k /dev/urandom > "$TMP/want"
+		dd if="$TMP/want" of="$(dev db1)" bs=64k oflag=direct \
+			conv=fsync status=none
+		end_agent
+		agent "HCV_CRASH=$point:1"
+		# The point of a claim may be met before anything is asked for.
+		"$ctl" store drain "$from" > "$TMP/out" 2>&1 || true
+		wait_for 'alive || agent; "$ctl" store drain "$from" > "$TMP/out" 2>&1' \
+			60 "drain of $from"
+		wait_for 'alive || agent; [ "$(on "$from")" = 0 ] &&
+			[ "$(jobs_left)" = 0 ]' 120 "empty store after $point"
+		wait_for 'alive || agent; [ "$(held "$from")" = 0 ]' 60 \
+			"freed space after $point"
+		check_eq "where it died" "crash point $point" \
+			"$(grep -o "crash point [^:]*" "$TMP/log" | tail -n 1)"
+		check_eq "all in-sync" 2 "$(insync db1)"
+		check "content" cmp -n 65536 "$TMP/want" "$(dev db1)"
+		run_expect 0 "$ctl" store undrain "$from"
+		run_expect 0 "$ctl" volume detach db1
+		to=$from
+		[ "$from" = b ] && from=c || from=b
+	done
+	note "its place is on $from, $to is free"
+	gone db1
+	passed
+}
+
+ktap_main "$@"
