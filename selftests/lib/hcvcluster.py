@@ -71,8 +71,12 @@ def start_etcd(c):
 
 
 def start_agent(node):
-    """Start hcivold and wait for its first answer; see node.agent."""
-    node.agent = node.spawn(f"exec hcivold 2>>{AGENT_LOG}")
+    """Start hcivold and wait for its first answer; see node.agent.
+
+    Its environment may have more, by node.agent_env.
+    """
+    env = getattr(node, "agent_env", "")
+    node.agent = node.spawn(f"exec env {env} hcivold 2>>{AGENT_LOG}")
     def answers():
         if not node.agent.running:
             raise TestbedError(f"{node}: hcivold ended, {node.agent.rc}")

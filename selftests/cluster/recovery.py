@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# HCV-TEST: cluster
+# TIMEOUT: 2700
+"""Replicas that are made anew on another node, under load.
+
+A node that does not come back is replaced, and gives up what it had when it is
+back after all; a node is emptied while the agent that leads dies; a target that
+is cut off half-way is filled when it is back, since there is no other. After
+each the two stores hold the same.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+import cluster
+import failover
+import hcvcluster
+import hcvtest
+import ktap
+from failover import DEV, FILL, LOAD, MIB, NAME, home_again, load, remote
+from hcvcluster import ctl, ctl_json, replicas, sh, volume
+from vm import wait_for
+
+# Not minutes: the agent takes these from its environment.
+LIMITS = "HCV_ABSENT_MS=8000 HCV_FAILED_MS=2000"
+MOVED_S = 300
+
+
+@contextlib.contextmanager
+def ready():
+    """Three nodes and a volume, attached on n1 and filled in part."""
+    with cluster.Cluster(nodes=3, disks=1, disk_size="4G", mem=1280) as c:
+        try:
+            c.start()
+            c.n1 = c.nodes[0]
+            urls = hcvcluster.start_etcd(c)
+            for node in c.nodes:
+                node.agent_env = LIMITS
+            c.each(hcvcluster.start_node)
+            hcvcluster.form(c, urls)
+            ctl(c.n1, f"volume create {NAME} 1G --replicas 2")
+            ctl(c.n1, f"volume attach {NAME}")
+            sh(c.n1, f"dd if=/dev/urandom of={DEV} bs=1M oflag=direct "
+                     f"count={(FILL + LOAD) // MIB} conv=fsync status=none",
+               180)
+            c.uuid = volume(c.n1, NAME)["uuid"]
+            c.sum = failover.content(c.n1)
+            yield c
+            failover.detach(c, c.n1)
+            hcvcluster.stop_nodes(c.nodes)
+        except Exception:
+            for node in c.nodes:
+                ktap.note(hcvcluster.explain(node))
+            raise
+
+
+def spare(c):
+    """The node that has no replica."""
+    return next(n for n in c.nodes if n.name not in replicas(c.n1, NAME))
+
+
+def jobs(c):
+    return ctl_json(c.n1, "recovery jobs")
+
+
+def moved(c, to):
+    """Wait until both replicas are on n1 and `to`, and nothing else is left."""
+    want = {"n1": "insync", to.name: "insync"}
+    wait_for(lambda: replicas(c.n1, NAME) == want and not jobs(c)["jobs"],
+             MOVED_S, f"replica on {to}", 1)
+    ktap.check_eq("health", "ok", volume(c.n1, NAME)["health"])
+
+
+def freed(c, node):
+    """Wait until a node has nothing of the volume."""
+    def used():
+        return [s["used_extents"]
+                for s in ctl_json(c.n1, "store list")["stores"]
+                if s["name"] == f"{node}-s1" and s["live"]]
+    wait_for(lambda: used() == [0], 120, f"freed space on {node}", 1)
+
+
+def test_node_gone(c):
+    node, to = remote(c)[0], spare(c)
+    with load(c):
+        node.power_cut("drop")
+        moved(c, to)
+    hcvcluster.return_node(c, node)
+    freed(c, node)
+    home_again(c)
+
+
+def test_node_drain(c):
+    node, to = remote(c)[0], spare(c)
+    with load(c):
+        ctl(c.n1, f"node drain {node}")
+        wait_for(lambda: jobs(c)["jobs"], 60, "a job")
+        leader = c[jobs(c)["leader"]]
+        leader.agent.kill(9)
+        leader.agent.wait(10)
+        hcvcluster.start_agent(leader)
+        moved(c, to)
+    freed(c, node)
+    ctl(c.n1, f"node drain --off {node}")
+    home_again(c)
+
+
+def test_target_cut_off(c):
+    node, to = remote(c)[0], spare(c)
+    ctl(c.n1, "recovery set mode=static limit=1M")
+    with load(c) as meter:
+        ctl(c.n1, f"store drain {node}-s1")
+        wait_for(lambda: replicas(c.n1, NAME).get(to.name) == "syncing", 120,
+                 "a copy under way")
+        to.cut()
+        wait_for(lambda: replicas(c.n1, NAME)[to.name] == "stale", 60,
+                 "the end of the copy")
+        ktap.check_eq("the others", "insync",
+                      replicas(c.n1, NAME)[node.name])
+        writes = meter.writes()
+        wait_for(lambda: meter.writes() > writes + 100, 30, "writes on n1")
+        to.heal()
+        ctl(c.n1, "recovery set mode=default limit=default")
+        moved(c, to)
+    freed(c, node)
+    ctl(c.n1, f"store undrain {node}-s1")
+    home_again(c)
+
+
+def cases():
+    """All; on instrumented kernels, where each takes minutes, every other."""
+    names = [name for name in globals() if name.startswith("test_")]
+    return {name: failover.explained(globals()[name])
+            for name in hcvtest.sampled(names, 2)}
+
+
+if __name__ == "__main__":
+    ktap.main(cases(), ready())
