@@ -14,6 +14,7 @@
 
 #include "core/throttle_conf.h"
 #include "jout.h"
+#include "planner.h"
 #include "sync_limit.h"
 
 #define STATUS_READ_MS	1000
@@ -208,6 +209,7 @@ static void status_node(const struct hcv_sync_report *r, struct json_object *o)
 	hcv_jo_u64(o, "limit_kibps", r->limit_kibps);
 	hcv_jo_str(o, "reason", r->reason);
 	hcv_jo_u64(o, "resyncs", r->streams);
+	hcv_jo_bool(o, "only_moves", r->moves);
 	hcv_jo_u64(o, "recovery_kibps", r->rec_kibps);
 	hcv_jo_u64(o, "foreground_iops", r->iops);
 	hcv_jo_u64(o, "foreground_kibps", r->fg_kibps);
@@ -326,6 +328,7 @@ static int hcv_cmd_recovery_status(struct hcv_api_req *req)
 		if (s->node[i].recovery.s.paused)
 			hcv_jo_push_str(nodes, s->node[i].i.name);
 	status_volumes(req, s);
+	hcv_planner_jobs(req, s);
 	hcv_snap_put(s);
 	return 0;
 }

@@ -28,6 +28,7 @@
 #include "lowerdev.h"
 #include "member.h"
 #include "place.h"
+#include "planner.h"
 
 static const char *hcv_store_state(const struct hcv_store_info *st)
 {
@@ -119,7 +120,7 @@ static int hcv_cmd_store_show(struct hcv_api_req *req)
 	const struct hcv_snap_store *st = hcv_store_arg(req, s);
 	const struct hcv_rec_store *rs;
 	struct json_object *array, *o;
-	char why[HCV_ERR_SIZE] = "";
+	char why[HCV_ERR_SIZE] = "", plan[512];
 	uint32_t rows;
 	size_t i;
 
@@ -144,6 +145,9 @@ static int hcv_cmd_store_show(struct hcv_api_req *req)
 		hcv_jo_str(o, "name", s->vol[i].i.name);
 		hcv_jo_u64(o, "extents", rows);
 		hcv_jo_str(o, "state", rs ? state[rs->state] : "");
+		hcv_planner_share(s, &s->vol[i], st->i.uuid, plan,
+				  sizeof(plan));
+		hcv_jo_str(o, "plan", plan);
 	}
 	hcv_snap_put(s);
 	return 0;
@@ -743,6 +747,9 @@ static int hcv_store_drain(struct hcv_api_req *req, enum hcv_store_state state)
 		hcv_jo_str(req->result, "uuid", st->i.uuid);
 		hcv_jo_str(req->result, "state", drain ? "draining" : "ready");
 		hcv_jo_u64(req->result, "extents_left", left);
+		if (!drain && st->drain_rev)
+			hcv_jo_str(req->result, "drained_by",
+				   st->drain.by_health ? "health" : "operator");
 		hcv_state_kick(req->agent);
 	}
 	hcv_snap_put(s);

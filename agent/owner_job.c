@@ -213,14 +213,17 @@ static const char *job_target_ok(struct hcv_owner_step *s,
 
 	if (!st || !st->i.live || st->i.failed)
 		return "the target is not there";
-	if (st->i.state != HCV_ST_READY)
-		return "the target is not ready for extents any more";
 	if (hcv_place_collect(s->w->snap, &p))
 		return "out of memory";
-	for (i = 0; i < s->w->snap->nr_stores; i++)
-		if (!strcmp(p[i].uuid, st->i.uuid) &&
-		    (p[i].used > p[i].total || more > p[i].total - p[i].used))
+	for (i = 0; i < s->w->snap->nr_stores; i++) {
+		if (strcmp(p[i].uuid, st->i.uuid))
+			continue;
+		if (!p[i].ready)
+			why = "the target is not ready for extents any more";
+		else if (p[i].used > p[i].total ||
+			 more > p[i].total - p[i].used)
 			why = "the target has too little room";
+	}
 	free(p);
 	return why;
 }

@@ -49,8 +49,15 @@ static bool place_left(const struct hcv_owner_step *s, const char *store)
 static bool place_filling(const struct hcv_owner_step *s, const char *store)
 {
 	return s->w->v.job_rev && !strcmp(store, s->w->v.job.to) &&
-	       !hcv_record_insync(&s->w->v.rec, store);
+	       !hcv_record_insync(&s->w->v.rec, store) &&
+	       !hcv_jobplan_takes(&s->w->v.job, &s->w->v.rows);
 }
+
+/*
+ * How far a row may fall short: of nothing; it may be on stores that are away or
+ * stale; and on the one that a job empties, where it stays when the rest moves.
+ */
+enum place_how { PLACE_WELL, PLACE_DEGRADED, PLACE_ANYWHERE };
 
 /*
  * A store of the record that is not in-sync counts as one that is not live:
@@ -58,7 +65,7 @@ static bool place_filling(const struct hcv_owner_step *s, const char *store)
  */
 static void place_restrict(const struct hcv_owner_step *s,
 			   struct hcv_place_store *st, size_t nr,
-			   bool degraded)
+			   enum place_how how)
 {
 	const struct hcv_rec_store *rs;
 	size_t i;
@@ -69,12 +76,11 @@ static void place_restrict(const struct hcv_owner_step *s,
 			st[i].live = false;
 		else if (rs && !st[i].live)
 			st[i].ready = false;	/* about to leave the set */
-		if (!st[i].live && !degraded)
+		if (!st[i].live && how == PLACE_WELL)
 			st[i].ready = false;
 		if (place_left(s, st[i].uuid) || place_filling(s, st[i].uuid))
 			st[i].ready = false;
-		/* What is put there now would stay when the rest has moved. */
-		if (s->w->v.job_rev && !degraded &&
+		if (s->w->v.job_rev && how != PLACE_ANYWHERE &&
 		    !strcmp(st[i].uuid, s->w->v.job.from))
 			st[i].ready = false;
 	}
@@ -137,15 +143,15 @@ static enum hcv_owner_result place_commit(struct hcv_owner_step *s,
 	return HCV_OWNER_FAILED;
 }
 
-static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
-				       char *why)
+static enum hcv_owner_result place_try(struct hcv_owner_step *s,
+				       enum place_how how, char *why)
 {
 	const struct hcv_vol_info *vol = &s->w->v.i;
 	struct hcv_place_want want = {
 		.replicas = vol->replicas, .stripe = vol->stripe,
 		.domain = vol->domain, .owner = hcv_agent_id(s->a)->node,
 		.column = s->out->column, .rows = &s->w->v.rows,
-		.degraded = degraded,
+		.degraded = how != PLACE_WELL,
 	};
 	const struct hcv_job_info *job = s->w->v.job_rev ? &s->w->v.job : NULL;
 	struct hcv_rows seen = { 0 };
@@ -167,7 +173,7 @@ static enum hcv_owner_result place_try(struct hcv_owner_step *s, bool degraded,
 	}
 	if (job)
 		want.rows = &seen;
-	place_restrict(s, st, nr, degraded);
+	place_restrict(s, st, nr, how);
 	if (hcv_place(st, nr, &want, &choice)) {
 		snprintf(why, HCV_ERR_SIZE, "%s", choice.why[0] ? choice.why :
 			 "the volume's definition is damaged");
@@ -188,10 +194,13 @@ enum hcv_owner_result hcv_owner_place(struct hcv_owner_step *s)
 	/* A row beyond would have all of its stores refuse the volume. */
 	if (s->w->v.rows.next >= HCV_SP_INDEX_MAX - HCV_SP_SLACK)
 		return place_none(s, "it has used up its extent numbers: copy it to a new volume");
-	res = place_try(s, false, why);
+	res = place_try(s, PLACE_WELL, why);
 	/* Rather a row that lacks a replica for now than a failed write. */
 	if (res == HCV_OWNER_FAILED && why[0] && s->out->urgent)
-		res = place_try(s, true, why);
+		res = place_try(s, PLACE_DEGRADED, why);
+	if (res == HCV_OWNER_FAILED && why[0] && s->out->urgent &&
+	    s->w->v.job_rev)
+		res = place_try(s, PLACE_ANYWHERE, why);
 	if (res == HCV_OWNER_FAILED && why[0])
 		res = place_none(s, why);
 	return res;

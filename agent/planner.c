@@ -381,6 +381,7 @@ static void planner_begin(struct planner_run *r, const struct hcv_rp_start *st)
 	snprintf(job.why, sizeof(job.why), "%s", st->why);
 	if (planner_write(r, v, &job) != HCV_META_OK)
 		return;		/* the next plan is made of what is there then */
+	hcv_recplan_begun(planner.mem, v->uuid, job.from);
 	snprintf(object, sizeof(object), "volume %s", v->i.name);
 	planner_store_name(r->s, job.from, from, sizeof(from));
 	planner_store_name(r->s, job.to, to, sizeof(to));
@@ -405,6 +406,7 @@ static void planner_cancel(struct planner_run *r, const struct hcv_rp_cancel *c)
 	snprintf(job.why, sizeof(job.why), "%s", c->why);
 	if (planner_write(r, v, &job) != HCV_META_OK)
 		return;
+	hcv_recplan_called_off(planner.mem, old->vol, old->from);
 	if (c->blame)
 		hcv_recplan_failed(planner.mem, old->vol, old->to,
 				   r->in.now_ms);
@@ -559,11 +561,62 @@ static const char *planner_state(const struct hcv_snap_vol *v)
 	return to->state == HCV_RS_SYNCING ? "copying" : "preparing";
 }
 
-static int planner_cmd_jobs(struct hcv_api_req *req)
+/* What keeps a job's owner from it; "": nothing that is known here. */
+static const char *planner_job_waits(const struct hcv_snap *s,
+				     const struct hcv_snap_vol *v)
+{
+	const struct hcv_rec_store *to = hcv_snap_rec_store(&v->rec,
+							    v->job.to);
+	const struct hcv_snap_node *n = hcv_snap_node(s, v->rec.owner);
+
+	if (!n || v->rec.phase == HCV_PH_NONE)
+		return "the volume is attached nowhere: it goes on with the next attach";
+	if (!n->i.live)
+		return "the node that has the volume is away";
+	if (v->rec.phase != HCV_PH_SERVING)
+		return "the volume is being attached";
+	/* A pause holds copying only. */
+	if (!to || to->state != HCV_RS_SYNCING)
+		return "";
+	if (s->recovery.s.paused)
+		return "recovery is paused";
+	if (n->recovery.s.paused)
+		return "recovery is paused on the node that has the volume";
+	return "";
+}
+
+void hcv_planner_share(const struct hcv_snap *s, const struct hcv_snap_vol *v,
+		       const char *store, char *out, size_t size)
+{
+	char to[2 * HCV_NAME_LEN];
+	const char *waits;
+	size_t i;
+
+	*out = 0;
+	if (v->job_rev && !strcmp(v->job.from, store)) {
+		waits = planner_job_waits(s, v);
+		planner_store_name(s, v->job.to, to, sizeof(to));
+		snprintf(out, size, "%s%s%s, %s%s%s",
+			 hcv_recplan_kind_name((enum hcv_rp_kind)v->job.kind),
+			 *v->job.to ? " to " : "", *v->job.to ? to : "",
+			 planner_state(v), *waits ? "; waits: " : "", waits);
+		return;
+	}
+	pthread_mutex_lock(&planner.lock);
+	for (i = 0; i < planner.nr_wait && !*out; i++) {
+		const struct planner_wait *w = &planner.wait[i];
+
+		if (!strcmp(w->vol, v->uuid) && !strcmp(w->from, store))
+			snprintf(out, size, "%s waits: %s",
+				 hcv_recplan_kind_name(w->kind), w->why);
+	}
+	pthread_mutex_unlock(&planner.lock);
+}
+
+void hcv_planner_jobs(struct hcv_api_req *req, const struct hcv_snap *s)
 {
 	struct json_object *jobs = hcv_jo_array(req->result, "jobs"), *o;
 	struct json_object *waits = hcv_jo_array(req->result, "waiting");
-	struct hcv_snap *s = hcv_snap_get(req->agent);
 	const struct hcv_snap_node *n = hcv_snap_node(s, s->leader);
 	char name[2 * HCV_NAME_LEN];
 	size_t i;
@@ -584,6 +637,7 @@ static int planner_cmd_jobs(struct hcv_api_req *req)
 					      sizeof(name)) : "");
 		hcv_jo_str(o, "state", planner_state(v));
 		hcv_jo_str(o, "why", v->job.why);
+		hcv_jo_str(o, "waits", planner_job_waits(s, v));
 		hcv_jo_u64(o, "created", (uint64_t)v->job.created);
 		planner_progress(req, v, o);
 	}
@@ -600,6 +654,13 @@ static int planner_cmd_jobs(struct hcv_api_req *req)
 		hcv_jo_str(o, "why", w->why);
 	}
 	pthread_mutex_unlock(&planner.lock);
+}
+
+static int planner_cmd_jobs(struct hcv_api_req *req)
+{
+	struct hcv_snap *s = hcv_snap_get(req->agent);
+
+	hcv_planner_jobs(req, s);
 	hcv_snap_put(s);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/recplan.h"
 #include "hwprobe.h"
 
 #define PROBE_MS	60000
@@ -254,6 +255,32 @@ static const char *limit_loaded(const struct hcv_snap *snap, const char *node,
 	return NULL;
 }
 
+/*
+ * Whether all that is copied are replicas that move though none is missing.  One
+ * that is missing has the limits of recovery, and the rest with it.
+ */
+static bool limit_moves(const struct hcv_snap *snap,
+			const struct hcv_k_vol *vol, size_t nr)
+{
+	const struct hcv_snap_vol *v;
+	bool moves = false;
+	size_t i, j;
+
+	for (i = 0; i < nr; i++) {
+		v = hcv_snap_vol(snap, vol[i].uuid);
+		for (j = 0; j < vol[i].nr_links; j++) {
+			if (vol[i].link[j].state != HCV_LINK_SYNCING)
+				continue;
+			moves = v && v->job_rev &&
+				v->job.kind >= HCV_RP_DRAIN &&
+				!strcmp(v->job.to, vol[i].link[j].store);
+			if (!moves)
+				return false;
+		}
+	}
+	return moves;
+}
+
 static void limit_throttle(const char *loaded)
 {
 	struct hcv_thr_sample s = {
@@ -418,7 +445,8 @@ void hcv_sync_limit_look(struct hcv_job *job, const struct hcv_k_vol *vol,
 		limit_hists(kl, vol, nr, st);
 	free(st);
 	pthread_mutex_lock(&limit.lock);
-	hcv_thr_conf(&r.eff, false, &limit.conf);
+	r.moves = limit_moves(snap, vol, nr);
+	hcv_thr_conf(&r.eff, r.moves, &limit.conf);
 	limit.settled |= !*r.why;
 	settled = limit.settled;
 	limit.report = r;

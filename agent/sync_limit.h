@@ -30,6 +30,7 @@ struct hcv_sync_limit {
  * struct hcv_sync_report - how it stands with the node
  * @known: false: nothing was looked at yet; only @why is valid then
  * @why: "": the settings of now hold; else why they are older ones or defaults
+ * @moves: all that is copied are replicas that move: migration-min and -max hold
  * @found: the hardware, in words; @row: the defaults that it has
  */
 struct hcv_sync_report {
@@ -42,6 +43,7 @@ struct hcv_sync_report {
 	char reason[HCV_THR_WHY];
 	uint64_t iops, fg_kibps, rec_kibps;
 	unsigned int streams;
+	bool moves;
 };
 
 /**

@@ -33,14 +33,14 @@ static bool jp_row_has(const struct hcv_row *row, const char *store)
 }
 
 /* The first row that has @store, and not @but; rows->nr: none. */
-static size_t jp_row_of(const struct hcv_jp_in *in, const char *store,
+static size_t jp_row_of(const struct hcv_rows *rows, const char *store,
 			const char *but)
 {
 	size_t i;
 
-	for (i = 0; i < in->rows->nr; i++)
-		if (jp_row_has(&in->rows->row[i], store) &&
-		    !jp_row_has(&in->rows->row[i], but))
+	for (i = 0; i < rows->nr; i++)
+		if (jp_row_has(&rows->row[i], store) &&
+		    !jp_row_has(&rows->row[i], but))
 			return i;
 	return i;
 }
@@ -150,7 +150,7 @@ static void jp_drop(const struct hcv_jp_in *in, struct hcv_jp_out *out,
 
 	if (in->tied[place])
 		return jp_wait(out, "the module still has the store that goes");
-	jp_do(out, HCV_JP_DROP, store, jp_row_of(in, store, ""));
+	jp_do(out, HCV_JP_DROP, store, jp_row_of(in->rows, store, ""));
 }
 
 /* The target is in-sync, or there is none. */
@@ -172,6 +172,9 @@ static void jp_undo(const struct hcv_jp_in *in, struct hcv_jp_out *out, int to)
 {
 	if (to < 0)
 		return jp_end(out, false, "called off");
+	if (jp_row_of(in->rows, in->to, in->from) != in->rows->nr)
+		return jp_end(out, false,
+			      "called off, but its target has further extents: it stays");
 	if (in->rec->st[to].state != HCV_RS_STALE)
 		return jp_do(out, HCV_JP_REMOVE, in->to, 0);
 	jp_drop(in, out, to);
@@ -190,7 +193,7 @@ static bool jp_has_room(const struct hcv_jp_in *in)
 
 static void jp_fill(const struct hcv_jp_in *in, struct hcv_jp_out *out, int to)
 {
-	size_t row = jp_row_of(in, in->from, in->to);
+	size_t row = jp_row_of(in->rows, in->from, in->to);
 
 	if (to < 0 && row == in->rows->nr)
 		return jp_end(out, false, "there is nothing to be replaced");
@@ -227,13 +230,21 @@ bool hcv_jobplan_holds(const struct hcv_jp_in *in, const char *store)
 		return false;
 	if (!strcmp(store, in->to))
 		return in->cancel ||
-		       jp_row_of(in, in->from, in->to) != in->rows->nr;
+		       jp_row_of(in->rows, in->from, in->to) != in->rows->nr;
 	if (strcmp(store, in->from))
 		return false;
 	/* On its way out, unless it is needed after all. */
 	if (*in->to && (to < 0 || in->rec->st[to].state != HCV_RS_INSYNC))
 		return false;
 	return jp_may_drop(in, place);
+}
+
+bool hcv_jobplan_takes(const struct hcv_job_info *job,
+		       const struct hcv_rows *rows)
+{
+	return !job->cancel && *job->to &&
+	       jp_row_of(rows, job->to, "") != rows->nr &&
+	       jp_row_of(rows, job->from, job->to) == rows->nr;
 }
 
 /* Without @store, if it is there. */

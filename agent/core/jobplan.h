@@ -17,7 +17,8 @@
  *    a tombstone says that its extents are free.
  *
  * A job that is called off before 3 goes back through the same doors: the new
- * store leaves the rows and the record.  If there are not enough copies in 3,
+ * store leaves the rows and the record, unless it has got rows of its own by now
+ * (hcv_jobplan_takes()): then it stays, and the job just ends.  If there are not enough copies in 3,
  * because another replica was lost meanwhile, the job ends there: an extent
  * has one replica more than it needs, and the recovery planner decides anew.
  *
@@ -89,6 +90,16 @@ void hcv_jobplan_next(const struct hcv_jp_in *in, struct hcv_jp_out *out);
  * since not all rows have it, or since it is to go
  */
 bool hcv_jobplan_holds(const struct hcv_jp_in *in, const char *store);
+
+/**
+ * hcv_jobplan_takes() - whether a target that is not in-sync may get new rows,
+ * for a write that finds no better place
+ *
+ * A store says of its rows that all below an index are there, so it must have
+ * those of the job first.
+ */
+bool hcv_jobplan_takes(const struct hcv_job_info *job,
+		       const struct hcv_rows *rows);
 
 /**
  * hcv_jobplan_place_rows() - the rows, as placement has to see them

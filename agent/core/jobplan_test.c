@@ -51,6 +51,9 @@ static const struct job_case job_cases[] = {
 	{ "called off", "ACe AD", 2, "!A>E", "drop E 0", "e" },
 	{ "called off when all rows have it", "ACe ADe", 2, "!A>E",
 	  "drop E 0", "e" },
+	{ "called off, with an extent of its own", "ACe Ce", 2, "!A>E",
+	  "end 0", "e" },
+	{ "with an extent of its own", "ACE CE", 2, "A>E", "remove A 0", "" },
 	{ "nobody serves the volume", "AC AD", 2, "?A>E", "wait", "" },
 	{ "called off while syncing", "AC(E)", 2, "!A>E", "remove E 0", "" },
 	{ "called off too late", "ACE", 2, "!A>E", "remove A 0", "" },
@@ -199,9 +202,42 @@ static void job_place_rows(struct kunit *test)
 	hcv_model_rows_free(&out);
 }
 
+/* When the target may get new rows, though it is not in-sync. */
+static void job_takes(struct kunit *test)
+{
+	static const struct {
+		struct job_case c;
+		bool takes;
+	} cases[] = {
+		{ { .rows = "AC AD", .job = "A>E" }, false },
+		{ { .rows = "ACe AD", .job = "A>E" }, false },
+		{ { .rows = "ACe ADe", .job = "A>E" }, true },
+		{ { .rows = "ACe ADe CD", .job = "A>E" }, true },
+		{ { .rows = "AC(E) AD(E) C(E)", .job = "A>E" }, true },
+		{ { .rows = "ACe ADe", .job = "!A>E" }, false },
+		{ { .rows = "CE DE", .job = "A>E" }, true },
+		{ { .rows = "CD", .job = "A>E" }, false },
+		{ { .rows = "ACD", .job = "A>" }, false },
+	};
+	struct hcv_job_info job;
+	struct job_bed b;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		job_make(&b, &cases[i].c);
+		job = (struct hcv_job_info){ .cancel = b.in.cancel };
+		strcpy(job.from, b.from);
+		strcpy(job.to, b.to);
+		KUNIT_EXPECT_EQ_MSG(test, hcv_jobplan_takes(&job, &b.rows),
+				    cases[i].takes, "%s %s", cases[i].c.rows,
+				    cases[i].c.job);
+	}
+}
+
 static struct kunit_case jobplan_cases[] = {
 	KUNIT_CASE_PARAM(job_table, job_gen_params),
 	KUNIT_CASE(job_place_rows),
+	KUNIT_CASE(job_takes),
 	{}
 };
 

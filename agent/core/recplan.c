@@ -176,6 +176,15 @@ static bool rp_lost(const struct rp *p, const struct hcv_rp_share *s)
 			      (st->failed ? cfg->failed_ms : cfg->absent_ms);
 }
 
+/* Its owner ended the last job for it without success. */
+static bool rp_stayed(const struct rp *p, const struct hcv_rp_vol *vol,
+		      const struct hcv_rp_share *s)
+{
+	return s->store >= 0 && p->in->mem &&
+	       hcv_recplan_stayed(p->in->mem, vol->id,
+				  p->in->store[s->store].id) > p->in->now_ms;
+}
+
 static bool rp_served(const struct rp *p, const struct hcv_rp_vol *vol)
 {
 	return vol->owner >= 0 && p->in->node[vol->owner].live;
@@ -503,6 +512,8 @@ static const char *rp_stuck(const struct rp *p, const struct rp_need *n)
 		return "the node that has the volume is away";
 	if (p->in->node[vol->owner].paused)
 		return "recovery is paused on the node that has the volume";
+	if (rp_stayed(p, vol, s))
+		return "its owner ended the job before; it is begun anew in a while";
 	if (n->kind == HCV_RP_TRIM)
 		return NULL;
 	if (!n->copies)
@@ -553,6 +564,7 @@ static void rp_balance_vol(struct rp *p, size_t store, size_t v, bool locals,
 
 		if (s->store != (int)store || !s->extents ||
 		    s->max_stores >= HCV_ROW_STORES ||
+		    rp_stayed(p, vol, s) ||
 		    rp_is_local(p, vol, s) != locals)
 			continue;
 		to = rp_pick(p, v, i, -1, HCV_RP_BALANCE, why);

@@ -264,6 +264,14 @@ void hcv_recplan_mem_free(struct hcv_rp_mem *mem);
  * Return: 0 or -ENOMEM, with all as it was.
  */
 int hcv_recplan_observe(struct hcv_rp_mem *mem, struct hcv_rp_in *in);
+/**
+ * hcv_recplan_begun() - a job was begun; if it is over, and nobody called it off,
+ * while the share is where it was, the next one for that share waits a while
+ */
+void hcv_recplan_begun(struct hcv_rp_mem *mem, const char *vol,
+		       const char *from);
+void hcv_recplan_called_off(struct hcv_rp_mem *mem, const char *vol,
+			    const char *from);
 /** hcv_recplan_failed() - @store could not be filled for @vol: elsewhere first */
 void hcv_recplan_failed(struct hcv_rp_mem *mem, const char *vol,
 			const char *store, int64_t now_ms);
@@ -273,5 +281,9 @@ void hcv_recplan_done(struct hcv_rp_mem *mem, const char *vol,
 /** hcv_recplan_avoid() - until when the store is not to be filled for @vol */
 int64_t hcv_recplan_avoid(const struct hcv_rp_mem *mem, const char *vol,
 			  const char *store);
+
+/** hcv_recplan_stayed() - until when no job is begun for the share on @store */
+int64_t hcv_recplan_stayed(const struct hcv_rp_mem *mem, const char *vol,
+			   const char *store);
 
 #endif /* HCV_AGENT_CORE_RECPLAN_H */

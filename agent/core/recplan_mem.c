@@ -33,11 +33,18 @@ struct mem_fail {
 	int64_t until_ms;
 };
 
+struct mem_begun {
+	char vol[HCV_ID_LEN];
+	char from[HCV_ID_LEN];
+};
+
 struct hcv_rp_mem {
 	struct mem_cond *cond;	/* by key */
 	size_t nr_cond;
-	struct mem_fail *fail;
+	struct mem_fail *fail;	/* @store: target, or a share that stayed */
 	size_t nr_fail;
+	struct mem_begun *begun;
+	size_t nr_begun;
 };
 
 struct hcv_rp_mem *hcv_recplan_mem_new(void)
@@ -51,6 +58,7 @@ void hcv_recplan_mem_free(struct hcv_rp_mem *mem)
 		return;
 	free(mem->cond);
 	free(mem->fail);
+	free(mem->begun);
 	free(mem);
 }
 
@@ -168,6 +176,8 @@ static void cond_fill(const struct hcv_rp_mem *mem, struct hcv_rp_in *in)
 	}
 }
 
+static void begun_look(struct hcv_rp_mem *mem, const struct hcv_rp_in *in);
+
 int hcv_recplan_observe(struct hcv_rp_mem *mem, struct hcv_rp_in *in)
 {
 	size_t nr = cond_collect(in, NULL), i;
@@ -191,6 +201,7 @@ int hcv_recplan_observe(struct hcv_rp_mem *mem, struct hcv_rp_in *in)
 	mem->cond = cond;
 	mem->nr_cond = nr;
 	cond_fill(mem, in);
+	begun_look(mem, in);
 	return 0;
 }
 
@@ -245,14 +256,6 @@ static void fail_note(struct hcv_rp_mem *mem, const char *vol,
 	f->until_ms = now_ms + wait;
 }
 
-void hcv_recplan_failed(struct hcv_rp_mem *mem, const char *vol,
-			const char *store, int64_t now_ms)
-{
-	fail_prune(mem, now_ms);
-	fail_note(mem, vol, store, now_ms);
-	fail_note(mem, "", store, now_ms);
-}
-
 static void fail_forget(struct hcv_rp_mem *mem, const char *vol,
 			const char *store)
 {
@@ -260,6 +263,91 @@ static void fail_forget(struct hcv_rp_mem *mem, const char *vol,
 
 	if (f)
 		*f = mem->fail[--mem->nr_fail];
+}
+
+/* ------------------------------------------------------- jobs that came to nothing */
+
+void hcv_recplan_begun(struct hcv_rp_mem *mem, const char *vol,
+		       const char *from)
+{
+	struct mem_begun *grown;
+
+	hcv_recplan_called_off(mem, vol, from);
+	grown = realloc(mem->begun, (mem->nr_begun + 1) * sizeof(*grown));
+	if (!grown)
+		return;			/* the next one comes too early */
+	mem->begun = grown;
+	grown += mem->nr_begun++;
+	snprintf(grown->vol, sizeof(grown->vol), "%s", vol);
+	snprintf(grown->from, sizeof(grown->from), "%s", from);
+}
+
+void hcv_recplan_called_off(struct hcv_rp_mem *mem, const char *vol,
+			    const char *from)
+{
+	size_t i;
+
+	for (i = 0; i < mem->nr_begun; i++)
+		if (!strcmp(mem->begun[i].vol, vol) &&
+		    !strcmp(mem->begun[i].from, from))
+			mem->begun[i--] = mem->begun[--mem->nr_begun];
+}
+
+static bool begun_stayed(const struct hcv_rp_in *in,
+			 const struct mem_begun *b)
+{
+	size_t i, k;
+
+	for (i = 0; i < in->nr_vols; i++)
+		for (k = 0; k < in->vol[i].nr; k++)
+			if (!strcmp(in->vol[i].id, b->vol) &&
+			    in->vol[i].share[k].extents &&
+			    !strcmp(store_id(in, in->vol[i].share[k].store),
+				    b->from))
+				return true;
+	return false;
+}
+
+static bool begun_goes_on(const struct hcv_rp_in *in,
+			  const struct mem_begun *b)
+{
+	size_t i;
+
+	for (i = 0; i < in->nr_jobs; i++)
+		if (!strcmp(in->job[i].vol, b->vol) &&
+		    !strcmp(in->job[i].from, b->from))
+			return true;
+	return false;
+}
+
+/* Its owner ended it: with success, or since it was not possible. */
+static void begun_look(struct hcv_rp_mem *mem, const struct hcv_rp_in *in)
+{
+	struct mem_begun b;
+	size_t i;
+
+	for (i = 0; i < mem->nr_begun;) {
+		b = mem->begun[i];
+		if (begun_goes_on(in, &b)) {
+			i++;
+			continue;
+		}
+		mem->begun[i] = mem->begun[--mem->nr_begun];
+		if (!begun_stayed(in, &b)) {
+			fail_forget(mem, b.vol, b.from);
+			continue;
+		}
+		fail_prune(mem, in->now_ms);
+		fail_note(mem, b.vol, b.from, in->now_ms);
+	}
+}
+
+void hcv_recplan_failed(struct hcv_rp_mem *mem, const char *vol,
+			const char *store, int64_t now_ms)
+{
+	fail_prune(mem, now_ms);
+	fail_note(mem, vol, store, now_ms);
+	fail_note(mem, "", store, now_ms);
 }
 
 void hcv_recplan_done(struct hcv_rp_mem *mem, const char *vol,
@@ -284,4 +372,12 @@ int64_t hcv_recplan_avoid(const struct hcv_rp_mem *mem, const char *vol,
 	if (any && any->until_ms > until)
 		until = any->until_ms;
 	return until;
+}
+
+int64_t hcv_recplan_stayed(const struct hcv_rp_mem *mem, const char *vol,
+			   const char *store)
+{
+	const struct mem_fail *pair = fail_find(mem, vol, store);
+
+	return pair ? pair->until_ms : 0;
 }

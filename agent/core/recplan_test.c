@@ -593,6 +593,58 @@ static void plan_backoff(struct kunit *test)
 	hcv_recplan_mem_free(mem);
 }
 
+/*
+ * A job that its owner ended without success is not begun anew at once; one that
+ * was called off, or did what it was for, is no reason to wait.
+ */
+static void plan_begun(struct kunit *test)
+{
+	static const struct plan_case c = {
+		.stores = "1:10 2:10 3:10", .vols = "1 2n ABC",
+		.jobs = "0 trim B>",
+	};
+	struct hcv_rp_plan plan;
+	const char *vol, *from;
+	struct bed b;
+
+	bed_make(test, &b, &c);
+	vol = b.vol[0].id;
+	from = b.store[1].id;
+	hcv_recplan_begun(b.mem, vol, from);
+	hcv_recplan_begun(b.mem, vol, from);
+	b.in.now_ms = NOW_MS;
+	KUNIT_EXPECT_EQ(test, hcv_recplan_observe(b.mem, &b.in), 0);
+	KUNIT_EXPECT_EQ(test, hcv_recplan_stayed(b.mem, vol, from), 0);
+	/* The job is gone, the share is there. */
+	b.in.nr_jobs = 0;
+	KUNIT_EXPECT_EQ(test, hcv_recplan_observe(b.mem, &b.in), 0);
+	KUNIT_EXPECT_EQ(test, hcv_recplan_stayed(b.mem, vol, from),
+			NOW_MS + 60000);
+	/* Others are not to blame. */
+	KUNIT_EXPECT_EQ(test, hcv_recplan_avoid(b.mem, "w", from), 0);
+	KUNIT_ASSERT_EQ(test, hcv_recplan(&b.in, &plan), 0);
+	KUNIT_EXPECT_EQ(test, plan.nr_start, 0);
+	KUNIT_ASSERT_EQ(test, plan.nr_blocked, 1);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(plan.blocked[0].why, "begun anew"));
+	hcv_recplan_free(&plan);
+	b.in.now_ms += 60000;
+	KUNIT_ASSERT_EQ(test, hcv_recplan(&b.in, &plan), 0);
+	KUNIT_EXPECT_EQ(test, plan.nr_start, 1);
+	hcv_recplan_free(&plan);
+	/* Called off: at once again. */
+	hcv_recplan_done(b.mem, vol, from);
+	hcv_recplan_begun(b.mem, vol, from);
+	hcv_recplan_called_off(b.mem, vol, from);
+	KUNIT_EXPECT_EQ(test, hcv_recplan_observe(b.mem, &b.in), 0);
+	KUNIT_EXPECT_EQ(test, hcv_recplan_stayed(b.mem, vol, from), 0);
+	/* With success. */
+	hcv_recplan_begun(b.mem, vol, from);
+	b.vol[0].share[1].extents = 0;
+	KUNIT_EXPECT_EQ(test, hcv_recplan_observe(b.mem, &b.in), 0);
+	KUNIT_EXPECT_EQ(test, hcv_recplan_stayed(b.mem, vol, from), 0);
+	bed_free(&b);
+}
+
 /* Rows that name a store which the record does not have are not touched. */
 static void plan_strange_rows(struct kunit *test)
 {
@@ -638,6 +690,7 @@ static struct kunit_case recplan_cases[] = {
 	KUNIT_CASE_PARAM(plan_table, plan_gen_params),
 	KUNIT_CASE(plan_times),
 	KUNIT_CASE(plan_backoff),
+	KUNIT_CASE(plan_begun),
 	KUNIT_CASE(plan_strange_rows),
 	KUNIT_CASE(plan_not_full),
 	{}

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/recplan.h"
 #include "hwprobe.h"
 #include "sync_limit.h"
 
@@ -507,6 +508,43 @@ static void sync_limit_latency(struct kunit *test)
 	expect_reason(test, 0, "the p99 of volume db0");
 }
 
+/* Replicas that move have limits of their own, until one is missing. */
+static void sync_limit_moves(struct kunit *test)
+{
+	struct hcv_sync_report r;
+
+	world_begin(2);
+	world_settings();
+	recover(0);
+	world.def[0].job_rev = 1;
+	world.def[0].job.kind = HCV_RP_DRAIN;
+	strcpy(world.def[0].job.to, "s1");
+	world_run(10, 2000);
+	hcv_sync_limit_report(&r);
+	KUNIT_EXPECT_TRUE(test, r.moves);
+	KUNIT_EXPECT_EQ(test, world.vol[0].sync_kibps, 50 * MIB);
+	/* Another volume's replica is missing. */
+	recover(1);
+	world_run(10, 2000);
+	hcv_sync_limit_report(&r);
+	KUNIT_EXPECT_FALSE(test, r.moves);
+	KUNIT_EXPECT_EQ(test, r.limit_kibps, 100 * MIB);
+	world.vol[1].link[1].state = HCV_LINK_INSYNC;
+	world_run(2, 2000);
+	hcv_sync_limit_report(&r);
+	KUNIT_EXPECT_TRUE(test, r.moves);
+	/* The job's is a repair; another link than the job's. */
+	world.def[0].job.kind = HCV_RP_REPAIR;
+	world_run(2, 2000);
+	hcv_sync_limit_report(&r);
+	KUNIT_EXPECT_FALSE(test, r.moves);
+	world.def[0].job.kind = HCV_RP_MOVE;
+	strcpy(world.def[0].job.to, "s0");
+	world_run(2, 2000);
+	hcv_sync_limit_report(&r);
+	KUNIT_EXPECT_FALSE(test, r.moves);
+}
+
 static struct kunit_case sync_limit_test_cases[] = {
 	KUNIT_CASE(sync_limit_unknown),
 	KUNIT_CASE(sync_limit_auto),
@@ -517,6 +555,7 @@ static struct kunit_case sync_limit_test_cases[] = {
 	KUNIT_CASE(sync_limit_other_node),
 	KUNIT_CASE(sync_limit_sum),
 	KUNIT_CASE(sync_limit_latency),
+	KUNIT_CASE(sync_limit_moves),
 	{}
 };
 

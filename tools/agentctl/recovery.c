@@ -86,6 +86,77 @@ static void hcv_recovery_show_paused(struct json_object *r)
 	}
 }
 
+static const char *hcv_recovery_progress(struct json_object *job)
+{
+	uint64_t all = hcv_out_u64(job, "total_bytes");
+	uint64_t done = hcv_out_u64(job, "done_bytes");
+
+	/* Known on the node that has the volume. */
+	if (!all)
+		return "-";
+	return hcv_out_fmt("%llu %%", (unsigned long long)(done * 100 / all));
+}
+
+/* What is begun, and what is to be done and cannot be now. */
+static void hcv_recovery_show_plan(struct json_object *r)
+{
+	struct json_object *jobs = hcv_out_get(r, "jobs");
+	struct json_object *waits = hcv_out_get(r, "waiting"), *o;
+	struct hcv_table t;
+	size_t i;
+
+	if (jobs && json_object_array_length(jobs))
+		hcv_table_init(&t, "VOLUME|KIND|FROM|TO|STATE|>DONE|WHY");
+	for (i = 0; jobs && i < json_object_array_length(jobs); i++) {
+		o = json_object_array_get_idx(jobs, i);
+		hcv_table_row(&t, hcv_out_str(o, "volume"),
+			      hcv_out_str(o, "kind"), hcv_out_str(o, "from"),
+			      *hcv_out_str(o, "to") ? hcv_out_str(o, "to") :
+			      "-", hcv_out_str(o, "state"),
+			      hcv_recovery_progress(o),
+			      *hcv_out_str(o, "waits") ?
+			      hcv_out_fmt("waits: %s", hcv_out_str(o, "waits")) :
+			      hcv_out_str(o, "why"));
+	}
+	if (jobs && json_object_array_length(jobs))
+		hcv_table_print(&t);
+	if (!waits || !json_object_array_length(waits))
+		return;
+	putchar('\n');
+	hcv_table_init(&t, "WAITING|KIND|FROM|FOR");
+	for (i = 0; i < json_object_array_length(waits); i++) {
+		o = json_object_array_get_idx(waits, i);
+		hcv_table_row(&t, hcv_out_str(o, "volume"),
+			      hcv_out_str(o, "kind"), hcv_out_str(o, "from"),
+			      hcv_out_str(o, "why"));
+	}
+	hcv_table_print(&t);
+}
+
+static void hcv_recovery_show_jobs(struct json_object *r)
+{
+	struct json_object *jobs = hcv_out_get(r, "jobs");
+
+	if (!*hcv_out_str(r, "leader"))
+		puts("no node is the leader now: nothing is begun");
+	if (!jobs || !json_object_array_length(jobs))
+		puts("no jobs");
+	hcv_recovery_show_plan(r);
+}
+
+static void hcv_recovery_show_status_plan(struct json_object *r)
+{
+	struct json_object *jobs = hcv_out_get(r, "jobs");
+	struct json_object *waits = hcv_out_get(r, "waiting");
+	size_t nr = jobs ? json_object_array_length(jobs) : 0;
+
+	if (!nr && !(waits && json_object_array_length(waits)))
+		return;
+	if (nr)
+		putchar('\n');
+	hcv_recovery_show_plan(r);
+}
+
 static void hcv_recovery_show_status(struct json_object *r)
 {
 	struct json_object *hw = hcv_out_get(r, "hardware");
@@ -107,15 +178,18 @@ static void hcv_recovery_show_status(struct json_object *r)
 			      hcv_recovery_rate(r, "limit_kibps"),
 			      hcv_out_str(r, "mode"));
 		hcv_out_field("Because", "%s", hcv_out_str(r, "reason"));
-		hcv_out_field("Recovery", "%s, %llu under way",
+		hcv_out_field("Recovery", "%s, %llu under way%s",
 			      hcv_recovery_rate(r, "recovery_kibps"),
-			      (unsigned long long)hcv_out_u64(r, "resyncs"));
+			      (unsigned long long)hcv_out_u64(r, "resyncs"),
+			      hcv_out_bool(r, "only_moves") ?
+			      ": replicas that move" : "");
 		hcv_out_field("Foreground", "%llu IOPS, %s",
 			      (unsigned long long)
 			      hcv_out_u64(r, "foreground_iops"),
 			      hcv_recovery_rate(r, "foreground_kibps"));
 	}
 	hcv_recovery_show_replicas(hcv_out_get(r, "replicas"));
+	hcv_recovery_show_status_plan(r);
 	hcv_recovery_show_settings(hcv_out_get(r, "settings"));
 }
 
@@ -130,53 +204,6 @@ static void hcv_recovery_show_pause(struct json_object *r)
 	       "not paused", *node ? " on " : " in the cluster", node);
 	if (!paused && *node && hcv_out_bool(r, "paused_in_cluster"))
 		puts("it is still paused in the cluster: agentctl recovery resume");
-}
-
-static const char *hcv_recovery_progress(struct json_object *job)
-{
-	uint64_t all = hcv_out_u64(job, "total_bytes");
-	uint64_t done = hcv_out_u64(job, "done_bytes");
-
-	/* Known on the node that has the volume. */
-	if (!all)
-		return "-";
-	return hcv_out_fmt("%llu %%", (unsigned long long)(done * 100 / all));
-}
-
-static void hcv_recovery_show_jobs(struct json_object *r)
-{
-	struct json_object *jobs = hcv_out_get(r, "jobs");
-	struct json_object *waits = hcv_out_get(r, "waiting"), *o;
-	struct hcv_table t;
-	size_t i;
-
-	if (!*hcv_out_str(r, "leader"))
-		printf("no node is the leader now: nothing is begun\n");
-	if (!jobs || !json_object_array_length(jobs))
-		printf("no jobs\n");
-	else
-		hcv_table_init(&t, "VOLUME|KIND|FROM|TO|STATE|>DONE|WHY");
-	for (i = 0; jobs && i < json_object_array_length(jobs); i++) {
-		o = json_object_array_get_idx(jobs, i);
-		hcv_table_row(&t, hcv_out_str(o, "volume"),
-			      hcv_out_str(o, "kind"), hcv_out_str(o, "from"),
-			      *hcv_out_str(o, "to") ? hcv_out_str(o, "to") :
-			      "-", hcv_out_str(o, "state"),
-			      hcv_recovery_progress(o), hcv_out_str(o, "why"));
-	}
-	if (jobs && json_object_array_length(jobs))
-		hcv_table_print(&t);
-	if (!waits || !json_object_array_length(waits))
-		return;
-	putchar('\n');
-	hcv_table_init(&t, "WAITING|KIND|FROM|FOR");
-	for (i = 0; i < json_object_array_length(waits); i++) {
-		o = json_object_array_get_idx(waits, i);
-		hcv_table_row(&t, hcv_out_str(o, "volume"),
-			      hcv_out_str(o, "kind"), hcv_out_str(o, "from"),
-			      hcv_out_str(o, "why"));
-	}
-	hcv_table_print(&t);
 }
 
 static const struct hcv_ctl_opt hcv_recovery_opts[] = {
@@ -216,8 +243,8 @@ const struct hcv_ctl_cmd hcv_ctl_recovery[] = {
 		.details =
 	"Settings: mode (auto, static, latency); limit (mode static, 1M to 500M a second);\n"
 	"iops, bandwidth (foreground load at which mode auto takes the lowest limit);\n"
-	"recovery-min, recovery-max; migration-min, migration-max (kept, but\n"
-	"moves have the limits of recovery); latency-factor (1.2 to 10), latency-floor.\n"
+	"recovery-min, recovery-max; migration-min, migration-max (while all that is\n"
+	"copied are moves); latency-factor (1.2 to 10), latency-floor.\n"
 	"The value \"default\" takes a setting back.",
 	}, {
 		.noun = "recovery", .verb = "jobs", .api = "recovery.jobs",

@@ -130,14 +130,16 @@ static void hcv_store_show(struct json_object *r)
 	if (!array || !json_object_array_length(array))
 		return;
 	putchar('\n');
-	hcv_table_init(&t, "VOLUME|STATE|>EXTENTS");
+	hcv_table_init(&t, "VOLUME|STATE|>EXTENTS|PLAN");
 	for (i = 0; i < json_object_array_length(array); i++) {
 		struct json_object *v = json_object_array_get_idx(array, i);
 
 		hcv_table_row(&t, hcv_out_str(v, "name"),
 			      hcv_out_str(v, "state"),
 			      hcv_out_fmt("%llu", (unsigned long long)
-					  hcv_out_u64(v, "extents")));
+					  hcv_out_u64(v, "extents")),
+			      *hcv_out_str(v, "plan") ?
+			      hcv_out_str(v, "plan") : "-");
 	}
 	hcv_table_print(&t);
 }
@@ -157,11 +159,16 @@ static void hcv_store_show_remove(struct json_object *r)
 
 static void hcv_store_show_drain(struct json_object *r)
 {
+	const char *by = hcv_out_str(r, "drained_by");
+
 	printf("store %s is %s\n", hcv_out_str(r, "name"),
 	       hcv_out_str(r, "state"));
 	if (hcv_out_u64(r, "extents_left"))
 		printf("%llu extents of volumes are still on it\n",
 		       (unsigned long long)hcv_out_u64(r, "extents_left"));
+	if (*by)
+		printf("it is still emptied because of its health: agentctl store health %s --clear\n",
+		       hcv_out_str(r, "name"));
 }
 
 static const struct hcv_ctl_opt hcv_store_add_opts[] = {
