@@ -829,7 +829,7 @@ static int link_drop(struct hcv_link *link, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "the store has the last in-sync copy of some extent");
 		return -EBUSY;
 	}
-	if (!hcv_link_fail(link, ETIME, "its latency, on the agent's word,")) {
+	if (!hcv_link_fail(link, ETIME, "dropped by the agent, so it")) {
 		NL_SET_ERR_MSG(extack, "the store has become the last one of some extent");
 		return -EBUSY;
 	}

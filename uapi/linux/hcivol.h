@@ -89,10 +89,11 @@
  * HCV_CMD_VOL_LINK_DEL	VOL EPOCH STORE
  *	Drops a link that is OUT.  -EBUSY: still in-sync.
  * HCV_CMD_VOL_LINK_DROP	VOL EPOCH STORE
- *	The agent finds an in-sync store too slow: as if it had failed, so the
- *	record has to let go of it before writes are acknowledged.  -EBUSY: it has
- *	the last in-sync copy of something, another one is on its way in or out,
- *	or the volume is not ACTIVE.  Nothing happens to one that is FAILING or OUT.
+ *	The agent finds an in-sync store too slow, or needs it no more: as if it
+ *	had failed, so the record has to let go of it before writes are
+ *	acknowledged.  -EBUSY: it has the last in-sync copy of something, another
+ *	one is on its way in or out, or the volume is not ACTIVE.  Nothing
+ *	happens to one that is FAILING or OUT.
  * HCV_CMD_VOL_EXTENT_ADD	VOL EPOCH EXTENTS
  *	Rows: struct hcv_nl_extent each.  Known rows with the same content
  *	are ignored; a known row with further stores extends it.
