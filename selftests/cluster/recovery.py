@@ -5,9 +5,10 @@
 """Replicas that are made anew on another node, under load.
 
 A node that does not come back is replaced, and gives up what it had when it is
-back after all; a node is emptied while the agent that leads dies; a target that
-is cut off half-way is filled when it is back, since there is no other. After
-each the two stores hold the same.
+back after all; a node is emptied from the attach on, while the agent that leads
+dies; a target that is cut off half-way is filled when it is back, since there is
+no other; the owner dies half-way, and who attaches the volume goes on. After each
+the two stores hold the same.
 """
 
 import contextlib
@@ -63,16 +64,23 @@ def spare(c):
     return next(n for n in c.nodes if n.name not in replicas(c.n1, NAME))
 
 
-def jobs(c):
-    return ctl_json(c.n1, "recovery jobs")
+def jobs(node):
+    return ctl_json(node, "recovery jobs")
 
 
-def moved(c, to):
-    """Wait until both replicas are on n1 and `to`, and nothing else is left."""
-    want = {"n1": "insync", to.name: "insync"}
-    wait_for(lambda: replicas(c.n1, NAME) == want and not jobs(c)["jobs"],
-             MOVED_S, f"replica on {to}", 1)
-    ktap.check_eq("health", "ok", volume(c.n1, NAME)["health"])
+def moved(owner, to):
+    """Wait until both replicas are on the owner and `to`, and nothing else is
+    left."""
+    want = {owner.name: "insync", to.name: "insync"}
+    wait_for(lambda: replicas(owner, NAME) == want and
+             not jobs(owner)["jobs"], MOVED_S, f"replica on {to}", 1)
+    ktap.check_eq("health", "ok", volume(owner, NAME)["health"])
+
+
+def plan_of(c, node):
+    """What `store show` says of the volume's part of a node's store."""
+    shown = ctl_json(c.n1, f"store show {node}-s1")
+    return next((v["plan"] for v in shown["volumes"] if v["name"] == NAME), "")
 
 
 def freed(c, node):
@@ -88,7 +96,7 @@ def test_node_gone(c):
     node, to = remote(c)[0], spare(c)
     with load(c):
         node.power_cut("drop")
-        moved(c, to)
+        moved(c.n1, to)
     hcvcluster.return_node(c, node)
     freed(c, node)
     home_again(c)
@@ -96,14 +104,21 @@ def test_node_gone(c):
 
 def test_node_drain(c):
     node, to = remote(c)[0], spare(c)
+    failover.detach(c, c.n1)
+    ctl(c.n1, f"node drain {node}")
+    wait_for(lambda: "attached nowhere" in plan_of(c, node), 60,
+             "store show: it waits for an attach")
+    ktap.check_match("recovery status", "drain .*the volume is attached nowhere",
+                     sh(c.n1, "agentctl recovery status"))
+    ktap.check_eq("jobs", [], jobs(c.n1)["jobs"])
+    ctl(c.n1, f"volume attach {NAME}")
     with load(c):
-        ctl(c.n1, f"node drain {node}")
-        wait_for(lambda: jobs(c)["jobs"], 60, "a job")
-        leader = c[jobs(c)["leader"]]
+        wait_for(lambda: jobs(c.n1)["jobs"], 60, "a job")
+        leader = c[jobs(c.n1)["leader"]]
         leader.agent.kill(9)
         leader.agent.wait(10)
         hcvcluster.start_agent(leader)
-        moved(c, to)
+        moved(c.n1, to)
     freed(c, node)
     ctl(c.n1, f"node drain --off {node}")
     home_again(c)
@@ -125,10 +140,30 @@ def test_target_cut_off(c):
         wait_for(lambda: meter.writes() > writes + 100, 30, "writes on n1")
         to.heal()
         ctl(c.n1, "recovery set mode=default limit=default")
-        moved(c, to)
+        moved(c.n1, to)
     freed(c, node)
     ctl(c.n1, f"store undrain {node}-s1")
     home_again(c)
+
+
+def test_owner_gone(c):
+    """The last one: n1's replica is not made anew on n1."""
+    node, to = remote(c)[0], spare(c)
+    ctl(c.n1, "recovery set mode=static limit=1M")
+    ctl(c.n1, f"store drain {node}-s1")
+    wait_for(lambda: replicas(c.n1, NAME).get(to.name) == "syncing", 120,
+             "a copy under way")
+    c.n1.power_cut("drop")
+    wait_for(lambda: [job["waits"] for job in jobs(node)["jobs"]] ==
+             ["the node that has the volume is away"], 60, "a job that waits")
+    failover.take_over(c, node)
+    ctl(node, "recovery set mode=default limit=default")
+    # The copy counts for the one that is gone; the next drain finds no place.
+    moved(node, to)
+    hcvcluster.return_node(c, c.n1)
+    freed(c, c.n1)
+    ctl(node, f"store undrain {node}-s1")
+    home_again(c, node)
 
 
 def cases():

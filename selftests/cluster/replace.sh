@@ -18,6 +18,7 @@ export HCV_ABSENT_MS=4000 HCV_FAILED_MS=2000
 
 points=(planner-claim planner-claim-done planner-write planner-write-done
 	owner-job-add owner-job-add-done owner-job-rows owner-job-rows-done
+	owner-job-release owner-job-release-done
 	owner-job-drop owner-job-drop-done owner-job-end owner-job-end-done)
 
 stores_open() {
@@ -45,6 +46,22 @@ jobs_left() {
 	"$ctl" --json recovery jobs | jq '.jobs | length'
 }
 
+# choose: $to has nothing of the volume, $from a part.
+choose() {
+	local store
+
+	from=
+	to=
+	for store in a b c; do
+		if [ "$(on "$store")" = 0 ]; then
+			to=$store
+		elif [ "$store" != a ] && [ -z "$from" ]; then
+			from=$store
+		fi
+	done
+	check "one is free" test -n "$to"
+}
+
 third() {
 	d2=$(disk_by_serial d2)
 	wipefs -qa "$d2"
@@ -69,11 +86,7 @@ test_drain() {
 	dd if=/dev/urandom of="$TMP/data" bs=1M count=8 status=none
 	dd if="$TMP/data" of="$(dev db1)" bs=1M seek=512 oflag=direct \
 		conv=fsync status=none
-	# The one that is emptied is one that has a part.
-	from=b
-	[ "$(on b)" != 0 ] || from=c
-	to=c
-	[ "$from" = b ] || to=b
+	choose
 	run_expect 4 "$ctl" store remove "$from"
 	writer
 	run_expect 0 "$ctl" store drain "$from"
@@ -95,6 +108,44 @@ test_drain() {
 	check "content" cmp "$TMP/data" \
 		<(dd if="$(dev db1)" bs=1M skip=512 count=8 iflag=direct \
 			status=none)
+	run_expect 0 "$ctl" volume detach db1
+	gone db1
+	passed
+}
+
+# New extents while the volume's other ones move: not to where they come from.
+test_grows() {
+	local from to extents
+
+	node
+	third
+	run_expect 0 "$ctl" volume create db1 3G --stripe 1
+	run_expect 0 "$ctl" volume attach db1
+	run_expect 0 "$ctl" volume set db1 sync-kibps=16
+	dd if=/dev/urandom of="$TMP/data" bs=1M count=16 status=none
+	dd if="$TMP/data" of="$(dev db1)" bs=1M oflag=direct conv=fsync \
+		status=none
+	choose
+	extents=$(on "$from")
+	run_expect 0 "$ctl" store drain "$from"
+	wait_for '[ "$(state "$to")" = syncing ]' 120 "a copy under way"
+	# One block of each megabyte, of more than the extents that are there.
+	fio --name=v --filename="$(dev db1)" --offset=16M --size=1600M \
+		--rw=write:1020k --bs=4k --ioengine=psync --direct=1 \
+		--verify=crc32c --do_verify=0 > "$TMP/fio" 2>&1
+	check_eq "it is still being copied" syncing "$(state "$to")"
+	check_eq "extents where they come from" "$extents" "$(on "$from")"
+	check "further ones elsewhere" test "$(on "$to")" -gt $((extents + 1))
+	run_expect 0 "$ctl" volume set db1 sync-kibps=0
+	wait_for '[ "$(on "$from")" = 0 ] && [ "$(jobs_left)" = 0 ]' 240 \
+		"empty store"
+	check_eq "all in-sync" 2 "$(insync db1)"
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" volume attach db1
+	fio --name=v --filename="$(dev db1)" --offset=16M --size=1600M \
+		--rw=write:1020k --bs=4k --ioengine=psync --direct=1 \
+		--verify=crc32c --verify_only > "$TMP/fio" 2>&1
+	check "content" cmp -n $((16 << 20)) "$TMP/data" "$(dev db1)"
 	run_expect 0 "$ctl" volume detach db1
 	gone db1
 	passed
@@ -154,15 +205,15 @@ test_disk_dies() {
 	passed
 }
 
-# From b to c and back, one way for each step; a store takes a volume back from
+# There and back, one way for each step; a store takes a volume back from
 # the next attach on.
 test_agent_killed() {
-	local point from=b to=c
+	local point from to
 
 	node
 	third
 	run_expect 0 "$ctl" volume create db1 512M
-	[ "$(on b)" != 0 ] || { from=c; to=b; }
+	choose
 	for point in $(sampled "${points[@]}"); do
 		run_expect 0 "$ctl" volume attach db1
 		head -c 64k /dev/urandom > "$TMP/want"
@@ -184,8 +235,9 @@ test_agent_killed() {
 		check "content" cmp -n 65536 "$TMP/want" "$(dev db1)"
 		run_expect 0 "$ctl" store undrain "$from"
 		run_expect 0 "$ctl" volume detach db1
+		point=$to
 		to=$from
-		[ "$from" = b ] && from=c || from=b
+		from=$point
 	done
 	note "its place is on $from, $to is free"
 	gone db1
