@@ -355,6 +355,18 @@ static bool rp_need_domain(struct rp *p, struct rp_needs *list, size_t v)
 	return true;
 }
 
+/* A node without a store to put anything on wants nothing. */
+static bool rp_has_store(const struct rp *p, int node)
+{
+	size_t i;
+
+	for (i = 0; i < p->in->nr_stores; i++)
+		if (p->in->store[i].node == node && rp_well(p, (int)i) &&
+		    !p->in->store[i].empty)
+			return true;
+	return false;
+}
+
 static void rp_need_move(struct rp *p, struct rp_needs *list, size_t v)
 {
 	const struct hcv_rp_vol *vol = &p->in->vol[v];
@@ -362,7 +374,8 @@ static void rp_need_move(struct rp *p, struct rp_needs *list, size_t v)
 	size_t i, best = vol->nr;
 
 	if (vol->owner < 0 || !vol->owner_ms ||
-	    p->in->now_ms - vol->owner_ms < p->in->cfg.settle_ms)
+	    p->in->now_ms - vol->owner_ms < p->in->cfg.settle_ms ||
+	    !rp_has_store(p, vol->owner))
 		return;
 	for (i = 0; i < vol->nr; i++) {
 		const struct hcv_rp_share *s = &vol->share[i];

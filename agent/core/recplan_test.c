@@ -229,6 +229,8 @@ static const struct plan_case plan_cases[] = {
 	  NULL, YOUNG },
 	{ "a new owner without room", "1:10 2:10 3:70", "3 2n AB", "", "", "",
 	  "move: 1 not worth it" },
+	{ "a new owner without stores", "1:10 2:10", "3 2n AB" },
+	{ "a new owner that is to be emptied", "1:10 2:10 -3:10", "3 2n AB" },
 	{ "an owner with a replica", "1:10 2:10 3:10", "2 2n AB" },
 	{ "the owner moved on", "1:10 2:10 3:10", "2 2n AB(C)",
 	  "0 move A>C", "", "0" },
