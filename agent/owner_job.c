@@ -293,9 +293,12 @@ static bool job_forget(struct hcv_owner_step *s, struct job_txn *t,
 	snprintf(err, HCV_ERR_SIZE, "out of memory");
 	if (!job_put(t, t->rec_key, t->rec))
 		return false;
-	/* A store that the cluster has forgotten frees nothing. */
-	if (!hcv_snap_store(s->w->snap, store))
+	/* A store that the cluster has forgotten, and still does, frees nothing. */
+	if (!hcv_snap_store(s->w->snap, store)) {
+		snprintf(t->store_key, sizeof(t->store_key), "store/%s", store);
+		job_compare(t, t->store_key, 0);
 		return true;
+	}
 	snprintf(t->tomb_key, sizeof(t->tomb_key), "tomb/%s/%s", store,
 		 s->w->v.uuid);
 	t->tomb = job_tomb_value(rec.epoch);
@@ -324,6 +327,9 @@ static enum hcv_owner_result job_drop(struct hcv_owner_step *s)
 	res = job_run(s, &t);
 	HCV_CRASH_POINT("owner-job-drop-done");
 	job_txn_free(&t);
+	/* Maybe the store is known again: that wants a new snapshot. */
+	if (res == HCV_OWNER_REREAD && s->conflict && t.store_key[0])
+		return job_failed(s, "the volume, the job or the store was changed at the same time");
 	return res;
 }
 

@@ -24,6 +24,7 @@
 
 #define PLANNER_MS	3000	/* between two plans */
 #define PLANNER_JOB_MS	30000
+#define PLANNER_OLD_MS	10000	/* of what is older no plan is made */
 #define PLANNER_WRITES	32	/* jobs begun or called off by one plan */
 
 /* What a plan says cannot be done, for `recovery jobs`. */
@@ -496,6 +497,11 @@ static void planner_run(struct hcv_job *job)
 	r.s = hcv_snap_get(job->agent);
 	if (!r.s)
 		return;
+	/* The metadata store does not answer: who is away there may be back. */
+	if (hcv_now_ms() - r.s->taken_ms > PLANNER_OLD_MS) {
+		hcv_snap_put(r.s);
+		return;
+	}
 	if (!planner_fill(&r) && !hcv_recplan(&r.in, &r.plan)) {
 		planner_publish(&r);
 		if (planner_leads(&r))

@@ -224,9 +224,10 @@ static bool rp_healthy(const struct rp *p, const struct hcv_rp_vol *vol)
 
 /*
  * Whether a share may go without one to replace it.  Normally every row keeps
- * as many in-sync copies as the volume is to have.  A row that has no room for
- * another store may lose one that is gone for good, since nothing else would
- * ever make room.
+ * as many in-sync copies as the volume is to have.  What is away for a moment
+ * stays: once it is back another one may be of less use.  A row that has no room
+ * for another store may lose one that is gone for good, since nothing else
+ * would ever make room.
  */
 static bool rp_spare(const struct rp *p, const struct hcv_rp_vol *vol,
 		     size_t share)
@@ -237,7 +238,7 @@ static bool rp_spare(const struct rp *p, const struct hcv_rp_vol *vol,
 	    !rp_elections_without(p, vol, share))
 		return false;
 	if (s->min_good >= vol->replicas)
-		return true;
+		return rp_insync(p, s) || rp_lost(p, s) || rp_to_empty(p, s);
 	return s->min_good && s->min_stores == HCV_ROW_STORES &&
 	       s->state == HCV_RS_STALE && rp_lost(p, s);
 }
@@ -687,8 +688,8 @@ static void rp_register(struct rp *p, const struct hcv_rp_job *job)
 		p->coming[to] += s->extents - (t ? t->extents : 0);
 	if (s && !job->cancel)
 		p->leaving[from] += s->extents;
-	/* One that nobody carries out takes nobody's turn. */
-	if (to >= 0 && rp_served(p, &p->in->vol[v]))
+	/* One that does not go on takes nobody's turn. */
+	if (rp_well(p, to) && !job->failed && rp_served(p, &p->in->vol[v]))
 		rp_account(p, &p->in->vol[v], from, to, job->kind);
 }
 

@@ -258,8 +258,14 @@ void hcv_recplan_vol_free(struct hcv_rp_vol *vol);
  */
 struct hcv_rp_mem *hcv_recplan_mem_new(void);
 void hcv_recplan_mem_free(struct hcv_rp_mem *mem);
+/* Looks further apart than this do not tell what was between them. */
+#define HCV_RP_GAP_MS		30000
+
 /**
  * hcv_recplan_observe() - note what is new, and fill all times of @in
+ *
+ * Time in which nobody looked, HCV_RP_GAP_MS or more, does not count: what was
+ * away then may have been back.
  *
  * Return: 0 or -ENOMEM, with all as it was.
  */

@@ -45,6 +45,7 @@ struct hcv_rp_mem {
 	size_t nr_fail;
 	struct mem_begun *begun;
 	size_t nr_begun;
+	int64_t seen_ms;	/* the last look, 0: none */
 };
 
 struct hcv_rp_mem *hcv_recplan_mem_new(void)
@@ -176,6 +177,17 @@ static void cond_fill(const struct hcv_rp_mem *mem, struct hcv_rp_in *in)
 	}
 }
 
+/* Nobody looked for a while: all that held before is as old as it was then. */
+static void cond_skip(struct hcv_rp_mem *mem, int64_t now_ms)
+{
+	int64_t gap = mem->seen_ms ? now_ms - mem->seen_ms : 0;
+	size_t i;
+
+	for (i = 0; i < mem->nr_cond && gap >= HCV_RP_GAP_MS; i++)
+		mem->cond[i].since_ms += gap;
+	mem->seen_ms = now_ms;
+}
+
 static void begun_look(struct hcv_rp_mem *mem, const struct hcv_rp_in *in);
 
 int hcv_recplan_observe(struct hcv_rp_mem *mem, struct hcv_rp_in *in)
@@ -190,6 +202,7 @@ int hcv_recplan_observe(struct hcv_rp_mem *mem, struct hcv_rp_in *in)
 		cond_collect(in, cond);
 		qsort(cond, nr, sizeof(*cond), cond_compare);
 	}
+	cond_skip(mem, in->now_ms);
 	for (i = 0; i < nr; i++) {
 		cond[i].since_ms = cond_since(mem->cond, mem->nr_cond,
 					      cond[i].key);

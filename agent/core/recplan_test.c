@@ -134,6 +134,12 @@ static const struct plan_case plan_cases[] = {
 	{ "nor does one whose owner is away", "2:10 !3:10 4:10",
 	  "1 2n Ab; 2 2n Ab", "0 repair B>C", "1 repair B>C", "", NULL,
 	  CAP1 | NODE_AWAY },
+	{ "nor one whose target is away", "1:10 !2:10 ?3:10 4:10",
+	  "1 2n Ab; 1 2n Ab", "0 repair B>C", "1 repair B>D", "", NULL,
+	  CAP1 },
+	{ "nor one that its owner gave up", "1:10 !2:10 3:10 1:10",
+	  "1 2n Abc; 1 2n Cb", "!0 repair B>C", "1 repair B>A", "", NULL,
+	  CAP1 },
 	{ "the target went", "1:10 !2:10 !3:10 4:10", "1 2n Abc",
 	  "0 repair B>C", "", "!0" },
 	{ "the target went, another one on its node", "1:10 !2:10 !3:10 3:10",
@@ -196,6 +202,14 @@ static const struct plan_case plan_cases[] = {
 	  "1 2n ABC", "", "0 trim A" },
 	{ "too many stores, but not enough copies", "1:10 ?2:10 3:10",
 	  "1 2n A~Bc" },
+	{ "too many stores, one away for a moment", "-1:10 ?2:10 3:10",
+	  "1 2n A~BC", "", "", "", "drain: 2 away, failed or to be emptied" },
+	{ "too many stores, one on its way back", "-1:10 2:10 3:10",
+	  "1 2n A(B)C", "", "", "", "drain: 1 away, failed or to be emptied" },
+	{ "too many stores, one stale for long", "-1:10 2:10 3:10", "1 2n AbC",
+	  "", "0 trim B" },
+	{ "too many stores, one to be emptied that is away",
+	  "1:10 ?-2:10 3:10", "1 2n A~BC", "", "0 trim B" },
 	{ "too many stores, and one for all of its extents",
 	  "1:10 2:10 3:10", "1 2n ABC AB", "", "0 trim C" },
 	{ "none for all of its extents", "1:10 2:10 3:10",
@@ -564,6 +578,17 @@ static void plan_times(struct kunit *test)
 	b.store[1].failed = true;
 	KUNIT_EXPECT_EQ(test, hcv_recplan_observe(b.mem, &b.in), 0);
 	KUNIT_EXPECT_EQ(test, b.store[1].gone_ms, 5000);
+	/* Nobody looked for ten minutes: it has been gone for two seconds. */
+	b.in.now_ms = 7000;
+	KUNIT_EXPECT_EQ(test, hcv_recplan_observe(b.mem, &b.in), 0);
+	b.in.now_ms += 600000;
+	KUNIT_EXPECT_EQ(test, hcv_recplan_observe(b.mem, &b.in), 0);
+	KUNIT_EXPECT_EQ(test, b.store[1].gone_ms, b.in.now_ms - 2000);
+	/* Now and then a look is late. */
+	b.in.now_ms += HCV_RP_GAP_MS - 1;
+	KUNIT_EXPECT_EQ(test, hcv_recplan_observe(b.mem, &b.in), 0);
+	KUNIT_EXPECT_EQ(test, b.store[1].gone_ms,
+			b.in.now_ms - HCV_RP_GAP_MS - 1999);
 	bed_free(&b);
 }
 

@@ -244,6 +244,7 @@ static void snap_take(void)
 	if (world.snap)
 		hcv_snap_put(world.snap);
 	world.snap = hcv_snap_build(NULL, &all);
+	world.snap->taken_ms = world.now_ms;
 }
 
 static const struct hcv_snap_vol *the_vol(void)
@@ -515,6 +516,48 @@ static void recovery_drain(struct kunit *test)
 	world_end();
 }
 
+/*
+ * A store that was forgotten with something of the volume on it: nobody is to
+ * free that, unless it is known again by then.
+ */
+static void recovery_forgotten(struct kunit *test)
+{
+	world_begin(test);
+	plan();
+	kv_del("store/00000000-0000-4000-8000-000000000021");
+	kv_del("storelive/00000000-0000-4000-8000-000000000021");
+	snap_take();
+	plan();
+	KUNIT_ASSERT_NE(test, the_vol()->job_rev, 0);
+	KUNIT_EXPECT_STREQ(test, the_vol()->job.from, store_id[1]);
+	KUNIT_EXPECT_EQ(test, own_all(HCV_JP_ADD), 2);
+	fill(test, 2);
+	KUNIT_EXPECT_EQ(test, own(), HCV_JP_REMOVE);
+	KUNIT_EXPECT_EQ(test, own(), HCV_JP_DROP);
+	store_put(1, HCV_ST_READY);
+	KUNIT_EXPECT_EQ(test, own(), HCV_JP_WAIT);
+	KUNIT_EXPECT_EQ(test, rows_on(1), ROWS - HCV_ROWS_PER_KEY);
+	KUNIT_EXPECT_EQ(test, own(), HCV_JP_DROP);
+	KUNIT_EXPECT_EQ(test, rows_on(1), 0);
+	KUNIT_EXPECT_NOT_NULL(test, kv_find(key_of("tomb/", 1)));
+	world_end();
+}
+
+/* What was read long ago is no reason to begin anything. */
+static void recovery_old_view(struct kunit *test)
+{
+	world_begin(test);
+	plan();
+	store_put(1, HCV_ST_DRAINING);
+	snap_take();
+	world.now_ms += 5001;
+	plan();
+	KUNIT_EXPECT_EQ(test, the_vol()->job_rev, 0);
+	plan();
+	KUNIT_EXPECT_NE(test, the_vol()->job_rev, 0);
+	world_end();
+}
+
 /* Who is not the leader, or not any more, writes nothing. */
 static void recovery_two_leaders(struct kunit *test)
 {
@@ -684,6 +727,8 @@ static void recovery_release(struct kunit *test)
 
 static struct kunit_case recovery_cases[] = {
 	KUNIT_CASE(recovery_drain),
+	KUNIT_CASE(recovery_forgotten),
+	KUNIT_CASE(recovery_old_view),
 	KUNIT_CASE(recovery_two_leaders),
 	KUNIT_CASE(recovery_paused),
 	KUNIT_CASE(recovery_target_fails),
