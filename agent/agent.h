@@ -222,7 +222,8 @@ struct hcv_snap_vol {
 /**
  * struct hcv_snap_tomb - extents that a store is to free
  * @one: only extent @index, else all of the volume
- * @left: all of a volume that goes on without this store since @epoch
+ * @left: all of a volume that goes on without this store since @epoch; handles
+ *	of a lower renewal than @renew are over (0: those of the epoch)
  */
 struct hcv_snap_tomb {
 	char store[HCV_ID_LEN];
@@ -232,6 +233,7 @@ struct hcv_snap_tomb {
 	uint32_t index;
 	bool left;
 	uint64_t epoch;
+	uint64_t renew;
 };
 
 /**

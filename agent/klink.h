@@ -115,8 +115,13 @@ struct hcv_k_grant {
 int hcv_k_grant(struct hcv_klink *k, const char *store, const char *vol,
 		uint64_t epoch, const char *node, uint32_t count,
 		uint64_t renew, struct hcv_k_grant *out);
+/**
+ * hcv_k_revoke() - revoke the grants of all epochs up to @epoch
+ * @renew: not 0: instead, let go of handles of just @epoch with a lower renewal
+ */
 int hcv_k_revoke(struct hcv_klink *k, const char *store, const char *vol,
-		 uint64_t epoch, uint32_t *inflight, uint32_t *lease_ms);
+		 uint64_t epoch, uint64_t renew, uint32_t *inflight,
+		 uint32_t *lease_ms);
 int hcv_k_grant_list(struct hcv_klink *k, struct hcv_k_grant **out, size_t *nr);
 
 struct hcv_k_link {

@@ -385,7 +385,8 @@ static int take_revoked(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 }
 
 int hcv_k_revoke(struct hcv_klink *k, const char *store, const char *vol,
-		 uint64_t epoch, uint32_t *inflight, uint32_t *lease_ms)
+		 uint64_t epoch, uint64_t renew, uint32_t *inflight,
+		 uint32_t *lease_ms)
 {
 	struct nlmsghdr *nlh = hcv_kl_new(k, HCV_CMD_REVOKE);
 	struct revoked r = { 0 };
@@ -394,6 +395,8 @@ int hcv_k_revoke(struct hcv_klink *k, const char *store, const char *vol,
 	hcv_kl_put_uuid(k, nlh, HCV_A_STORE, store);
 	hcv_kl_put_uuid(k, nlh, HCV_A_VOL, vol);
 	hcv_kl_put_u64(k, nlh, HCV_A_EPOCH, epoch);
+	if (renew)
+		hcv_kl_put_u64(k, nlh, HCV_A_RENEW, renew);
 	ret = hcv_kl_call(k, nlh, take_revoked, &r, HCV_KL_TIMEOUT_MS);
 	if (!ret && !r.seen)
 		ret = hcv_kl_fail(k, -EBADMSG, "no answer to the revoke");

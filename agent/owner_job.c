@@ -272,12 +272,14 @@ static enum hcv_owner_result job_add(struct hcv_owner_step *s)
 	return res;
 }
 
-static char *job_tomb_value(uint64_t epoch)
+/* Its grants have lower renewals; a later one, when it is back, a higher. */
+static char *job_tomb_value(const struct hcv_record *rec)
 {
 	struct hcv_json j;
 
 	hcv_json_init(&j, HCV_SCHEMA);
-	hcv_json_put_u64(&j, "left", epoch);
+	hcv_json_put_u64(&j, "left", rec->epoch);
+	hcv_json_put_u64(&j, "renew", rec->v);
 	return hcv_json_finish(&j);
 }
 
@@ -301,7 +303,7 @@ static bool job_forget(struct hcv_owner_step *s, struct job_txn *t,
 	}
 	snprintf(t->tomb_key, sizeof(t->tomb_key), "tomb/%s/%s", store,
 		 s->w->v.uuid);
-	t->tomb = job_tomb_value(rec.epoch);
+	t->tomb = job_tomb_value(&rec);
 	job_compare(t, t->tomb_key, 0);
 	return job_put(t, t->tomb_key, t->tomb);
 }

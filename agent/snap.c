@@ -392,7 +392,7 @@ static bool hcv_snap_index(const char *rest, bool *one, unsigned long *index)
 			  *index < UINT32_MAX);
 }
 
-/* Of a volume that goes on: {"left": EPOCH}. */
+/* Of a volume that goes on: {"left": EPOCH, "renew": N}. */
 static void hcv_snap_tomb_left(struct hcv_snap_tomb *t, const char *value)
 {
 	struct json_object *o = json_tokener_parse(value), *m;
@@ -402,6 +402,9 @@ static void hcv_snap_tomb_left(struct hcv_snap_tomb *t, const char *value)
 		t->left = true;
 		t->epoch = json_object_get_uint64(m);
 	}
+	if (t->left && json_object_object_get_ex(o, "renew", &m) &&
+	    json_object_is_type(m, json_type_int))
+		t->renew = json_object_get_uint64(m);
 	json_object_put(o);
 }
 

@@ -95,6 +95,7 @@ struct hcv_target_pass {
 	size_t nr_grants;
 	struct hcv_k_export *export;
 	size_t nr_exports;
+	uint32_t features;	/* of the module */
 	int64_t start_ms;
 	bool failed;		/* something must be tried again */
 	bool changed;		/* metadata were written */

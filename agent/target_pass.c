@@ -123,15 +123,20 @@ static void hcv_target_mine(struct hcv_target_pass *p)
 
 static int hcv_target_look(struct hcv_target_pass *p)
 {
+	struct hcv_k_module m;
 	int ret;
 
-	ret = hcv_k_extent_list(p->kl, p->ts->uuid, &p->ext, &p->nr_ext);
+	ret = hcv_k_module_get(p->kl, &m);
+	if (!ret)
+		ret = hcv_k_extent_list(p->kl, p->ts->uuid, &p->ext,
+					&p->nr_ext);
 	if (!ret)
 		ret = hcv_k_grant_list(p->kl, &p->grant, &p->nr_grants);
 	if (!ret)
 		ret = hcv_k_export_list(p->kl, &p->export, &p->nr_exports);
 	if (ret)
 		return ret;
+	p->features = m.features;
 	hcv_target_mine(p);
 	if (p->nr_ext)
 		qsort(p->ext, p->nr_ext, sizeof(*p->ext),
@@ -322,6 +327,8 @@ static int hcv_target_collect(struct hcv_target_pass *p,
 	tv->in.tomb = tv->tomb;
 	tv->in.left = tv->tomb && tv->tomb->left;
 	tv->in.left_epoch = tv->in.left ? tv->tomb->epoch : 0;
+	tv->in.left_renew = tv->in.left ? tv->tomb->renew : 0;
+	tv->in.can_retire = p->features & HCV_FEATURE_RETIRE;
 	hcv_target_keys(p, tv);
 	if (tv->v)
 		ret = hcv_target_rows(p, tv);

@@ -51,9 +51,11 @@ static bool step_revoke(struct hcv_target_pass *p, struct hcv_target_vol *tv,
 {
 	size_t i;
 
-	if (hcv_k_revoke(p->kl, p->ts->uuid, tv->uuid, out->epoch,
+	if (hcv_k_revoke(p->kl, p->ts->uuid, tv->uuid, out->epoch, out->renew,
 			 &tv->inflight, &tv->lease_ms))
-		return step_kernel(p, tv, "cannot revoke the former owner");
+		return step_kernel(p, tv, out->renew ?
+				   "cannot end access to what the volume left" :
+				   "cannot revoke the former owner");
 	HCV_CRASH_POINT("target.revoked");
 	if (!tv->inflight && !tv->lease_ms) {
 		step_drop_grants(tv, out->epoch);

@@ -325,6 +325,37 @@ void hcv_gate_retire(struct hcv_grant *grant)
 		hcv_grant_kill(gate, grant);
 }
 
+u32 hcv_gate_retire_vol(struct hcv_store *store, const uuid_t *vol, u64 epoch,
+			u64 renew)
+{
+	u64 now = ktime_get_boottime_ns();
+	struct hcv_gate *gate = store->gate;
+	struct hcv_grant *grant, *next;
+	u32 inflight = 0, lease_ms = 0;
+	struct hcv_client *client;
+	struct hcv_gate_vol *gv;
+	struct hcv_seat *seat;
+
+	mutex_lock(&gate->lock);
+	list_for_each_entry(client, &gate->clients, node) {
+		seat = hcv_gate_seat(client, vol);
+		if (seat && seat->renew_epoch == epoch)
+			seat->renew = max(seat->renew, renew);
+	}
+	gv = hcv_gate_vol(gate, vol);
+	if (!gv)
+		goto out_unlock;
+	list_for_each_entry_safe(grant, next, &gv->grants, vol_node) {
+		if (grant->epoch != epoch || grant->renew >= renew)
+			continue;
+		hcv_gate_retire(grant);
+		hcv_grant_reap(gate, grant, now, &inflight, &lease_ms);
+	}
+out_unlock:
+	mutex_unlock(&gate->lock);
+	return inflight;
+}
+
 u32 hcv_gate_drain_retired(struct hcv_gate *gate,
 			   const struct hcv_grant_want *want)
 {

@@ -12,7 +12,9 @@
  * in the same epoch too.  A grant has a renewal number; asking for a higher one
  * retires it like a revocation does, and new handles are given out when the
  * last I/O through the old ones has ended.  Leases are not touched: it is the
- * same owner, and its beacons go on.
+ * same owner, and its beacons go on.  A store that the volume leaves retires its
+ * handles in the same way, without giving out others, before it frees what it
+ * had.
  *
  * Withdrawal: an extent that the volume gives back is withdrawn from all of its
  * grants.  What was let in before that is told from what follows by the period:
@@ -219,6 +221,17 @@ void hcv_grant_put(struct hcv_grant *grant);
  */
 int hcv_gate_revoke(struct hcv_store *store, const uuid_t *vol, u64 epoch,
 		    u32 *inflight, u32 *lease_ms);
+/**
+ * hcv_gate_retire_vol() - retire the grants of @vol and just this epoch that have
+ * a lower renewal than @renew; none of a lower one is handed out again
+ *
+ * The epoch goes on, and with it the client's lease: @store has left the volume,
+ * and may get a part of it again.
+ * Context: process; returns at once.
+ * Return: I/Os through them that have not ended; exact once it is small.
+ */
+u32 hcv_gate_retire_vol(struct hcv_store *store, const uuid_t *vol, u64 epoch,
+			u64 renew);
 
 /**
  * hcv_gate_lookup() - grant and position behind an address of an export

@@ -139,7 +139,8 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 			  HCV_A_COUNT },
 		.may = { HCV_A_RENEW } },
 	[HCV_CMD_REVOKE] = {
-		.need = { HCV_A_STORE, HCV_A_VOL, HCV_A_EPOCH } },
+		.need = { HCV_A_STORE, HCV_A_VOL, HCV_A_EPOCH },
+		.may = { HCV_A_RENEW } },
 	[HCV_CMD_VOL_CREATE] = {
 		.need = { HCV_A_VOL, HCV_A_NAME, HCV_A_SIZE, HCV_A_STRIPE,
 			  HCV_A_REPLICAS, HCV_A_EPOCH, HCV_A_V, HCV_A_LINEAGE,

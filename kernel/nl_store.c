@@ -608,15 +608,20 @@ int hcv_nl_revoke(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *msg;
 	uuid_t vol;
 	void *hdr;
-	int ret;
+	u64 epoch;
+	int ret = 0;
 
 	hcv_nl_uuid(info->attrs[HCV_A_VOL], &vol);
 	store = hcv_nl_store(info->attrs[HCV_A_STORE], info->extack);
 	if (IS_ERR(store))
 		return PTR_ERR(store);
-	ret = hcv_gate_revoke(store, &vol,
-			      nla_get_u64(info->attrs[HCV_A_EPOCH]), &inflight,
-			      &lease_ms);
+	epoch = nla_get_u64(info->attrs[HCV_A_EPOCH]);
+	if (info->attrs[HCV_A_RENEW])
+		inflight = hcv_gate_retire_vol(store, &vol, epoch,
+					       nla_get_u64(info->attrs[HCV_A_RENEW]));
+	else
+		ret = hcv_gate_revoke(store, &vol, epoch, &inflight,
+				      &lease_ms);
 	hcv_store_put(store);
 	if (ret)
 		return ret;

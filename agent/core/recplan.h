@@ -165,7 +165,7 @@ struct hcv_rp_job {
 
 /**
  * struct hcv_rp_left - a store that the volume left, and cannot come back to
- * before its next attach
+ * before what it had is free
  */
 struct hcv_rp_left {
 	char vol[HCV_ID_LEN];

@@ -304,7 +304,7 @@ static void pick_say(const struct pick_no *no, char *why)
 	} say[] = {
 		{ no->away, "away, failed or to be emptied" },
 		{ no->ours, "part of the volume already" },
-		{ no->left, "left by it, and free for it again after its next attach" },
+		{ no->left, "left by it, with something to be freed still" },
 		{ no->group, "in the failure domain of another replica" },
 		{ no->full, "too full" },
 		{ no->rule, "not worth it" },

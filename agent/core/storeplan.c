@@ -433,6 +433,36 @@ static bool sp_named(const struct hcv_sp_in *in)
 	return in->nr_row;
 }
 
+/* In the epoch in which the volume left nobody else has access. */
+static bool sp_left_now(const struct hcv_sp_in *in)
+{
+	return in->rec->phase != HCV_PH_NONE &&
+	       in->rec->epoch <= in->left_epoch;
+}
+
+/*
+ * Late writes are let in no more.  The epoch itself is revoked only if the
+ * module knows nothing else: it would refuse the grant of a volume that comes
+ * back.
+ */
+static bool sp_left_fence(const struct hcv_sp_in *in, struct hcv_sp_out *out)
+{
+	size_t i;
+
+	if (!sp_left_now(in) || !in->can_retire || !in->left_renew)
+		return sp_revoke_all(in, out, sp_max_epoch(in));
+	for (i = 0; i < in->nr_k; i++)
+		if (in->k[i].epoch == in->left_epoch &&
+		    in->k[i].renew >= in->left_renew)
+			return sp_say(out, HCV_SP_REFUSE,
+				      "the store has left the volume, and the module has a newer grant: it is kept");
+	if (!sp_revoke_all(in, out, in->left_epoch))
+		return false;
+	if (out->act == HCV_SP_REVOKE)
+		out->renew = in->left_renew;
+	return true;
+}
+
 /*
  * The volume goes on without this store.  Whoever puts it into a row again
  * makes sure that there is no tombstone.
@@ -442,7 +472,7 @@ static bool sp_left(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 	if (sp_named(in))
 		return sp_say(out, HCV_SP_REFUSE,
 			      "the store has left the volume, and has a part of it: it is kept");
-	if (sp_revoke_all(in, out, sp_max_epoch(in)))
+	if (sp_left_fence(in, out))
 		return true;
 	if (in->grant)
 		return sp_do(out, HCV_SP_DELETE_GRANT);
@@ -454,9 +484,9 @@ static bool sp_left(const struct hcv_sp_in *in, struct hcv_sp_out *out)
 	if (in->nr_gone)
 		return sp_do(out, HCV_SP_DELETE_GONE);
 	/* Until then it could not give a grant to the owner that there is. */
-	return in->rec->phase != HCV_PH_NONE &&
-	       in->rec->epoch <= in->left_epoch ? false :
-	       sp_do(out, HCV_SP_DELETE_TOMB);
+	if (sp_left_now(in) && !(in->can_retire && in->left_renew))
+		return false;
+	return sp_do(out, HCV_SP_DELETE_TOMB);
 }
 
 static bool sp_unnamed(const struct hcv_sp_in *in, struct hcv_sp_out *out)

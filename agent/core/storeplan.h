@@ -23,9 +23,11 @@
  * what it had.
  *
  * A store that left the volume as a whole, in an epoch, has a tombstone that says
- * so.  Its grants are revoked, all it has is freed, and the tombstone stays until
- * the epoch is over: a store that has revoked an epoch gives no grant of it, so
- * that the volume must not come back to it before.
+ * so.  The handles of its grants are over, those with a renewal lower than the
+ * tombstone's, then all it has is freed, and the tombstone goes.  Should the volume
+ * come back, its grant has a higher one.  A module that cannot do this revokes the
+ * epoch instead: the tombstone stays until that is over, since a store that has
+ * revoked an epoch gives no grant of it.
  */
 #ifndef HCV_AGENT_CORE_STOREPLAN_H
 #define HCV_AGENT_CORE_STOREPLAN_H
@@ -46,7 +48,8 @@
  * enum hcv_sp_act - what to do next
  * @HCV_SP_NONE: all is as it should be
  * @HCV_SP_WAIT: @reason says for what
- * @HCV_SP_REVOKE: REVOKE @epoch; then set @fence in the input
+ * @HCV_SP_REVOKE: REVOKE @epoch, with @renew if that is not 0; then set @fence
+ *	in the input
  * @HCV_SP_ADD_EXTENTS: STORE_EXTENT_ADD of the wanted rows that are missing
  * @HCV_SP_EXPORT: EXPORT_ADD and the NVMe subsystem for @client, the owner or
  *	whom the volume is to be handed over to
@@ -125,7 +128,9 @@ struct hcv_sp_grant {
  * @has_rows: some row key exists, on whatever store
  * @grant: the grant key, NULL: none; @devpath: of it
  * @tomb: there is a tombstone for the volume on this store
- * @left: that one is of a volume that goes on; @left_epoch: since when
+ * @left: that one is of a volume that goes on; @left_epoch: since when;
+ *	@left_renew: handles of that epoch below this renewal are over, 0: all are
+ * @can_retire: the module can let go of such handles without the epoch
  * @gone, @nr_gone: extents of it on this store that have tombstones of their own
  * @incarnation: of the open store
  * @failed: it failed: nothing can be written
@@ -151,6 +156,8 @@ struct hcv_sp_in {
 	bool tomb;
 	bool left;
 	uint64_t left_epoch;
+	uint64_t left_renew;
+	bool can_retire;
 	const uint32_t *gone;
 	size_t nr_gone;
 	uint64_t incarnation;

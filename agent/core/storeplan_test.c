@@ -287,8 +287,25 @@ static void left(struct fix *f)
 	tomb(f);
 	f->in.left = true;
 	f->in.left_epoch = 5;
+	f->in.left_renew = 9;
+	f->in.can_retire = true;
 	f->in.nr_row = 0;
 	strcpy(f->rec.st[0].store, N1);
+}
+
+static void cannot_retire(struct fix *f)
+{
+	f->in.can_retire = false;
+}
+
+static void no_renewal(struct fix *f)
+{
+	f->in.left_renew = 0;
+}
+
+static void granted_anew(struct fix *f)
+{
+	f->k[0].renew = 9;
 }
 
 static void left_row(struct fix *f)
@@ -405,7 +422,7 @@ static void not_named(struct fix *f)
 
 struct plan_case {
 	const char *name;
-	void (*change[5])(struct fix *f);
+	void (*change[6])(struct fix *f);
 	enum hcv_sp_act act;
 	uint64_t epoch;
 	uint32_t number;	/* count or ready */
@@ -553,19 +570,34 @@ static const struct plan_case plan_cases[] = {
 	  .client = N2 },
 	{ "the next owner's export before what goes back", { gone, hand },
 	  HCV_SP_EXPORT, 5, 5, .client = N3 },
-	{ "left: revokes", { left }, HCV_SP_REVOKE, 5 },
+	{ "left: retires its handles", { left }, HCV_SP_REVOKE, 5, 0, 9 },
 	{ "left: waits", { left, draining }, HCV_SP_WAIT },
 	{ "left: deletes the grant key", { left, fenced },
 	  HCV_SP_DELETE_GRANT },
 	{ "left: frees", { left, fenced, no_key }, HCV_SP_FREE },
 	{ "left on a failed store", { left, fenced, no_key, failed },
 	  HCV_SP_WAIT },
-	{ "left: the tombstone stays", { left, fenced, no_key, no_extents },
-	  HCV_SP_NONE },
-	{ "left: until the next epoch",
-	  { left, fenced, no_key, no_extents, takeover }, HCV_SP_DELETE_TOMB },
-	{ "left: or until nobody has the volume",
-	  { left, fenced, no_key, no_extents, nobody }, HCV_SP_DELETE_TOMB },
+	{ "left: done", { left, fenced, no_key, no_extents },
+	  HCV_SP_DELETE_TOMB },
+	{ "left: revokes when the epoch is over", { left, takeover },
+	  HCV_SP_REVOKE, 5 },
+	{ "left: or when nobody has the volume", { left, nobody },
+	  HCV_SP_REVOKE, 5 },
+	{ "left: all of the epoch, with an older module",
+	  { left, cannot_retire }, HCV_SP_REVOKE, 5 },
+	{ "left: the same, as an older agent wrote it", { left, no_renewal },
+	  HCV_SP_REVOKE, 5 },
+	{ "left, older module: the tombstone stays",
+	  { left, cannot_retire, fenced, no_key, no_extents }, HCV_SP_NONE },
+	{ "left, older module: until the next epoch",
+	  { left, cannot_retire, fenced, no_key, no_extents, takeover },
+	  HCV_SP_DELETE_TOMB },
+	{ "left, older agent: or until nobody has the volume",
+	  { left, no_renewal, fenced, no_key, no_extents, nobody },
+	  HCV_SP_DELETE_TOMB },
+	{ "left, and granted anew", { left, granted_anew }, HCV_SP_REFUSE },
+	{ "left, and a hand-over is wished for", { left, hand }, HCV_SP_REVOKE,
+	  5, 0, 9 },
 	{ "left: tombstones of extents first",
 	  { left, fenced, no_key, no_extents, gone_nothing },
 	  HCV_SP_DELETE_GONE },
@@ -594,7 +626,7 @@ static void storeplan_table(struct kunit *test)
 	size_t i;
 
 	fix_init(&f);
-	for (i = 0; i < 5 && c->change[i]; i++)
+	for (i = 0; i < 6 && c->change[i]; i++)
 		c->change[i](&f);
 	hcv_storeplan_next(&f.in, &out);
 	KUNIT_EXPECT_STREQ(test, hcv_storeplan_act_name(out.act),

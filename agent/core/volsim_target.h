@@ -55,19 +55,17 @@ static void sim_target_free(struct sim *s, int n)
 	st->freed |= gone;
 }
 
-/* All that the store has goes; then it waits for the end of the epoch. */
+/* All that the store has goes, late writes are let in no more; the epoch goes on. */
 static void sim_target_left(struct sim *s, int n)
 {
 	struct sim_store *st = &s->store[n];
 
 	if (sim_named(s, n))
 		sim_fail(s, "store %d left and has a part", n);
-	if (st->revoked < st->granted)
-		st->revoked = st->granted;
 	st->handle = 0;
 	st->has_key = false;
 	st->freed = ALL_ROWS;
-	if (s->rec.phase == HCV_PH_NONE || s->rec.epoch > st->left)
+	if (sim_chance(s, 3))
 		st->left = 0;
 }
 

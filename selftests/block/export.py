@@ -708,6 +708,48 @@ def test_renewal_and_revocation():
         held.check_fenced()
 
 
+def test_volume_leaves():
+    """Its handles are over and what they let in is waited for; the epoch goes
+    on, and the volume may come again, with a higher renewal."""
+    def leave(renew=4):
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=1, RENEW=renew)
+        ktap.check_eq("no lease is waited for", 0, got["LEASE_MS"])
+        return got["INFLIGHT"]
+    with HeldWrites() as held:
+        held.dev.read(CONTROL)
+        for _ in range(2):
+            ktap.check("in flight", leave() > 0)
+        fails_io("no entry", lambda: held.dev.read(addr(held.first + 1)))
+        node.fails(errno.EBUSY, "in flight", "STORE_EXTENT_DEL",
+                   STORE="@s1", VOL="@v1")
+        _, revoked = hcvtest.control(held.dev.read(CONTROL))
+        ktap.check_eq("not told as revoked", {}, revoked)
+        held.let_go()
+        hcvtest.wait_for(lambda: not leave(), 20, "end of the writes")
+        held.check_fenced()
+        node.do("STORE_EXTENT_DEL", STORE="@s1", VOL="@v1")
+        ktap.check_eq("freed", {}, node.extents())
+        # Another volume has its place.
+        node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v2", INDEXES="0-2")
+        held.check_refused()
+        node.do("STORE_EXTENT_DEL", STORE="@s1", VOL="@v2")
+        node.do("STORE_EXTENT_ADD", STORE="@s1", VOL="@v1", INDEXES="0-2")
+        for renew in (1, 3):
+            node.fails(errno.ESTALE, "renewed meanwhile, as 4", "GRANT",
+                       STORE="@s1", VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1,
+                       RENEW=renew)
+        first = grant(RENEW=5)["FIRST"]
+        ktap.check_eq("whoever repeats it is late", 0, leave())
+        ktap.check("empty", not any(held.dev.read(addr(first + 1))))
+        held.dev.write(addr(first + 1), b"N" * BLOCK)
+        ktap.check("other epochs stay", grant(epoch=2)["FIRST"] > first and
+                   leave(9) == 0)
+        got = node.do("REVOKE", STORE="@s1", VOL="@v1", EPOCH=2)
+        ktap.check("the lease had gone on", got["LEASE_MS"] > 0, str(got))
+        node.fails(errno.ESTALE, "is revoked", "GRANT", STORE="@s1",
+                   VOL="@v1", EPOCH=1, NODE="@n2", COUNT=1, RENEW=10)
+
+
 def beacons(dev, seconds):
     """As an owner whose path lasts."""
     end = time.monotonic() + seconds

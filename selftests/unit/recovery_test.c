@@ -502,8 +502,10 @@ static void recovery_drain(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, world.snap->nr_tombs, 1);
 	KUNIT_EXPECT_TRUE(test, world.snap->tomb[0].left);
 	KUNIT_EXPECT_EQ(test, world.snap->tomb[0].epoch, the_vol()->rec.epoch);
+	/* Whoever is added again gets a higher renewal. */
+	KUNIT_EXPECT_EQ(test, world.snap->tomb[0].renew, the_vol()->rec.v);
 	KUNIT_EXPECT_NOT_NULL(test, kv_find(key_of("tomb/", 1)));
-	/* It cannot go back there in this epoch. */
+	/* It cannot go back there before all is free. */
 	store_put(1, HCV_ST_READY);
 	store_put(2, HCV_ST_DRAINING);
 	snap_take();

@@ -62,10 +62,13 @@
  *	once and hands out new ones when the last I/O through the old ones has
  *	ended; until then -EINPROGRESS: repeat the call.  A RENEW below it is
  *	-ESTALE; none, or 0, takes the grant as it is.
- * HCV_CMD_REVOKE	STORE VOL EPOCH
+ * HCV_CMD_REVOKE	STORE VOL EPOCH [RENEW]
  *	Revokes every grant of the volume with an epoch <= EPOCH, at once and
  *	for ever in this incarnation.  -> INFLIGHT LEASE_MS; both zero: fenced.
  *	Until then -EINPROGRESS is not used: repeat the call.
+ *	With RENEW only handles of just this EPOCH with a lower renewal are let go
+ *	of, at once and for ever; the epoch goes on, higher renewals are granted.
+ *	LEASE_MS is 0 then.
  * HCV_CMD_GRANT_GET	dump
  *	-> STORE VOL EPOCH NODE RANGES INFLIGHT LEASE_MS GRANT_FLAGS RENEW
  *
@@ -375,7 +378,8 @@ enum hcv_policy {
 
 /* What a module knows beyond the first version; absent: nothing of these. */
 #define HCV_FEATURE_HANDOVER	(1U << 0)	/* PREPARED and HANDOVER */
-#define HCV_FEATURE_ALL		HCV_FEATURE_HANDOVER
+#define HCV_FEATURE_RETIRE	(1U << 1)	/* RENEW in REVOKE */
+#define HCV_FEATURE_ALL		(HCV_FEATURE_HANDOVER | HCV_FEATURE_RETIRE)
 
 /*
  * SYNC_KIBPS: nothing is copied.  A resync keeps what it has, takes all new
