@@ -79,7 +79,7 @@ static void sim_job_later(struct sim *s, const struct sim_actor *a,
 	*l = (struct sim_late_job){
 		.used = true, .change = *c, .rev = a->rev,
 		.rows_rev = a->rows_rev, .job_rev = a->job_rev,
-		.at = s->now + sim_rand(s, 4000),
+		.at = s->now + sim_rand(s, 400),
 	};
 }
 

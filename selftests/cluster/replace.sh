@@ -42,6 +42,44 @@ state() {
 		jq -r '.volumes[] | select(.name == "db1") | .state'
 }
 
+# nl COMMAND [ATTRIBUTE=VALUE...]: to the module.
+nl() {
+	python3 -B "$top/selftests/lib/hcvnl.py" "$@"
+}
+
+# granted STORE: what the volume's owner may use there.
+granted() {
+	local id
+
+	id=$("$ctl" --json store show "$1" | jq -r .uuid)
+	nl GRANT_GET | jq -c --arg id "$id" \
+		'select(.STORE == $id and .GRANT_FLAGS == "")'
+}
+
+# cut_off STORE: its gate lets nothing in through the handles that are out.
+cut_off() {
+	local grant
+
+	grant=$(granted "$1")
+	cut=$(jq .RENEW <<< "$grant")
+	nl REVOKE "STORE=$(jq -r .STORE <<< "$grant")" \
+		"VOL=$(jq -r .VOL <<< "$grant")" \
+		"EPOCH=$(jq .EPOCH <<< "$grant")" "RENEW=$((cut + 1))" > /dev/null
+}
+
+# empty: all has left $from, and what it had is free.
+empty() {
+	[ "$(on "$from")" = 0 ] && [ "$(jobs_left)" = 0 ] &&
+		[ "$(held "$from")" = 0 ]
+}
+
+swap() {
+	local store=$to
+
+	to=$from
+	from=$store
+}
+
 jobs_left() {
 	"$ctl" --json recovery jobs | jq '.jobs | length'
 }
@@ -60,6 +98,15 @@ choose() {
 		fi
 	done
 	check "one is free" test -n "$to"
+}
+
+# tombs: what stores are to free.
+tombs() {
+	python3 - "$TMP/state/meta.db" <<- "END"
+		import sqlite3, sys
+		print(sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True).execute(
+		    "SELECT count(*) FROM kv WHERE key LIKE 'tomb/%'").fetchone()[0])
+	END
 }
 
 third() {
@@ -151,6 +198,90 @@ test_grows() {
 	passed
 }
 
+# One store after the other, and back, without an attach in between.
+test_rolling() {
+	local from to epoch i
+
+	node
+	third
+	run_expect 0 "$ctl" volume create db1 512M
+	run_expect 0 "$ctl" volume attach db1
+	dd if=/dev/urandom of="$TMP/data" bs=1M count=8 status=none
+	dd if="$TMP/data" of="$(dev db1)" bs=1M seek=256 oflag=direct \
+		conv=fsync status=none
+	epoch=$(vol db1 .epoch)
+	choose
+	writer
+	for i in 1 2 3 4; do
+		run_expect 0 "$ctl" store drain "$from"
+		wait_for empty 240 "empty $from"
+		run_expect 0 "$ctl" store undrain "$from"
+		check_eq "all in-sync" 2 "$(insync db1)"
+		check_eq "on $to" insync "$(state "$to")"
+		note "round $i: from $from to $to"
+		swap
+	done
+	check "writes and what was read back" wait "$writer"
+	check_eq "no attach" "$epoch" "$(vol db1 .epoch)"
+	check "content" cmp "$TMP/data" \
+		<(dd if="$(dev db1)" bs=1M skip=256 count=8 iflag=direct \
+			status=none)
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" volume attach db1
+	check "content" cmp "$TMP/data" \
+		<(dd if="$(dev db1)" bs=1M skip=256 count=8 iflag=direct \
+			status=none)
+	run_expect 0 "$ctl" volume detach db1
+	gone db1
+	passed
+}
+
+# A target that is cut off from its owner again and again: the owner says so, and
+# dies at that; there is no other place, so that it is filled in the end.
+test_cut_off() {
+	local from to point try cut
+
+	node
+	third
+	run_expect 0 "$ctl" volume create db1 512M
+	run_expect 0 "$ctl" volume attach db1
+	dd if=/dev/urandom of="$TMP/data" bs=1M count=16 status=none
+	dd if="$TMP/data" of="$(dev db1)" bs=1M oflag=direct conv=fsync \
+		status=none
+	choose
+	for point in owner-job-fail owner-job-fail-done; do
+		end_agent
+		agent "HCV_CRASH=$point:1"
+		wait_for 'stores_open && [ "$(insync db1)" = 2 ]' 60 "all as before"
+		run_expect 0 "$ctl" volume set db1 sync-kibps=64
+		run_expect 0 "$ctl" store drain "$from"
+		cut=0
+		for try in 1 2 3; do
+			wait_for '[ "$(state "$to")" = syncing ] &&
+				[ "$(granted "$to" | jq .RENEW)" -gt "$cut" ]' 60 \
+				"try $try"
+			cut_off "$to"
+		done
+		wait_for '! alive' 120 "death at $point"
+		agent
+		wait_for stores_open 60
+		[ "$point" = owner-job-fail ] ||
+			check_match "the leader is told" "could not be brought up to date" \
+				"$("$ctl" recovery jobs)"
+		run_expect 0 "$ctl" volume set db1 sync-kibps=0
+		wait_for empty 240 "empty $from"
+		check_eq "where it died" "crash point $point" \
+			"$(grep -o "crash point [^:]*" "$TMP/log" | tail -n 1)"
+		check_eq "all in-sync" 2 "$(insync db1)"
+		check "content" cmp -n $((16 << 20)) "$TMP/data" "$(dev db1)"
+		run_expect 0 "$ctl" store undrain "$from"
+		swap
+	done
+	run_expect 0 "$ctl" volume detach db1
+	gone db1
+	passed
+}
+
 # What is told while nothing can be done, and a drain that is taken back.
 test_undrain() {
 	node
@@ -191,6 +322,17 @@ test_disk_dies() {
 		"replica on the third disk"
 	check "writes and what was read back" wait "$writer"
 	check_eq "nothing on the dead one" 0 "$(on b)"
+	# Nobody is left who would free what it had: the leader forgets that.
+	check "a tombstone" test "$(tombs)" = 1
+	end_agent
+	agent HCV_CRASH=planner-sweep:1
+	wait_for module_ok 60
+	wait_for '"$ctl" store remove b > "$TMP/out" 2>&1; ! alive' 60 \
+		"death at the sweep"
+	check_eq "where it died" "crash point planner-sweep" \
+		"$(grep -o "crash point [^:]*" "$TMP/log" | tail -n 1)"
+	agent
+	wait_for '[ "$(tombs)" = 0 ]' 60 "no tombstone"
 	check_eq "health" ok "$(vol db1 .health)"
 	check "content" cmp "$TMP/data" \
 		<(dd if="$(dev db1)" bs=1M skip=512 count=8 iflag=direct \
@@ -205,8 +347,7 @@ test_disk_dies() {
 	passed
 }
 
-# There and back, one way for each step; a store takes a volume back from
-# the next attach on.
+# There and back, one way for each step.
 test_agent_killed() {
 	local point from to
 
@@ -222,7 +363,6 @@ test_agent_killed() {
 		end_agent
 		agent "HCV_CRASH=$point:1"
 		# The point of a claim may be met before anything is asked for.
-		"$ctl" store drain "$from" > "$TMP/out" 2>&1 || true
 		wait_for 'alive || agent; "$ctl" store drain "$from" > "$TMP/out" 2>&1' \
 			60 "drain of $from"
 		wait_for 'alive || agent; [ "$(on "$from")" = 0 ] &&
@@ -235,9 +375,7 @@ test_agent_killed() {
 		check "content" cmp -n 65536 "$TMP/want" "$(dev db1)"
 		run_expect 0 "$ctl" store undrain "$from"
 		run_expect 0 "$ctl" volume detach db1
-		point=$to
-		to=$from
-		from=$point
+		swap
 	done
 	note "its place is on $from, $to is free"
 	gone db1

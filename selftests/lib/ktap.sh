@@ -231,7 +231,8 @@ _ktap_end() {
 }
 trap _ktap_end EXIT
 
-# ktap_main [CASE...]: run the cases (test_*, or those named) and exit.
+# ktap_main [CASE...]: run the cases (test_*, or those named, with or without
+# that) and exit.
 ktap_main() {
 	local names=("$@") name rc nr=0 failed=0 line
 
@@ -248,6 +249,7 @@ ktap_main() {
 	echo "KTAP version 1"
 	echo "1..${#names[@]}"
 	for name in "${names[@]}"; do
+		[[ $name == test_* ]] || name=test_$name
 		nr=$((nr + 1))
 		rm -f "$TMP/.skip"
 		(_ktap_case "$name")
