@@ -580,6 +580,8 @@ int hcv_record_add(struct hcv_record *r, const char *store, bool insync,
 	snprintf(st->store, sizeof(st->store), "%s", store);
 	st->state = insync ? HCV_RS_INSYNC : HCV_RS_STALE;
 	st->v = insync ? r->v + 1 : 0;
+	/* It may have been here before, in this epoch: those handles are over. */
+	st->renew = r->v + 1;
 	return commit(r, &new, err);
 }
 

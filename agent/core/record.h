@@ -112,6 +112,8 @@ int hcv_record_join(struct hcv_record *r, const char *store, char *err);
  * hcv_record_add() - a store gets its first rows of the volume, v + 1
  * @insync: all rows on it are new and empty; false: it is stale(0)
  *
+ * Its grant has to have a renewal above all that the volume gave before.
+ *
  * Return: -EEXIST: is in the record; -ENOSPC: it has HCV_REC_STORES.
  */
 int hcv_record_add(struct hcv_record *r, const char *store, bool insync,

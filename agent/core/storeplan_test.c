@@ -589,6 +589,8 @@ static const struct plan_case plan_cases[] = {
 	  HCV_SP_REVOKE, 5 },
 	{ "left, older module: the tombstone stays",
 	  { left, cannot_retire, fenced, no_key, no_extents }, HCV_SP_NONE },
+	{ "left, older agent: the tombstone stays, too",
+	  { left, no_renewal, fenced, no_key, no_extents }, HCV_SP_NONE },
 	{ "left, older module: until the next epoch",
 	  { left, cannot_retire, fenced, no_key, no_extents, takeover },
 	  HCV_SP_DELETE_TOMB },

@@ -44,8 +44,10 @@ static void sim_job_apply(struct sim *s, const struct sim_change *c)
 	s->job = c->job;
 	s->has_job = c->has_job;
 	s->job_rev++;
-	if (c->leaves >= 0)
+	if (c->leaves >= 0) {
 		s->store[c->leaves].left = s->rec.epoch;
+		s->store[c->leaves].left_renew = s->rec.v;
+	}
 	s->nr_moved += c->leaves >= 0;
 	for (r = 0; r < ROWS; r++)
 		if (s->there >> r & 1)

@@ -23,6 +23,11 @@ static bool sim_target_handles(struct sim *s, int n)
 {
 	struct sim_store *st = &s->store[n];
 
+	/* The gate would take it for a record from a backup. */
+	if (st->renew > sim_renewal(s, n))
+		sim_fail(s, "store %d: renewal %llu of the record, its gate is at %llu",
+			 n, (unsigned long long)sim_renewal(s, n),
+			 (unsigned long long)st->renew);
 	if (st->renew != sim_renewal(s, n)) {
 		st->renew = sim_renewal(s, n);
 		st->handle = 0;
@@ -63,6 +68,8 @@ static void sim_target_left(struct sim *s, int n)
 	if (sim_named(s, n))
 		sim_fail(s, "store %d left and has a part", n);
 	st->handle = 0;
+	if (st->granted == st->left && st->renew < st->left_renew)
+		st->renew = st->left_renew;
 	st->has_key = false;
 	st->freed = ALL_ROWS;
 	if (sim_chance(s, 3))
@@ -141,6 +148,7 @@ static void sim_target(struct sim *s, int n)
 	ready = sim_target_format(s, n);
 	if (st->granted < rec->epoch && st->revoked < rec->epoch) {
 		st->granted = rec->epoch;
+		st->renew = 0;
 		st->handle = 0;
 	}
 	if (st->granted != rec->epoch || !sim_target_handles(s, n))

@@ -39,6 +39,7 @@ struct sim_store {
 	uint64_t content[ROWS];		/* newest write of each row */
 	uint32_t freed;			/* rows that are another volume's now */
 	uint64_t left;			/* tombstone: it left in this epoch */
+	uint64_t left_renew;		/* handles of lower renewals are over */
 	bool has_key;			/* the grant key */
 	struct hcv_grant_info key;
 	struct hcv_grant_info old_key;	/* for those who read it too early */
