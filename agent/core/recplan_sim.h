@@ -339,6 +339,7 @@ static void job_step(struct sim *s, struct sim_vol *vol)
 	hcv_jobplan_next(&in, &out);
 	switch (out.act) {
 	case HCV_JP_FAIL:
+	case HCV_JP_RELEASE:	/* neither comes from there */
 	case HCV_JP_WAIT:
 		if (vol->job.fails >= JOB_FAILS)
 			vol->job.job.failed = true;

@@ -109,8 +109,9 @@ static unsigned int node_jobs(struct sim *s, int node, enum hcv_rp_kind kind)
 		const struct hcv_rp_job *job = &s->vol[i].job.job;
 		int from = sim_store(s, job->from), to = sim_store(s, job->to);
 
+		/* One that does not go on takes nobody's turn. */
 		if (!s->vol[i].job.used || to < 0 || job->kind > kind ||
-		    !vol_served(s, &s->vol[i]))
+		    !well(s, to) || job->failed || !vol_served(s, &s->vol[i]))
 			continue;
 		nr += s->store[to].node == node ||
 		      sim_node(s->vol[i].rec.owner) == node ||
