@@ -167,8 +167,10 @@ def test_owner_gone(c):
 
 
 def cases():
-    """All; on instrumented kernels, where each takes minutes, every other."""
-    names = [name for name in globals() if name.startswith("test_")]
+    """All; on instrumented kernels, where each takes minutes, every other; with
+    HCV_SHARE one of two parts."""
+    names = hcvtest.share([name for name in globals()
+                           if name.startswith("test_")], 2)
     return {name: failover.explained(globals()[name])
             for name in hcvtest.sampled(names, 2)}
 

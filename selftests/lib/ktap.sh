@@ -170,6 +170,19 @@ sampled() {
 	done
 }
 
+# share PARTS WORD...: these words; with HCV_SHARE, a number, one of so many parts,
+# and with the next number the next one.
+share() {
+	local parts=$1 word n=0
+
+	shift
+	for word; do
+		[ -n "${HCV_SHARE:-}" ] &&
+			[ $((n++ % parts)) != $((HCV_SHARE % parts)) ] ||
+			echo "$word"
+	done
+}
+
 # need_module NAME [ARG...]: load a kernel module, or skip.
 need_module() {
 	modprobe "$@" 2> "$TMP/.out" || skip "$(cat "$TMP/.out")"
@@ -231,20 +244,26 @@ _ktap_end() {
 }
 trap _ktap_end EXIT
 
+# The tests of this file, in their order; declare -F sorts by name.
+_ktap_names() {
+	local name line
+
+	shopt -s extdebug
+	compgen -A function test_ | while read -r name; do
+		read -r _ line _ < <(declare -F "$name")
+		echo "$line $name"
+	done | sort -n | cut -d' ' -f2
+	shopt -u extdebug
+}
+
 # ktap_main [CASE...]: run the cases (test_*, or those named, with or without
-# that) and exit.
+# that) and exit.  Of a file with KTAP_PARTS=N set one of N parts, see share.
 ktap_main() {
-	local names=("$@") name rc nr=0 failed=0 line
+	local names=("$@") name rc nr=0 failed=0
 
 	if [ ${#names[@]} = 0 ]; then
-		# declare -F sorts by name; with line numbers we restore order.
-		shopt -s extdebug
-		mapfile -t names < <(compgen -A function test_ |
-			while read -r name; do
-				read -r _ line _ < <(declare -F "$name")
-				echo "$line $name"
-			done | sort -n | cut -d' ' -f2)
-		shopt -u extdebug
+		# shellcheck disable=SC2046 # one word a test
+		mapfile -t names < <(share "${KTAP_PARTS:-1}" $(_ktap_names))
 	fi
 	echo "KTAP version 1"
 	echo "1..${#names[@]}"

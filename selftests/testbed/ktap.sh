@@ -99,4 +99,14 @@ test_sampled() {
 		"$(HCV_SIZE_DIV=10 sampled a b c d e f | paste -sd' ')"
 }
 
+test_share() {
+	check_eq "all" "a b c" "$(HCV_SHARE='' share 2 a b c | paste -sd' ')"
+	check_eq "one part" "a c e" \
+		"$(HCV_SHARE=4 share 2 a b c d e | paste -sd' ')"
+	check_eq "the next" "b d" \
+		"$(HCV_SHARE=5 share 2 a b c d e | paste -sd' ')"
+	check_eq "one part is all" "a b" \
+		"$(HCV_SHARE=5 share 1 a b | paste -sd' ')"
+}
+
 ktap_main
