@@ -64,6 +64,12 @@ def spare(c):
     return next(n for n in c.nodes if n.name not in replicas(c.n1, NAME))
 
 
+def rate(node, **settings):
+    """How fast the whole cluster recovers."""
+    for name, value in settings.items():
+        ctl(node, f"recovery set {name}={value}")
+
+
 def jobs(node):
     return ctl_json(node, "recovery jobs")
 
@@ -118,6 +124,7 @@ def test_node_drain(c):
         leader.agent.kill(9)
         leader.agent.wait(10)
         hcvcluster.start_agent(leader)
+        hcvcluster.wait_knows(leader)
         moved(c.n1, to)
     freed(c, node)
     ctl(c.n1, f"node drain --off {node}")
@@ -126,7 +133,7 @@ def test_node_drain(c):
 
 def test_target_cut_off(c):
     node, to = remote(c)[0], spare(c)
-    ctl(c.n1, "recovery set mode=static limit=1M")
+    rate(c.n1, mode="static", limit="1M")
     with load(c) as meter:
         ctl(c.n1, f"store drain {node}-s1")
         wait_for(lambda: replicas(c.n1, NAME).get(to.name) == "syncing", 120,
@@ -139,7 +146,7 @@ def test_target_cut_off(c):
         writes = meter.writes()
         wait_for(lambda: meter.writes() > writes + 100, 30, "writes on n1")
         to.heal()
-        ctl(c.n1, "recovery set mode=default limit=default")
+        rate(c.n1, mode="default", limit="default")
         moved(c.n1, to)
     freed(c, node)
     ctl(c.n1, f"store undrain {node}-s1")
@@ -149,7 +156,7 @@ def test_target_cut_off(c):
 def test_owner_gone(c):
     """The last one: n1's replica is not made anew on n1."""
     node, to = remote(c)[0], spare(c)
-    ctl(c.n1, "recovery set mode=static limit=1M")
+    rate(c.n1, mode="static", limit="1M")
     ctl(c.n1, f"store drain {node}-s1")
     wait_for(lambda: replicas(c.n1, NAME).get(to.name) == "syncing", 120,
              "a copy under way")
@@ -157,7 +164,7 @@ def test_owner_gone(c):
     wait_for(lambda: [job["waits"] for job in jobs(node)["jobs"]] ==
              ["the node that has the volume is away"], 60, "a job that waits")
     failover.take_over(c, node)
-    ctl(node, "recovery set mode=default limit=default")
+    rate(node, mode="default", limit="default")
     # The copy counts for the one that is gone; the next drain finds no place.
     moved(node, to)
     hcvcluster.return_node(c, c.n1)
