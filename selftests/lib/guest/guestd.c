@@ -32,6 +32,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -41,9 +42,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -385,10 +388,34 @@ static void hcv_cmds_settle(void)
 	}
 }
 
+/*
+ * Who sends while virtio devices are broken at their shutdown may spin in the
+ * driver, and the guest never goes off: mended in Linux by 0d0eff39ceb3, "virtio_ring:
+ * fix infinite loop in virtnet_poll_cleantx when device is broken".
+ */
+static void hcv_links_down(void)
+{
+	struct if_nameindex *list = if_nameindex(), *i;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req;
+
+	for (i = list; fd >= 0 && i && i->if_name; i++) {
+		memset(&req, 0, sizeof(req));
+		snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", i->if_name);
+		/* One that is not there any more cannot send. */
+		ioctl(fd, SIOCSIFFLAGS, &req);
+	}
+	if (list)
+		if_freenameindex(list);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void hcv_halt(uint16_t flags)
 {
 	if (flags & HCV_F_SYNC)
 		sync();
+	hcv_links_down();
 	reboot(flags & HCV_F_OFF ? RB_POWER_OFF : RB_AUTOBOOT);
 	hcv_die("reboot");
 }
