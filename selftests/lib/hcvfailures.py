@@ -348,6 +348,7 @@ class Play:
         self.beside = []        # commands that run along
         self.uuid = None
         self.detail = ""
+        self.ended = ""         # of a hand-over
         self.hung_task = ""     # what it was, if it was changed
 
     def __str__(self):
@@ -436,6 +437,8 @@ class Play:
             self.quiet.clear()
         elif self.scene.activity == "recovery":
             self.begin_recovery(owner)
+        elif self.scene.activity == "drain":
+            self.begin_drain(owner)
 
     def begin_recovery(self, owner):
         """Have the other replica miss writes, and a resync begin."""
@@ -446,6 +449,28 @@ class Play:
         self.goes_on(self.loads[-1], "the load without the replica")
         self.roles["replica"].heal()
         self.state_becomes("syncing")
+
+    def begin_drain(self, owner):
+        """Have the other replica move to the third node."""
+        third = self.roles["third"]
+        self.state_becomes("insync")
+        ctl(owner, f"volume set {self.name} sync-kibps={SYNC_KIBPS}")
+        ctl(owner, f"store drain {self.roles['replica']}-s1")
+        eventually(lambda: hcvcluster.replicas(owner, self.name)
+                   .get(third.name) == "syncing", 90, f"a copy on {third}")
+
+    def drained(self, node):
+        """Wait until it has moved; returns volume show."""
+        want = {self.roles[role].name: "insync" for role in ("owner", "third")}
+
+        def moved():
+            shown = hcvcluster.volume(node, self.name)
+            return shown if {r["node"]: r["state"] for r in
+                             shown["replica_list"]} == want and \
+                not ctl_json(node, "recovery jobs")["jobs"] else None
+        shown = eventually(moved, 240, "replica on the third node")
+        ctl(node, f"store undrain {self.roles['replica']}-s1")
+        return shown
 
     def insync(self, node):
         """Wait until all replicas are; returns volume show."""
@@ -470,6 +495,13 @@ class Play:
             self.beside.append(owner.spawn(
                 f"agentctl --timeout 60 volume resize {self.name} "
                 f"{2 * SIZE}"))
+        elif self.scene.activity == "hand-over":
+            to = self.roles[self.rnd.choice(("replica", "third"))]
+            self.beside.append(owner.spawn(
+                f"agentctl --timeout 60 volume handover {self.name} "
+                f"--to {to}"))
+            # How far it has come is the seed's choice.
+            time.sleep(self.rnd.uniform(0, 2))
         elif self.scene.activity == "compaction":
             self.beside += [node.spawn(COMPACT) for node in self.c.nodes]
 
@@ -478,7 +510,7 @@ class Play:
         if self.loads:
             self.quiet_ms = max(self.quiet_ms,
                                 self.loads[-1].worst_ms(self.well))
-        if self.outcome.how == "waits":
+        if self.outcome.how == "waits" or self.scene.activity == "hand-over":
             # Who waits until a node has booted is not hung.
             owner = self.roles["owner"]
             self.hung_task = owner.out(f"cat {HUNG_TASK}; echo 600 > "
@@ -523,6 +555,8 @@ class Play:
     def after(self):
         """All is mended: returns the node that has the volume."""
         how, owner = self.outcome.how, self.roles["owner"]
+        if self.scene.activity == "hand-over":
+            return self.after_hand_over()
         if how == "take-over":
             self.old_load_ends(self.loads[-2])
             self.gone(owner)
@@ -542,6 +576,50 @@ class Play:
         if self.hung_task:
             sh(owner, f"echo {self.hung_task} > {HUNG_TASK}")
         return owner
+
+    def after_hand_over(self):
+        """It is on one node, or will be where its record says."""
+        owner, program = self.roles["owner"], self.loads[-1]
+        node, attach = self.settled()
+        self.quiet.clear()
+        if node is owner and not attach:
+            self.goes_on(program, "the volume that was not handed over")
+        else:
+            self.superseded.add(self.history.session)
+            if node is not owner and program.command.running:
+                # It may end meanwhile.
+                with contextlib.suppress(TestbedError):
+                    program.superseded()
+            self.old_load_ends(program)
+            if attach:
+                self.attach(node)
+            else:
+                self.history.attached()
+            self.history.read(node, self.device)
+            self.load(node)
+            if node is not owner:
+                self.gone(owner)
+        self.ended = "kept" if node is owner else "handed over"
+        sh(owner, f"echo {self.hung_task} > {HUNG_TASK}")
+        return node
+
+    def settled(self):
+        """(the node that has it by its record, whether it needs an attach)."""
+        absent = []
+
+        def looked():
+            node = self.c[hcvcluster.volume(self.c.nodes[0],
+                                            self.name)["owner"]]
+            module = hcvcluster.volume(node, self.name).get("module")
+            rec = hcvcluster.record(node, self.uuid)
+            if not module:
+                # Its agent may be about to begin.
+                absent.append(time.monotonic())
+                return absent[-1] > absent[0] + AWAY_S and (node, True)
+            absent.clear()
+            return module["state"] == "active" and "handover" not in rec and \
+                rec["phase"] == "serving" and (node, False)
+        return eventually(looked, 90, "a node that has the volume")
 
     def gone(self, owner):
         """Wait until a former owner's node has the volume no more."""
@@ -585,7 +663,7 @@ class Play:
 
     def finish(self, node):
         """All replicas in-sync; detach; all agree with the history."""
-        if self.scene.activity == "recovery":
+        if self.scene.activity in ("recovery", "drain"):
             ctl(node, f"volume set {self.name} sync-kibps={FULL_KIBPS}")
         if self.nodes.latched:
             self.stop(self.loads[-1])
@@ -594,7 +672,8 @@ class Play:
             self.history.detached()
             self.nodes.reload()
             self.attach(node)
-        shown = self.insync(node)
+        shown = self.drained(node) if self.scene.activity == "drain" else \
+            self.insync(node)
         for program in list(self.loads):
             self.stop(program)
         self.history.read(node, self.device)
@@ -632,7 +711,8 @@ class Play:
     def judge_gap(self, verdict):
         worst = hcvscene.worst_io(verdict, self.quiet)
         why = hcvscene.gap_fault("io", worst, self.quiet_ms)
-        self.detail = f"{self.outcome.how}, longest I/O {worst:.0f} ms"
+        self.detail = f"{self.ended or self.outcome.how}, longest I/O " \
+            f"{worst:.0f} ms"
         if self.take_over_ms is not None:
             why = why or hcvscene.gap_fault("take-over", self.take_over_ms,
                                             self.quiet_ms)
@@ -656,7 +736,7 @@ class Play:
         self.before()
         self.step("leader")
         leader_to(self.c, self.roles[hcvscene.etcd_leader(self.scene)])
-        if self.scene.activity not in ("attach", "recovery"):
+        if self.scene.activity not in ("attach", "recovery", "drain"):
             # A machine that is slow may have lost it for a while.
             self.insync(self.roles["owner"])
         self.step("hurt")

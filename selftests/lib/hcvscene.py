@@ -24,12 +24,12 @@ ACTIVITIES = {
     "attach": "an attach, begun just before",
     "resize": "a resize, begun just before, beside a load",
     "recovery": "a resync of the other replica, beside a load",
+    "hand-over": "a hand-over to another node, begun up to 2 s before",
+    "drain": "the other replica moves to the third node, beside a load",
     "compaction": "etcd compacts and defragments all the time, beside a load",
 }
 # What is to have scenes as well, and why it has none.
 NOT_YET = {
-    "hand-over": "no planned hand-over of a volume that is in use",
-    "drain": "no store drain, no node drain",
     "merge": "no merge of an old copy with a temporary replica",
     "temporary": "no temporary replicas",
     "cache": "no cache on the hosts",
@@ -181,7 +181,8 @@ def outcome(scene):
     insync = ("owner",) if scene.activity == "recovery" else \
         ("owner", "replica")
     w = world(scene.faults, insync)
-    if scene.activity == "attach":
+    # Where it is then depends on how far it had come; one node has it.
+    if scene.activity in ("attach", "hand-over"):
         return Outcome("return")
     takers = tuple(role for role in ("replica", "third")
                    if w.takes_over(role))
@@ -189,9 +190,7 @@ def outcome(scene):
     if "owner" in w.alive:
         if "owner" in w.hangs or not reached:
             return Outcome("waits")
-        # Who is being copied to is written to as well.
-        if reached == {"owner", "replica"} or (
-                scene.activity == "recovery" and _reaches_sync(scene)):
+        if _linked(scene) <= world(scene.faults, ROLES).reaches("owner"):
             return Outcome("goes-on")
         if w.decides("owner"):
             return Outcome("goes-on")
@@ -206,8 +205,9 @@ def outcome(scene):
     return Outcome("waits" if frozen else "return")
 
 
-def _reaches_sync(scene):
-    return "replica" in world(scene.faults).reaches("owner")
+def _linked(scene):
+    """Where writes go: who is being copied to is written to as well."""
+    return set(ROLES) if scene.activity == "drain" else {"owner", "replica"}
 
 
 def etcd_leader(scene):
@@ -300,6 +300,19 @@ recovery owner-{kill,drop} replica-agent-kill
 recovery link-owner-replica owner-agent-kill
 recovery replica-disk-write-error third-kill
 recovery owner-freeze third-agent-kill
+hand-over {owner,replica,third}-{kill,freeze}
+hand-over owner-agent-kill {replica,third}-agent-kill
+hand-over {owner,replica}-drop etcd-leader-kill
+hand-over etcd-quorum-{kill,freeze}
+hand-over link-owner-{replica,third} etcd-leader-freeze
+hand-over all-drop
+drain replica-kill etcd-leader-kill
+drain third-{drop,freeze} owner-agent-kill
+drain owner-{kill,drop} third-agent-kill
+drain link-owner-third replica-agent-kill
+drain replica-disk-write-error third-agent-kill
+drain split-third
+drain all-random
 compaction replica-kill etcd-leader-kill
 compaction owner-kill third-agent-kill
 compaction replica-freeze etcd-member-freeze

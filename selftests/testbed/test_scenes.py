@@ -37,7 +37,7 @@ def test_parse():
     ktap.check_eq("name", scene, parse(scene.name))
     for line, why in (("steady", "no fault"),
                       ("steady owner-explodes", "no fault: owner-explodes"),
-                      ("hand-over owner-kill", "not applicable yet"),
+                      ("temporary owner-kill", "not applicable yet"),
                       ("merge owner-kill", "not applicable yet"),
                       ("nothing owner-kill", "no activity"),
                       ("steady owner-kill owner-freeze", "are not two"),
@@ -138,6 +138,16 @@ OUTCOMES = {
     "recovery owner-disk-error": "waits",
     "recovery owner-agent-kill": "goes-on",
     "attach owner-kill": "return",
+    # One node has it, or who attaches it next.
+    "hand-over replica-kill": "return",
+    "hand-over etcd-quorum-kill": "return",
+    # Three have to take each write.
+    "drain third-kill": "goes-on",
+    "drain third-kill owner-agent-kill": "waits",
+    "drain replica-kill etcd-leader-kill": "waits",
+    "drain owner-kill third-agent-kill": "take-over replica",
+    "drain link-owner-third replica-agent-kill": "goes-on",
+    "drain split-owner": "take-over replica third",
     "steady all-random": "return",
 }
 
