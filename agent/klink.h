@@ -173,6 +173,7 @@ struct hcv_k_vol {
 	bool prepared;		/* NEW, with a disk: for a hand-over to here */
 	uint32_t handover_ms;	/* its I/O fails after so long; 0: it waits */
 	bool halted;		/* SUSPENDED and flushed for one to elsewhere */
+	bool diskless;		/* a caretaker's: nobody can open it */
 	uint32_t wait;		/* enum hcv_wait */
 	uint64_t wait_ms;
 	uint32_t wait_count, openers, nr_extents;
@@ -231,7 +232,7 @@ int hcv_k_vol_let_go(struct hcv_klink *k, const char *vol);
 int hcv_k_vol_stop(struct hcv_klink *k, const char *vol, bool force);
 struct hcv_k_vol_set { const uint64_t *size; const char *name;
 	const uint32_t *policy, *policy_ms, *flags, *sync_kibps;
-	const uint32_t *handover_ms; };
+	const uint32_t *handover_ms, *queue; };
 
 int hcv_k_vol_set(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		  const struct hcv_k_vol_set *s);

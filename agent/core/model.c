@@ -476,6 +476,29 @@ static int get_hand(struct json_object *o, struct hcv_rec_hand *h, char *err)
 	return 0;
 }
 
+/* Absent unless its owner is a caretaker. */
+static void put_care(struct hcv_json *j, const struct hcv_rec_care *c)
+{
+	struct json_object *o;
+
+	if (!c->on)
+		return;
+	o = json_object_new_object();
+	hcv_json_put(j, j->o, "caretaker", o);
+	hcv_json_put(j, o, "leave", json_object_new_boolean(c->leave));
+}
+
+static int get_care(struct json_object *o, struct hcv_rec_care *c, char *err)
+{
+	struct json_object *care;
+
+	if (!json_object_object_get_ex(o, "caretaker", NULL))
+		return 0;
+	c->on = true;
+	return hcv_json_object(o, "caretaker", &care, err) ||
+	       hcv_json_bool(care, "leave", &c->leave, err) ? -EINVAL : 0;
+}
+
 char *hcv_model_record_encode(const struct hcv_record *r)
 {
 	struct json_object *stores, *store;
@@ -494,6 +517,7 @@ char *hcv_model_record_encode(const struct hcv_record *r)
 	if (r->log)
 		hcv_json_put_bool(&j, "log", r->log);
 	put_hand(&j, &r->hand);
+	put_care(&j, &r->care);
 	stores = json_object_new_object();
 	hcv_json_put(&j, j.o, "stores", stores);
 	for (i = 0; i < r->nr; i++) {
@@ -575,7 +599,8 @@ static int record_read(struct json_object *o, struct hcv_record *r, char *err)
 	if (json_object_object_get_ex(o, "log", &unused) &&
 	    hcv_json_bool(o, "log", &r->log, err))
 		return -EINVAL;
-	if (get_hand(o, &r->hand, err) || record_stores(o, r, err))
+	if (get_hand(o, &r->hand, err) || get_care(o, &r->care, err) ||
+	    record_stores(o, r, err))
 		return -EINVAL;
 	return hcv_record_check(r, err);
 }

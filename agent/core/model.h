@@ -97,6 +97,12 @@ struct hcv_rec_hand {
 	uint32_t limit_ms;	/* that node gives up after it */
 };
 
+/* The owner only takes care of the volume, which is attached nowhere. */
+struct hcv_rec_care {
+	bool on;
+	bool leave;		/* it is to give the volume up */
+};
+
 struct hcv_record {
 	char owner[HCV_ID_LEN];	/* "" : none */
 	uint64_t epoch;
@@ -107,6 +113,7 @@ struct hcv_record {
 	bool was_clean;		/* while taking: clean before the claim */
 	bool log;		/* its last owner that served kept activity logs */
 	struct hcv_rec_hand hand;
+	struct hcv_rec_care care;
 	size_t nr;
 	struct hcv_rec_store st[HCV_REC_STORES];
 };
@@ -162,6 +169,17 @@ struct hcv_job_info {
 	int64_t created;
 };
 
+/**
+ * struct hcv_care_info - who is to take care of a volume that is attached nowhere
+ * @why: what is to be done
+ * @since: seconds since 1970
+ */
+struct hcv_care_info {
+	char node[HCV_ID_LEN];
+	char why[200];
+	int64_t since;
+};
+
 /* encoders return a malloc'd string, NULL out of memory */
 char *hcv_model_cluster_encode(const struct hcv_cluster_info *c);
 int hcv_model_cluster_decode(const char *json, struct hcv_cluster_info *c,
@@ -189,6 +207,9 @@ int hcv_model_grant_decode(const char *json, struct hcv_grant_info *g,
 			   char *err);
 char *hcv_model_job_encode(const struct hcv_job_info *job);
 int hcv_model_job_decode(const char *json, struct hcv_job_info *job, char *err);
+char *hcv_model_care_encode(const struct hcv_care_info *care);
+int hcv_model_care_decode(const char *json, struct hcv_care_info *care,
+			  char *err);
 /** hcv_model_uuid_ok() / _name_ok() - text form checks */
 bool hcv_model_uuid_ok(const char *s);
 bool hcv_model_name_ok(const char *s);

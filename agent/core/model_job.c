@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * JSON of a recovery job: job/VOL in docs/agent.md.
+ * JSON of a recovery job, and of who takes care of a volume that is attached
+ * nowhere: job/VOL and care/VOL in docs/agent.md.
  */
 #include "model.h"
 
@@ -63,6 +64,43 @@ int hcv_model_job_decode(const char *json, struct hcv_job_info *job, char *err)
 	new.failed = state == JOB_FAILED;
 	new.created = (int64_t)created;
 	*job = new;
+	ret = 0;
+out:
+	json_object_put(o);
+	return ret;
+}
+
+char *hcv_model_care_encode(const struct hcv_care_info *care)
+{
+	struct hcv_json j;
+
+	hcv_json_init(&j, HCV_SCHEMA);
+	hcv_json_put_str(&j, "node", care->node);
+	hcv_json_put_str(&j, "why", care->why);
+	hcv_json_put_u64(&j, "since", (uint64_t)care->since);
+	return hcv_json_finish(&j);
+}
+
+int hcv_model_care_decode(const char *json, struct hcv_care_info *care,
+			  char *err)
+{
+	struct json_object *o = hcv_json_parse(json, HCV_SCHEMA, err);
+	struct hcv_care_info new = { 0 };
+	uint64_t since;
+	int ret = -EINVAL;
+
+	if (!o)
+		return ret;
+	if (hcv_json_str(o, "node", new.node, sizeof(new.node), err) ||
+	    hcv_json_str(o, "why", new.why, sizeof(new.why), err) ||
+	    hcv_json_u64(o, "since", 0, INT64_MAX, &since, err))
+		goto out;
+	if (!hcv_model_uuid_ok(new.node)) {
+		hcv_json_err(err, "\"node\" is no node");
+		goto out;
+	}
+	new.since = (int64_t)since;
+	*care = new;
 	ret = 0;
 out:
 	json_object_put(o);

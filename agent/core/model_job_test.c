@@ -62,9 +62,36 @@ static void job_refused(struct kunit *test)
 	}
 }
 
+static void care_both_ways(struct kunit *test)
+{
+	static const char *const bad[] = {
+		"{}", "{\"schema\":2}",
+		"{\"schema\":1,\"node\":\"x\",\"why\":\"\",\"since\":1}",
+		"{\"schema\":1,\"node\":\"" A "\",\"since\":1}",
+		"{\"schema\":1,\"node\":\"" A "\",\"why\":\"\"}",
+	};
+	struct hcv_care_info care = {
+		.node = A, .why = "drain", .since = 1234567890,
+	}, back;
+	char err[HCV_ERR_SIZE] = "", *json = hcv_model_care_encode(&care);
+	size_t i;
+
+	KUNIT_ASSERT_NOT_NULL(test, json);
+	KUNIT_EXPECT_EQ(test, hcv_model_care_decode(json, &back, err), 0);
+	KUNIT_EXPECT_STREQ(test, back.node, care.node);
+	KUNIT_EXPECT_STREQ(test, back.why, care.why);
+	KUNIT_EXPECT_EQ(test, back.since, care.since);
+	free(json);
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		KUNIT_EXPECT_NE_MSG(test, hcv_model_care_decode(bad[i], &back,
+								err), 0,
+				    "%s", bad[i]);
+}
+
 static struct kunit_case model_job_cases[] = {
 	KUNIT_CASE(job_both_ways),
 	KUNIT_CASE(job_refused),
+	KUNIT_CASE(care_both_ways),
 	{}
 };
 

@@ -190,6 +190,31 @@ static void test_record_hand(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, r.hand.to, "");
 }
 
+static const char care_json[] =
+	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"taking\",\"v\":9,\"lineage\":9,\"clean\":false,\"was_clean\":true,\"caretaker\":{\"leave\":true},\"stores\":{\""
+	ID_A "\":{\"state\":\"insync\",\"v\":1}}}";
+
+/* Who attaches a volume has no such member, who takes care of it has all of it. */
+static void test_record_care(struct kunit *test)
+{
+	char err[HCV_ERR_SIZE], *json, *at;
+	struct hcv_record r;
+
+	KUNIT_ASSERT_EQ_MSG(test, hcv_model_record_decode(care_json, &r, err),
+			    0, "%s", err);
+	KUNIT_EXPECT_TRUE(test, r.care.on && r.care.leave);
+	check_text(test, hcv_model_record_encode(&r), care_json);
+	json = strdup(care_json);
+	at = strstr(json, "\"leave\":true");
+	memmove(at, at + strlen("\"leave\":true"),
+		strlen(at + strlen("\"leave\":true")) + 1);
+	KUNIT_EXPECT_EQ(test, hcv_model_record_decode(json, &r, err), -EINVAL);
+	free(json);
+	KUNIT_ASSERT_EQ(test, hcv_model_record_decode(record_json, &r, err),
+			0);
+	KUNIT_EXPECT_FALSE(test, r.care.on || r.care.leave);
+}
+
 static const char grant_json[] =
 	"{\"schema\":1,\"epoch\":3,\"client\":\"" ID_A "\",\"incarnation\":5,\"ready\":8,\"renew\":12,\"ranges\":[[1024,0,8],[9007199254740993,8,4294967288]]}";
 
@@ -499,6 +524,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(test_vol),
 	KUNIT_CASE(test_record),
 	KUNIT_CASE(test_record_hand),
+	KUNIT_CASE(test_record_care),
 	KUNIT_CASE(test_grant),
 	KUNIT_CASE(test_rows),
 	KUNIT_CASE(test_rows_full_key),

@@ -170,6 +170,18 @@ static int check_hand(const struct hcv_record *r, char *err)
 	return 0;
 }
 
+static int check_care(const struct hcv_record *r, char *err)
+{
+	if (r->care.leave && !r->care.on)
+		return fail(err, -EINVAL, "no caretaker is to leave");
+	if (r->care.on && !*r->owner)
+		return fail(err, -EINVAL, "\"caretaker\" is set without an owner");
+	if (r->care.on && *r->hand.to)
+		return fail(err, -EINVAL,
+			    "\"handover\" is set of a volume that is not attached");
+	return 0;
+}
+
 int hcv_record_check(const struct hcv_record *r, char *err)
 {
 	bool idle = r->phase == HCV_PH_NONE;
@@ -187,7 +199,7 @@ int hcv_record_check(const struct hcv_record *r, char *err)
 	if (r->was_clean && r->phase != HCV_PH_TAKING)
 		return fail(err, -EINVAL,
 			    "\"was_clean\" is set outside of a take-over");
-	if (check_hand(r, err))
+	if (check_hand(r, err) || check_care(r, err))
 		return -EINVAL;
 	if (r->nr > HCV_REC_STORES)
 		return fail(err, -EINVAL, "more than %d stores",
@@ -242,10 +254,16 @@ static void end_syncs(struct hcv_record *r)
 			r->st[i].state = HCV_RS_STALE;
 }
 
-/* The wish goes with the owner whom it was about. */
 static void end_hand(struct hcv_record *r)
 {
 	memset(&r->hand, 0, sizeof(r->hand));
+}
+
+/* What was about one owner goes with it. */
+static void end_owner(struct hcv_record *r)
+{
+	end_hand(r);
+	memset(&r->care, 0, sizeof(r->care));
 }
 
 int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
@@ -270,9 +288,68 @@ int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
 	new.epoch++;
 	new.phase = HCV_PH_TAKING;
 	new.clean = false;
-	end_hand(&new);
+	end_owner(&new);
 	end_syncs(&new);
 	return commit(r, &new, err);
+}
+
+int hcv_record_care_claim(struct hcv_record *r, const char *node,
+			  bool owner_alive, char *err)
+{
+	struct hcv_record new = *r;
+	int ret;
+
+	if (*r->owner && (!r->care.on || owner_alive))
+		return fail(err, -EBUSY, "node %s %s", r->owner,
+			    r->care.on ? "takes care of the volume" :
+					 "has the volume attached");
+	ret = hcv_record_claim(&new, node, false, false, err);
+	if (ret)
+		return ret;
+	new.care.on = true;
+	*r = new;
+	return 0;
+}
+
+static int not_cared_for(const struct hcv_record *r, const char *node,
+			 char *err)
+{
+	if (r->care.on && (!node || !strcmp(r->owner, node)))
+		return 0;
+	return fail(err, -EPERM, "%s does not take care of the volume",
+		    node ? node : "a caretaker");
+}
+
+int hcv_record_care_take(struct hcv_record *r, const char *node, char *err)
+{
+	struct hcv_record new = *r;
+	int ret = not_cared_for(r, node, err);
+
+	if (ret)
+		return ret;
+	if (r->care.leave)
+		return fail(err, -EBUSY,
+			    "node %s is just giving the volume up", node);
+	new.care.on = false;
+	return commit(r, &new, err);
+}
+
+int hcv_record_care_leave(struct hcv_record *r, char *err)
+{
+	struct hcv_record new = *r;
+	int ret = not_cared_for(r, NULL, err);
+
+	if (ret || r->care.leave)
+		return ret;
+	new.care.leave = true;
+	return commit(r, &new, err);
+}
+
+int hcv_record_care_evict(struct hcv_record *r, char *err)
+{
+	int ret = not_cared_for(r, NULL, err);
+
+	return ret ? ret : hcv_record_detach(r, r->owner, false, err);
 }
 
 int hcv_record_hand_begin(struct hcv_record *r, const char *to, bool go,
@@ -280,7 +357,7 @@ int hcv_record_hand_begin(struct hcv_record *r, const char *to, bool go,
 {
 	struct hcv_record new = *r;
 
-	if (r->phase != HCV_PH_SERVING)
+	if (r->phase != HCV_PH_SERVING || r->care.on)
 		return fail(err, -EPERM, "no node serves the volume");
 	if (!hcv_model_uuid_ok(to) || !strcmp(to, r->owner) || !limit_ms)
 		return fail(err, -EINVAL,
@@ -342,7 +419,7 @@ int hcv_record_hand_over(struct hcv_record *r, const char *node, char *err)
 	new.epoch++;
 	new.phase = HCV_PH_TAKING;
 	new.was_clean = true;
-	end_hand(&new);
+	end_owner(&new);
 	end_syncs(&new);
 	return commit(r, &new, err);
 }
@@ -626,7 +703,7 @@ int hcv_record_detach(struct hcv_record *r, const char *node, bool clean,
 	new.was_clean = false;
 	new.phase = HCV_PH_NONE;
 	memset(new.owner, 0, sizeof(new.owner));
-	end_hand(&new);
+	end_owner(&new);
 	end_syncs(&new);
 	return commit(r, &new, err);
 }

@@ -160,6 +160,46 @@ int hcv_record_hand_abort(struct hcv_record *r, char *err);
 int hcv_record_hand_over(struct hcv_record *r, const char *node, char *err);
 
 /**
+ * hcv_record_care_claim() - as hcv_record_claim(), for a volume attached nowhere
+ * @owner_alive: the live key of r->owner exists
+ *
+ * It has no owner, or a caretaker that is gone.
+ * Return: -EBUSY: some node has it, or takes care of it and lives.
+ */
+int hcv_record_care_claim(struct hcv_record *r, const char *node,
+			  bool owner_alive, char *err);
+
+/**
+ * hcv_record_care_take() - the caretaker has it attached from now on, v + 1
+ *
+ * Return: -EPERM: @node does not take care of it; -EBUSY: it gives the volume
+ * up already: its module may have stopped it, so it has to be claimed anew.
+ */
+int hcv_record_care_take(struct hcv_record *r, const char *node, char *err);
+
+/**
+ * hcv_record_care_leave() - the caretaker is to give it up, v + 1
+ *
+ * By the caretaker itself, or whoever wants to have the volume.  It is not taken
+ * back: under this epoch the volume is not attached any more.  Before the module
+ * is told to stop it the record says so, which keeps hcv_record_care_take()
+ * from a volume that is just being stopped.  0 if it says so already.
+ *
+ * Return: -EPERM: nobody takes care of it.
+ */
+int hcv_record_care_leave(struct hcv_record *r, char *err);
+
+/**
+ * hcv_record_care_evict() - by another node: owner "", phase none, unclean, v + 1
+ *
+ * Of a caretaker that is gone, or does not give the volume up in time.  Its
+ * handles are closed as after any other detach, before a next owner serves.
+ *
+ * Return: -EPERM: nobody takes care of it.
+ */
+int hcv_record_care_evict(struct hcv_record *r, char *err);
+
+/**
  * hcv_record_detach() - owner "", phase none, v + 1
  * @clean: all was flushed on every in-sync store and the volume is stopped
  *

@@ -64,6 +64,9 @@ static struct hcv_record parse(const char *text)
 			r.was_clean = true;
 		} else if (*t == 'l') {
 			r.log = true;
+		} else if (*t == 'k') {
+			r.care.on = t[1] != '!';
+			r.care.leave = t[1];
 		} else if (*t == 'h') {
 			strcpy(r.hand.to, id(t[1]));
 			r.hand.v = 1;
@@ -101,6 +104,9 @@ static void format(const struct hcv_record *r, char *out, size_t size)
 					letter(r->st[i].store),
 					"isy"[r->st[i].state],
 					(unsigned long long)r->st[i].v);
+	if (r->care.on)
+		len += (size_t)snprintf(out + len, size - len, " k%s",
+					r->care.leave ? "l" : "");
 	if (*r->hand.to)
 		snprintf(out + len, size - len, " h%c%s%s",
 			 letter(r->hand.to), r->hand.ready ? "r" : "",
@@ -132,7 +138,7 @@ static struct hcv_rows rows_of(struct kunit *test, const char *text)
 }
 
 enum op { CLAIM, SERVE, REMOVE, SYNC, JOIN, ADD, FORGET, DETACH, HAND, READY,
-	  ABORT, OVER };
+	  ABORT, OVER, CARE, TAKE, LEAVE, EVICT };
 
 struct step {
 	const char *name;
@@ -356,6 +362,60 @@ static struct step steps[] = {
 	  .after = "S1 e3 v7 Ai1 Bs6 h2g" },
 	{ "the wish outlives a join", "S1 e3 v6 Ai1 By1 h2g", JOIN, 'B',
 	  .after = "S1 e3 v7 Ai1 Bi7 h2g" },
+
+	/* Caretakers. */
+	{ "a caretaker of a clean one", "N e4 v9 c Ai1 Bs3", CARE, '1',
+	  .after = "T1 e5 v10 w Ai1 Bs3 k" },
+	{ "a caretaker of an unclean one", "N e4 v9 Ai1", CARE, '1',
+	  .after = "T1 e5 v10 Ai1 k" },
+	{ "none for one that is attached", "S2 e4 v9 Ai1", CARE, '1',
+	  .flag = true, .ret = -EBUSY },
+	{ "nor if that node is gone", "S2 e4 v9 Ai1", CARE, '1',
+	  .ret = -EBUSY },
+	{ "nor for one that is attached here", "S1 e4 v9 Ai1", CARE, '1',
+	  .ret = -EBUSY },
+	{ "another caretaker lives", "S2 e4 v9 Ai1 k", CARE, '1',
+	  .flag = true, .ret = -EBUSY },
+	{ "another caretaker is gone", "S2 e4 v9 Ai1 By4 k", CARE, '1',
+	  .after = "T1 e5 v10 Ai1 Bs4 k" },
+	{ "another caretaker is gone before it served", "T2 e4 v9 w Ai1 kl",
+	  CARE, '1', .after = "T1 e5 v10 w Ai1 k" },
+	{ "a caretaker, epochs are used up",
+	  "N e18446744073709551614 v9 Ai1", CARE, '1', .ret = -EOVERFLOW },
+	{ "an attach does not ask a caretaker that lives", "S2 e4 v9 Ai1 k",
+	  CLAIM, '1', .flag = true, .ret = -EBUSY },
+	{ "an attach ends the care of a node that is gone",
+	  "S2 e4 v9 Ai1 kl", CLAIM, '1', .after = "T1 e5 v10 Ai1" },
+	{ "serving, with care", "T1 e1 v2 w Ai1 Bi1 k", SERVE, '1',
+	  .confirmed = "AB", .after = "S1 e1 v3 l Ai1 Bi1 k" },
+	{ "the caretaker has it attached", "S1 e4 v9 Ai1 By4 k", TAKE, '1',
+	  .after = "S1 e4 v10 Ai1 By4" },
+	{ "before it serves", "T1 e4 v9 w Ai1 k", TAKE, '1',
+	  .after = "T1 e4 v10 w Ai1" },
+	{ "which another node takes care of", "S2 e4 v9 Ai1 k", TAKE, '1',
+	  .ret = -EPERM },
+	{ "which nobody takes care of", "S1 e4 v9 Ai1", TAKE, '1',
+	  .ret = -EPERM },
+	{ "which is being given up", "S1 e4 v9 Ai1 kl", TAKE, '1',
+	  .ret = -EBUSY },
+	{ "it is to be given up", "S1 e4 v9 Ai1 By4 k", LEAVE,
+	  .after = "S1 e4 v10 Ai1 By4 kl" },
+	{ "as it is already", "S1 e4 v9 Ai1 kl", LEAVE },
+	{ "but it is attached", "S1 e4 v9 Ai1", LEAVE, .ret = -EPERM },
+	{ "but nobody has it", "N e4 v9 Ai1", LEAVE, .ret = -EPERM },
+	{ "given up", "S1 e4 v9 Ai1 By4 kl", DETACH, '1', .flag = true,
+	  .after = "N e4 v10 c Ai1 Bs4" },
+	{ "evicted", "S2 e4 v9 l Ai1 By4 k", EVICT,
+	  .after = "N e4 v10 l Ai1 Bs4" },
+	{ "evicted before it served", "T2 e4 v9 w Ai1 kl", EVICT,
+	  .after = "N e4 v10 c Ai1" },
+	{ "who has it attached is not evicted", "S2 e4 v9 Ai1", EVICT,
+	  .ret = -EPERM },
+	{ "nobody is evicted", "N e4 v9 c Ai1", EVICT, .ret = -EPERM },
+	{ "a caretaker hands nothing over", "S1 e3 v5 Ai1 k", HAND, '2',
+	  .flag = true, .ret = -EPERM },
+	{ "the care outlives a removal", "S1 e3 v6 Ai1 Bi1 kl", REMOVE, 'B',
+	  .after = "S1 e3 v7 Ai1 Bs6 kl" },
 };
 
 static void step_desc(struct step *s, char *desc)
@@ -402,6 +462,14 @@ static int apply(const struct step *s, struct hcv_record *r,
 		return hcv_record_hand_abort(r, err);
 	case OVER:
 		return hcv_record_hand_over(r, id(s->who), err);
+	case CARE:
+		return hcv_record_care_claim(r, id(s->who), s->flag, err);
+	case TAKE:
+		return hcv_record_care_take(r, id(s->who), err);
+	case LEAVE:
+		return hcv_record_care_leave(r, err);
+	case EVICT:
+		return hcv_record_care_evict(r, err);
 	}
 	return -ENOSYS;
 }
@@ -432,6 +500,7 @@ static char *bad_records[] = {
 	"N e1 v3 Ai1 By2", "T1 e1 v3 Ai1 By2",
 	"S1 e1 v2 As1", "S1 e1 v2 Ai1 Ai1",
 	"S1 e1 v2 Ai1 h1", "T1 e1 v2 Ai1 h2", "N e1 v2 Ai1 h2",
+	"N e1 v2 Ai1 k", "S1 e1 v2 Ai1 k!", "S1 e1 v2 Ai1 k h2",
 };
 
 static void test_check(struct kunit *test)

@@ -58,6 +58,8 @@ void hcv_recplan_defaults(struct hcv_rp_cfg *cfg)
 		.failed_ms = 30 * 1000,
 		.settle_ms = 6LL * 60 * 60 * 1000,
 		.target_ms = 60 * 1000,
+		.care_idle_ms = 15 * 1000,
+		.care_take_ms = 30 * 1000,
 		.per_node = 4,
 		.per_store = 2,
 		.reserve_pct = 5,
@@ -70,6 +72,7 @@ void hcv_recplan_free(struct hcv_rp_plan *plan)
 	free(plan->start);
 	free(plan->cancel);
 	free(plan->blocked);
+	free(plan->work);
 	memset(plan, 0, sizeof(*plan));
 }
 
@@ -206,7 +209,7 @@ static bool rp_crowded(const struct rp *p, const struct hcv_rp_vol *vol,
 static bool rp_is_local(const struct rp *p, const struct hcv_rp_vol *vol,
 			const struct hcv_rp_share *s)
 {
-	return vol->owner >= 0 && rp_node_of(p, s) == vol->owner;
+	return !vol->free && vol->owner >= 0 && rp_node_of(p, s) == vol->owner;
 }
 
 /* All replicas are there and in-sync: time for what is not urgent. */
@@ -374,7 +377,7 @@ static void rp_need_move(struct rp *p, struct rp_needs *list, size_t v)
 	unsigned int pct, most = 0;
 	size_t i, best = vol->nr;
 
-	if (vol->owner < 0 || !vol->owner_ms ||
+	if (vol->free || vol->owner < 0 || !vol->owner_ms ||
 	    p->in->now_ms - vol->owner_ms < p->in->cfg.settle_ms ||
 	    !rp_has_store(p, vol->owner))
 		return;
@@ -484,14 +487,106 @@ static bool rp_capped(const struct rp *p, const struct hcv_rp_vol *vol,
 	return true;
 }
 
+/* -------------------------------------------- volumes that are attached nowhere */
+
+/* It would be done, or is, if somebody has the volume. @now: at once */
+static void rp_work(struct rp *p, size_t v, enum hcv_rp_kind kind,
+		    unsigned int copies, bool now, const char *why)
+{
+	struct hcv_rp_work *w = &p->out->work[v];
+
+	if (!p->in->vol[v].free)
+		return;
+	if ((!w->now && !w->later) || kind < w->kind ||
+	    (kind == w->kind && copies < w->copies)) {
+		w->kind = kind;
+		w->copies = copies;
+		snprintf(w->why, sizeof(w->why), "%s: %s",
+			 hcv_recplan_kind_name(kind), why);
+	}
+	w->now |= now;
+	w->later |= !now;
+}
+
+/* Whether one in-sync copy of each extent is there: who has none cannot begin. */
+static bool rp_within_reach(const struct rp *p, const struct hcv_rp_vol *vol)
+{
+	size_t i;
+
+	for (i = 0; i < vol->nr; i++)
+		if (vol->share[i].extents && !vol->share[i].min_good &&
+		    !rp_insync(p, &vol->share[i]))
+			return false;
+	return true;
+}
+
+/*
+ * What needs no job: a replica that was away is back.  A store whose health is
+ * bad is left alone: it may be one that is kept out on purpose.
+ */
+static void rp_work_stale(struct rp *p, size_t v)
+{
+	const struct hcv_rp_vol *vol = &p->in->vol[v];
+	size_t i;
+
+	for (i = 0; i < vol->nr; i++) {
+		const struct hcv_rp_share *s = &vol->share[i];
+
+		if (s->extents && s->state != HCV_RS_INSYNC &&
+		    rp_well(p, s->store) && !rp_to_empty(p, s) &&
+		    !p->in->store[s->store].ailing)
+			rp_work(p, v, HCV_RP_REPAIR, s->min_good,
+				!p->in->cfg.paused,
+				"a replica is not up to date");
+	}
+}
+
+/* A job goes on if there is something for its owner to do. */
+static void rp_work_job(struct rp *p, size_t v, const struct hcv_rp_job *job,
+			int to, const struct hcv_rp_share *t)
+{
+	if (job->cancel || to < 0 || rp_well(p, to) ||
+	    (t && t->state == HCV_RS_INSYNC))
+		rp_work(p, v, job->kind, 0, true, "its job is under way");
+}
+
+/* What lacks all copies of an extent waits for them, not for somebody to have it. */
+static void rp_work_reach(struct rp *p)
+{
+	size_t v;
+
+	for (v = 0; v < p->in->nr_vols; v++)
+		if (p->in->vol[v].free && !rp_within_reach(p, &p->in->vol[v]))
+			memset(&p->out->work[v], 0, sizeof(p->out->work[v]));
+}
+
 /* ----------------------------------------------------------- what is begun */
 
-static void rp_begin(struct rp *p, const struct rp_need *n, int to)
+static void rp_count(struct rp *p, const struct rp_need *n, int to)
 {
 	const struct hcv_rp_vol *vol = &p->in->vol[n->vol];
 	const struct hcv_rp_share *s = &vol->share[n->share];
+
+	p->busy[n->vol] = true;
+	if (s->store >= 0)
+		p->leaving[s->store] += s->extents;
+	if (to < 0)
+		return;
+	p->coming[to] += s->extents;
+	rp_account(p, vol, s->store, to, n->kind);
+}
+
+static void rp_begin(struct rp *p, const struct rp_need *n, int to)
+{
 	struct hcv_rp_start *st;
 
+	rp_work(p, n->vol, n->kind, n->copies, true, n->why);
+	if (p->in->vol[n->vol].owner < 0) {
+		/* It has its turn, but nobody who could do it. */
+		rp_block(p, n, "the volume is attached nowhere: a node is to take care of it");
+		rp_count(p, n, to);
+		return;
+	}
 	st = rp_push(p, (void **)&p->out->start, &p->out->nr_start,
 		     sizeof(*st));
 	if (!st)
@@ -501,13 +596,7 @@ static void rp_begin(struct rp *p, const struct rp_need *n, int to)
 	st->kind = n->kind;
 	st->to = to;
 	snprintf(st->why, sizeof(st->why), "%s", n->why);
-	p->busy[n->vol] = true;
-	if (s->store >= 0)
-		p->leaving[s->store] += s->extents;
-	if (to < 0)
-		return;
-	p->coming[to] += s->extents;
-	rp_account(p, vol, s->store, to, n->kind);
+	rp_count(p, n, to);
 }
 
 /* Why nothing at all can be done for the volume now; NULL: something can. */
@@ -520,11 +609,11 @@ static const char *rp_stuck(const struct rp *p, const struct rp_need *n)
 		return "another job of the volume comes first";
 	if (p->in->cfg.paused)
 		return "recovery is paused";
-	if (vol->owner < 0)
+	if (vol->owner < 0 && !vol->free)
 		return "the volume is attached nowhere";
-	if (!p->in->node[vol->owner].live)
+	if (vol->owner >= 0 && !p->in->node[vol->owner].live)
 		return "the node that has the volume is away";
-	if (p->in->node[vol->owner].paused)
+	if (vol->owner >= 0 && p->in->node[vol->owner].paused)
 		return "recovery is paused on the node that has the volume";
 	if (rp_stayed(p, vol, s))
 		return "its owner ended the job before; it is begun anew in a while";
@@ -545,12 +634,19 @@ static void rp_try(struct rp *p, const struct rp_need *n)
 	char why[HCV_RP_WHY];
 	int to = -1;
 
+	/* A pause is no reason for a caretaker to leave what it has begun. */
+	if (stuck && p->in->cfg.paused)
+		rp_work(p, n->vol, n->kind, n->copies, false, n->why);
 	if (stuck)
 		return rp_block(p, n, stuck);
 	if (n->kind != HCV_RP_TRIM) {
 		to = rp_pick(p, n->vol, n->share, -1, n->kind, why);
-		if (to < 0 || rp_capped(p, vol, from, to, n->kind, why))
+		if (to < 0)
 			return rp_block(p, n, why);
+		if (rp_capped(p, vol, from, to, n->kind, why)) {
+			rp_work(p, n->vol, n->kind, n->copies, false, n->why);
+			return rp_block(p, n, why);
+		}
 	}
 	rp_begin(p, n, to);
 }
@@ -600,8 +696,10 @@ static bool rp_may_balance(const struct rp *p, size_t v)
 {
 	const struct hcv_rp_vol *vol = &p->in->vol[v];
 
-	return !vol->skip && !p->busy[v] && rp_served(p, vol) &&
-	       !p->in->node[vol->owner].paused && rp_healthy(p, vol);
+	if (vol->skip || p->busy[v] || !rp_healthy(p, vol))
+		return false;
+	return vol->owner < 0 ? vol->free : rp_served(p, vol) &&
+					    !p->in->node[vol->owner].paused;
 }
 
 static bool rp_balance_store(struct rp *p, size_t store, bool locals)
@@ -691,6 +789,8 @@ static void rp_register(struct rp *p, const struct hcv_rp_job *job)
 	/* One that does not go on takes nobody's turn. */
 	if (rp_well(p, to) && !job->failed && rp_served(p, &p->in->vol[v]))
 		rp_account(p, &p->in->vol[v], from, to, job->kind);
+	if (!p->in->vol[v].skip)
+		rp_work_job(p, (size_t)v, job, to, t);
 }
 
 /*
@@ -760,7 +860,7 @@ static const char *rp_unwanted(const struct rp *p, const struct hcv_rp_vol *vol,
 		return rp_to_empty(p, s) ? NULL :
 		       "its store is not to be emptied any more";
 	if (job->kind == HCV_RP_MOVE && to >= 0 && vol->owner >= 0 &&
-	    p->in->store[to].node != vol->owner)
+	    !vol->free && p->in->store[to].node != vol->owner)
 		return "the volume has another owner";
 	for (i = 0; i < vol->nr; i++)
 		if (vol->share[i].store != from && vol->share[i].store != to &&
@@ -811,8 +911,9 @@ static int rp_init(struct rp *p)
 	p->store_jobs = calloc(stores, sizeof(*p->store_jobs));
 	p->node_jobs = calloc(nodes, sizeof(*p->node_jobs));
 	p->busy = calloc(p->in->nr_vols + 1, sizeof(*p->busy));
+	p->out->work = calloc(p->in->nr_vols + 1, sizeof(*p->out->work));
 	return p->coming && p->leaving && p->store_jobs && p->node_jobs &&
-	       p->busy ? 0 : -ENOMEM;
+	       p->busy && p->out->work ? 0 : -ENOMEM;
 }
 
 static void rp_exit(struct rp *p)
@@ -835,6 +936,9 @@ static void rp_plan(struct rp *p)
 		rp_check(p, i);
 	for (i = 0; i < p->in->nr_vols; i++)
 		rp_needs_of(p, &list, i);
+	for (i = 0; i < p->in->nr_vols; i++)
+		if (p->in->vol[i].free && !p->in->vol[i].skip)
+			rp_work_stale(p, i);
 	if (list.nr)
 		qsort(list.need, list.nr, sizeof(*list.need), rp_need_order);
 	for (i = 0; i < list.nr && list.need[i].kind < HCV_RP_BALANCE; i++)
@@ -843,6 +947,7 @@ static void rp_plan(struct rp *p)
 	for (; i < list.nr; i++)
 		if (!p->busy[list.need[i].vol])
 			rp_try(p, &list.need[i]);
+	rp_work_reach(p);
 	free(list.need);
 }
 

@@ -53,6 +53,10 @@ enum hcv_rp_kind {
  * @per_node, @per_store: jobs under way
  * @reserve_pct: of each store, never filled by a job
  * @margin_pct: a move for space has to be worth that much
+ * @care_idle_ms: a caretaker without anything to do gives the volume up, and one is
+ *	named only when the volume was attached nowhere for so long
+ * @care_take_ms: a node that was named has to have the volume by then, and may be
+ *	away for so long
  * @paused: begin nothing
  */
 struct hcv_rp_cfg {
@@ -60,6 +64,8 @@ struct hcv_rp_cfg {
 	int64_t failed_ms;
 	int64_t settle_ms;
 	int64_t target_ms;
+	int64_t care_idle_ms;
+	int64_t care_take_ms;
 	unsigned int per_node;
 	unsigned int per_store;
 	unsigned int reserve_pct;
@@ -74,6 +80,7 @@ void hcv_recplan_defaults(struct hcv_rp_cfg *cfg);
  * struct hcv_rp_node - a node
  * @rack: "": the node is a rack of its own
  * @paused: nothing is begun for volumes that it owns
+ * @able: it can take care of volumes that are attached nowhere
  */
 struct hcv_rp_node {
 	char id[HCV_ID_LEN];
@@ -81,6 +88,7 @@ struct hcv_rp_node {
 	bool live;
 	bool draining;
 	bool paused;
+	bool able;
 };
 
 /**
@@ -130,7 +138,10 @@ struct hcv_rp_share {
 
 /**
  * struct hcv_rp_vol - a volume
- * @owner: node that serves it, index; -1: none does
+ * @owner: node that serves it, index; -1: none does, or a caretaker that is gone
+ * @free: it is attached nowhere; @owner, if there is one, takes care of it
+ * @leaving: who takes care of it is just giving it up, maybe since somebody wants it
+ * @has_care: somebody is named to; @named: who, -1: a node that is not known
  * @owner_ms: since when; see hcv_recplan_observe()
  * @skip: being deleted, or its keys are not understood
  * @share: in the order of the record
@@ -141,6 +152,10 @@ struct hcv_rp_vol {
 	unsigned int replicas;
 	enum hcv_domain domain;
 	int owner;
+	bool free;
+	bool leaving;
+	bool has_care;
+	int named;
 	int64_t owner_ms;
 	bool skip;
 	size_t nr;
@@ -214,11 +229,29 @@ struct hcv_rp_blocked {
 	char why[HCV_RP_WHY];
 };
 
-/** struct hcv_rp_plan - in the order of urgency; hcv_recplan_free() */
+/**
+ * struct hcv_rp_work - what is to be done for a volume that is attached nowhere
+ * @now: something can be done at once
+ * @later: something can be done when it has its turn
+ * @kind, @copies: how urgent it is
+ */
+struct hcv_rp_work {
+	bool now;
+	bool later;
+	enum hcv_rp_kind kind;
+	unsigned int copies;
+	char why[HCV_RP_WHY];
+};
+
+/**
+ * struct hcv_rp_plan - in the order of urgency; hcv_recplan_free()
+ * @work: one for each volume
+ */
 struct hcv_rp_plan {
 	struct hcv_rp_start *start;
 	struct hcv_rp_cancel *cancel;
 	struct hcv_rp_blocked *blocked;
+	struct hcv_rp_work *work;
 	size_t nr_start, nr_cancel, nr_blocked;
 };
 
@@ -287,6 +320,29 @@ void hcv_recplan_done(struct hcv_rp_mem *mem, const char *vol,
 /** hcv_recplan_avoid() - until when the store is not to be filled for @vol */
 int64_t hcv_recplan_avoid(const struct hcv_rp_mem *mem, const char *vol,
 			  const char *store);
+
+/* ------------------------------------------------------------ recplan_care.c */
+
+/** struct hcv_rp_care - name node @node for volume @vol; -1: nobody any more */
+struct hcv_rp_care {
+	size_t vol;
+	int node;
+	char why[HCV_RP_WHY];
+};
+
+/**
+ * hcv_recplan_care() - who takes care of volumes that are attached nowhere
+ * @mem: notes since when each of them waits, or has nothing to do
+ * @plan: of the same @in
+ * @out: malloc'd, the most urgent first; @nr of them
+ *
+ * A node that is named claims the volume when nobody owns it, and gives it up
+ * when it is not named any more.
+ * Return: 0 or -ENOMEM, with nothing in @out.
+ */
+int hcv_recplan_care(struct hcv_rp_mem *mem, const struct hcv_rp_in *in,
+		     const struct hcv_rp_plan *plan, struct hcv_rp_care **out,
+		     size_t *nr);
 
 /** hcv_recplan_stayed() - until when no job is begun for the share on @store */
 int64_t hcv_recplan_stayed(const struct hcv_rp_mem *mem, const char *vol,

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "recplan.h"
+#include "recplan_priv.h"
 
 #define MEM_KEY		(2 * HCV_ID_LEN + 1)
 
@@ -46,7 +46,13 @@ struct hcv_rp_mem {
 	struct mem_begun *begun;
 	size_t nr_begun;
 	int64_t seen_ms;	/* the last look, 0: none */
+	struct rp_care_mem care;
 };
+
+struct rp_care_mem *rp_mem_care(struct hcv_rp_mem *mem)
+{
+	return &mem->care;
+}
 
 struct hcv_rp_mem *hcv_recplan_mem_new(void)
 {
@@ -60,6 +66,7 @@ void hcv_recplan_mem_free(struct hcv_rp_mem *mem)
 	free(mem->cond);
 	free(mem->fail);
 	free(mem->begun);
+	free(mem->care.seen);
 	free(mem);
 }
 
@@ -107,7 +114,9 @@ static void key_share(char *key, const struct hcv_rp_in *in,
 static void key_owner(char *key, const struct hcv_rp_in *in,
 		      const struct hcv_rp_vol *vol)
 {
-	snprintf(key, MEM_KEY, "o%s%s", vol->id, in->node[vol->owner].id);
+	/* A caretaker is no owner whom replicas follow. */
+	snprintf(key, MEM_KEY, "%c%s%s", vol->free ? 'c' : 'o', vol->id,
+		 in->node[vol->owner].id);
 }
 
 /* All that holds now; @cond NULL: only counted. */

@@ -76,7 +76,7 @@ bool rp_has_local(const struct rp *p, const struct hcv_rp_vol *vol, size_t s)
 
 	for (i = 0; i < vol->nr; i++)
 		if (vol->share[s].peers & (1U << i) && vol->owner >= 0 &&
-		    rp_node_of(p, &vol->share[i]) == vol->owner)
+		    !vol->free && rp_node_of(p, &vol->share[i]) == vol->owner)
 			return true;
 	return false;
 }
@@ -333,7 +333,8 @@ int rp_pick(const struct rp *p, size_t vol, size_t share, int but,
 	int found = -1;
 
 	k.peers = k.vol->share[share].peers & ~k.gone;
-	k.local_due = k.vol->owner >= 0 && !rp_has_local(p, k.vol, share);
+	k.local_due = k.vol->owner >= 0 && !k.vol->free &&
+		      !rp_has_local(p, k.vol, share);
 	if (k.vol->nr == HCV_REC_STORES && but < 0) {
 		snprintf(why, HCV_RP_WHY,
 			 "the volume lies on %d stores already, which is the limit",

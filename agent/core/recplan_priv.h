@@ -71,6 +71,19 @@ unsigned int rp_node_jobs(const struct rp *p, int node, enum hcv_rp_kind kind);
  */
 int rp_gain(const struct rp *p, const struct hcv_rp_share *s, size_t to);
 
+/* recplan_mem.c */
+
+struct care_seen;
+
+/** struct rp_care_mem - what recplan_care.c keeps between two plans */
+struct rp_care_mem {
+	struct care_seen *seen;		/* by volume */
+	size_t nr;
+	int64_t seen_ms;
+};
+
+struct rp_care_mem *rp_mem_care(struct hcv_rp_mem *mem);
+
 /* recplan_pick.c */
 
 /** rp_elections_without() - whether elections stay possible if a share goes */

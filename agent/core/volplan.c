@@ -163,6 +163,24 @@ static bool vp_detach(struct vp *p, bool clean)
 	return true;
 }
 
+/* A decision of volplan_care.c; false: it goes on. */
+static bool vp_care_end(struct vp *p)
+{
+	enum hcv_vp_act act = hcv_vp_care_end(p->in, p->k);
+
+	switch (act) {
+	case HCV_VP_NONE:
+		return false;
+	case HCV_VP_STOP:
+		return vp_stop(p, false);
+	case HCV_VP_DETACH:
+		return vp_detach(p, p->in->rec->phase == HCV_PH_TAKING ?
+				 p->in->rec->was_clean : p->in->stopped);
+	default:
+		return vp_do(p, act, NULL);
+	}
+}
+
 /* A decision of volplan_hand.c. */
 static bool vp_hand(struct vp *p, const struct hcv_vp_out *want)
 {
@@ -343,6 +361,8 @@ static bool vp_taking(struct vp *p)
 		/* This epoch wrote nothing. */
 		return vp_detach(p, rec->was_clean);
 	}
+	if (vp_care_end(p))
+		return true;
 	if (!p->k)
 		return vp_do(p, HCV_VP_CREATE, NULL);
 	switch (p->k->state) {
@@ -885,6 +905,16 @@ static bool vp_job(struct vp *p)
 	return true;
 }
 
+/* It was taken care of on this node, which has it attached by now. */
+static bool vp_publish(struct vp *p)
+{
+	if (!p->k->diskless || p->in->rec->care.on || p->in->urgent)
+		return false;
+	if (p->k->state != HCV_VOL_ACTIVE)
+		return vp_wait(p, 0, "the volume is suspended: its disk is made when it goes on");
+	return vp_do(p, HCV_VP_PUBLISH, NULL);
+}
+
 static bool vp_run(struct vp *p)
 {
 	struct hcv_vp_out hand;
@@ -897,10 +927,14 @@ static bool vp_run(struct vp *p)
 		return true;
 	if (p->in->want_detach)
 		return vp_stop(p, false);
+	if (vp_care_end(p) || vp_publish(p))
+		return true;
 	hcv_vp_hand_source(p->in, &hand);
 	if (vp_hand(p, &hand))
 		return true;
-	if (vp_extents(p) || (p->in->vol && vp_ahead(p)))
+	if (vp_extents(p))
+		return true;
+	if (p->in->vol && !p->in->rec->care.on && vp_ahead(p))
 		return true;
 	if (p->in->urgent)
 		return false;
@@ -912,7 +946,7 @@ static bool vp_run(struct vp *p)
 	if (vp_slow(p))
 		return true;
 	return vp_bring_in(p) || vp_job(p) || (p->in->vol && vp_set(p)) ||
-	       vp_retire(p);
+	       (!p->in->rec->care.on && vp_retire(p));
 }
 
 static bool vp_serving(struct vp *p)
@@ -921,6 +955,8 @@ static bool vp_serving(struct vp *p)
 		/* What this agent stopped in order it also gives up. */
 		if (p->in->want_detach || p->in->want_force || p->in->stopped)
 			return vp_detach(p, p->in->stopped);
+		if (p->in->rec->care.on)
+			return vp_care_end(p);
 		if (p->in->can_hand && p->in->rec->hand.to[0] &&
 		    vp_do(p, HCV_VP_HAND_ABORT, NULL)) {
 			snprintf(p->out->reason, sizeof(p->out->reason),
@@ -942,6 +978,8 @@ static bool vp_serving(struct vp *p)
 	case HCV_VOL_NEW:
 		if (p->in->want_detach)
 			return vp_stop(p, false);
+		if (vp_care_end(p))
+			return true;
 		/* A disk made in advance is as it was defined at that time. */
 		if (vp_prepared(p) ||
 		    (p->k->prepared && p->in->vol && vp_set(p)))
@@ -969,7 +1007,8 @@ static bool vp_serving(struct vp *p)
 static bool vp_elsewhere(struct vp *p)
 {
 	if (!p->in->want_detach && !p->in->want_force)
-		return false;
+		return hcv_vp_care_due(p->in) &&
+		       vp_do(p, HCV_VP_CARE_CLAIM, NULL);
 	if (!p->in->settled) {
 		p->out->act = HCV_VP_REREAD;
 		vp_wait(p, 0, "the record read is older than the wish");

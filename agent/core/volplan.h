@@ -31,6 +31,8 @@
  * - A halted volume goes on only under a record without the wish for a hand-over
  *   that was read after it was halted: whatever became of a transaction that was to
  *   hand it over, it compares an older revision and is void (volplan_hand.c).
+ * - A caretaker's volume is stopped only under a record that says that it leaves,
+ *   and attached on its node only under one that does not (volplan_care.c).
  * - A recovery job adds a store as stale, and removes one that is not needed:
  *   what it asks for is no more than what failures bring about (jobplan.h).  It
  *   has its turn when nothing more urgent is to be done.
@@ -60,6 +62,7 @@
 #define HCV_VP_JOB_TRIES	3	/* of a resync, before a job gives up */
 #define HCV_VP_JOB_ADD_TRIES	8	/* of putting the target into rows */
 #define HCV_VP_REASON		320
+#define HCV_VP_CARE_START_MS	60000	/* a caretaker tries so long to begin */
 #define HCV_VP_HAND_GONE_MS	10000	/* the other node may be away for it */
 #define HCV_VP_HAND_HALTS	3	/* in vain, then it stays */
 #define HCV_VP_HAND_GRACE_MS	10000	/* beyond its limit, for the other node */
@@ -104,6 +107,9 @@
  * @HCV_VP_HAND_OVER: record: the other node is owner, epoch + 1, taking, v + 1
  * @HCV_VP_LET_GO: VOL_STOP of a halted volume that another node owns: its I/O
  *	fails, its disk goes when it is closed
+ * @HCV_VP_CARE_CLAIM: record: this node takes care of it, epoch + 1, taking, v + 1
+ * @HCV_VP_CARE_LEAVE: record: it is to give it up, v + 1
+ * @HCV_VP_PUBLISH: VOL_SET: a volume without a disk gets one
  */
 enum hcv_vp_act {
 	HCV_VP_NONE,
@@ -139,6 +145,9 @@ enum hcv_vp_act {
 	HCV_VP_RESUME,
 	HCV_VP_HAND_OVER,
 	HCV_VP_LET_GO,
+	HCV_VP_CARE_CLAIM,
+	HCV_VP_CARE_LEAVE,
+	HCV_VP_PUBLISH,
 	HCV_VP_NR
 };
 
@@ -225,6 +234,9 @@ struct hcv_vp_mem {
  * @other_disk: a prepared disk is not what this attach asked for
  * @can_hand: the module knows hand-overs; without, wishes for one are ignored
  * @to_live: the node that is to be handed the volume is alive
+ * @care: this node is to take care of the volume while it is attached nowhere
+ * @can_care: the module knows volumes without a disk
+ * @owner_live: the node that the record names is alive
  * @rec, @vol, @rows: NULL when there is no such key
  * @job: its recovery job, NULL: none
  * @k: the volume in the module, NULL: not there
@@ -241,6 +253,9 @@ struct hcv_vp_in {
 	bool other_disk;
 	bool can_hand;
 	bool to_live;
+	bool care;
+	bool can_care;
+	bool owner_live;
 	const struct hcv_record *rec;
 	const struct hcv_vol_info *vol;
 	const struct hcv_rows *rows;

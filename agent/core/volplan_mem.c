@@ -49,6 +49,12 @@ void hcv_volplan_time(struct hcv_vp_mem *mem, const struct hcv_vp_in *in)
 			};
 		return;
 	}
+	if (rec && strcmp(rec->owner, in->node) && hcv_vp_care_due(in)) {
+		/* Claims that fail are those of the next epoch. */
+		if (mem->epoch != rec->epoch + 1)
+			*mem = (struct hcv_vp_mem){ .epoch = rec->epoch + 1 };
+		return;
+	}
 	if (!rec || strcmp(rec->owner, in->node)) {
 		memset(mem, 0, sizeof(*mem));
 		return;

@@ -38,6 +38,9 @@ static const char *const vp_act_names[HCV_VP_NR] = {
 	[HCV_VP_RESUME] = "resume",
 	[HCV_VP_HAND_OVER] = "hand-over",
 	[HCV_VP_LET_GO] = "let-go",
+	[HCV_VP_CARE_CLAIM] = "care-claim",
+	[HCV_VP_CARE_LEAVE] = "care-leave",
+	[HCV_VP_PUBLISH] = "publish",
 };
 
 const char *hcv_volplan_act_name(enum hcv_vp_act act)

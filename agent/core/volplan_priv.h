@@ -100,6 +100,19 @@ const char *hcv_vp_slow(const struct hcv_vp_in *in);
 /** hcv_vp_kept_out() - whether a stale store is slow and stays out */
 bool hcv_vp_kept_out(const struct hcv_vp_in *in, const char *store);
 
+/* volplan_care.c: volumes that are attached nowhere */
+
+/** hcv_vp_care_due() - whether this node, which does not own it, is to claim it */
+bool hcv_vp_care_due(const struct hcv_vp_in *in);
+/**
+ * hcv_vp_care_end() - of the owner: what the end of its care asks for
+ * @k: as in @in, but not a zombie
+ *
+ * Return: HCV_VP_NONE: it is attached, or is taken care of on.
+ */
+enum hcv_vp_act hcv_vp_care_end(const struct hcv_vp_in *in,
+				const struct hcv_k_vol *k);
+
 /* volplan_hand.c: hand-overs */
 
 /**

@@ -14,7 +14,7 @@
 
 #include "volplan_fix_hand.h"
 #include "volplan_fix_slow.h"
-#include "volplan_fix_job.h"
+#include "volplan_fix_care.h"
 
 /* ---------------------------------------------------------------- the table */
 
@@ -314,6 +314,55 @@ static const struct plan_case plan_cases[] = {
 	C(next_linked, EXTENT_ADD, .flags = F(0)),
 	C(next_grown, SET),
 	C(next_rows, START, ""),
+	/* attached nowhere */
+	C(care_due, CARE_CLAIM),
+	C(care_due_elsewhere, NONE),
+	C(care_due_old_module, NONE),
+	C(care_due_deleting, NONE),
+	C(care_due_no_volume, NONE),
+	C(care_due_urgent, NONE),
+	C(care_due_wish, FORGET),
+	C(care_due_failed, WAIT, .says = "no answer"),
+	C(care_due_leftover, FENCE),
+	C(care_of_another, NONE),
+	C(care_of_another_gone, CARE_CLAIM),
+	C(care_attached_elsewhere_gone, NONE),
+	C(care_taking, SERVE, .says = "AB"),
+	C(care_taking_absent, CREATE),
+	C(care_taking_old_module, DETACH, .flags = F(1)),
+	C(care_taking_unwanted, CARE_LEAVE),
+	C(care_taking_long, CARE_LEAVE),
+	C(care_taking_leaves, STOP, .flags = F(0)),
+	C(care_taking_stopping, WAIT, .says = "being stopped"),
+	C(care_taking_left, DETACH, .flags = F(1)),
+	C(care_taking_attached, SERVE, .says = "AB"),
+	C(care_fresh, LINK_ADD, SA, S(HCV_LINK_INSYNC), F(0)),
+	C(care_fresh_long, CARE_LEAVE),
+	C(care_fresh_leaves, STOP, .flags = F(0)),
+	C(care, NONE),
+	C(care_job, JOB, SC, J(ADD)),
+	C(care_stale_back, BEGIN_SYNC, SB),
+	C(care_grow, SET),
+	C(care_idle, NONE),
+	C(care_set, SET),
+	C(care_unwanted, CARE_LEAVE),
+	C(care_unwanted_urgent, NONE),
+	C(care_unwanted_failing, REMOVE, SB),
+	C(care_leaves, STOP, .flags = F(0)),
+	C(care_leaves_job, STOP, .flags = F(0)),
+	C(care_leaves_suspended, STOP, .flags = F(0)),
+	C(care_leaves_urgent, NONE),
+	C(care_left, DETACH, .flags = F(1)),
+	C(care_left_unproved, DETACH, .flags = F(0)),
+	C(care_lost, DETACH, .flags = F(0)),
+	C(care_force, STOP, .flags = F(1)),
+	C(care_attached, PUBLISH),
+	C(care_attached_job, PUBLISH),
+	C(care_attached_suspended, WAIT, .says = "suspended"),
+	C(care_attached_urgent, NONE),
+	C(care_attached_detach, STOP, .flags = F(0)),
+	C(care_attached_lost, WAIT, .says = "attach it again"),
+	C(care_evicted, FENCE, .says = "names no owner"),
 };
 
 static void plan_desc(const struct plan_case *c, char *desc)

@@ -282,6 +282,7 @@ static void sim_module(struct sim *s, struct sim_node *n)
 
 		row = sim_rand(s, ROWS);
 		if (!w->used && n->k.state == HCV_VOL_ACTIVE &&
+		    !n->k.diskless &&
 		    n->has & ~n->retired & (1U << row) &&
 		    !sim_row_busy(n, row) && sim_chance(s, 6)) {
 			w->used = true;

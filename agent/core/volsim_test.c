@@ -18,10 +18,15 @@
  * Operators have the volume handed over, at once or in two parts, and change their
  * mind at any time.
  *
+ * While nobody has the volume a leader names somebody to take care of it, and
+ * operators want to have it.
+ *
  * After every turn:
  * - the in-sync set is not empty, epoch and v have not gone back;
  * - no two modules have the volume in one epoch, but for a disk that only waits;
  * - a volume is halted when it is handed over, and never goes on after that;
+ * - one that is only taken care of has no disk, and one that is attached is not
+ *   stopped since it was;
  * - every store that the record calls in-sync has all acknowledged writes;
  * - a volume that starts finds the same on all its in-sync stores;
  * - rows that were given back are neither written, nor copied, nor loaded.
@@ -38,6 +43,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "volsim_care.h"
 #include "volsim_hand.h"
 #include "volsim_job.h"
 
@@ -64,6 +70,17 @@ static void sim_view(struct sim *s, int n, struct sim_actor *a,
 		store->seen_first = st[i].grant->range[0].first;
 		st[i].path = a->path[x] ? "/dev/nvme0n1" : NULL;
 	}
+}
+
+/* The owner that this view knows of. */
+static bool sim_rec_live(const struct sim *s, const struct hcv_record *rec)
+{
+	int i;
+
+	for (i = 0; i < NODES; i++)
+		if (!strcmp(rec->owner, node_id[i]))
+			return sim_live(s, i);
+	return false;
 }
 
 static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
@@ -102,6 +119,16 @@ static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
 	case HCV_VP_JOIN:
 		ret = hcv_record_join(&rec, o->store, err);
 		s->nr_joins += !ret;
+		break;
+	case HCV_VP_CARE_CLAIM:
+		if (!sim_care_named(s, n, a))
+			return false;
+		ret = hcv_record_care_claim(&rec, node_id[n],
+					    sim_rec_live(s, &a->rec), err);
+		s->nr_cares += !ret;
+		break;
+	case HCV_VP_CARE_LEAVE:
+		ret = hcv_record_care_leave(&rec, err);
 		break;
 	case HCV_VP_HAND_READY:
 		ret = hcv_record_hand_ready(&rec, node_id[n], err);
@@ -146,6 +173,7 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 		n->k.v = a->rec.v;
 		n->k.state = HCV_VOL_NEW;
 		n->k.size = s->vol.size;
+		n->k.diskless = a->rec.care.on && !n->k.prepared;
 		return true;
 	case HCV_VP_SET:
 		n->k.handover_ms = 0;
@@ -181,7 +209,11 @@ static bool sim_act_module(struct sim *s, int i, struct sim_actor *a,
 	case HCV_VP_FENCE:
 		n->k.state = HCV_VOL_FENCED;
 		return true;
+	case HCV_VP_PUBLISH:
+		return sim_publish(n);
 	case HCV_VP_STOP:
+		if (!o->force)
+			sim_care_stops(s, n);
 		if (!sim_stop(n, o->force))
 			return false;
 		if (!o->force)
@@ -238,6 +270,8 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 		.want_detach = n->wish_detach, .want_force = n->wish_force,
 		.stopped = n->stopped_epoch == a->rec.epoch,
 		.can_hand = true, .to_live = sim_to_live(s, &a->rec),
+		.care = a->care, .can_care = true,
+		.owner_live = sim_rec_live(s, &a->rec),
 		.rec = &a->rec, .vol = &s->vol, .rows = &a->rows,
 		.job = a->has_job ? &a->job : NULL,
 		.k = n->has_vol ? &n->k : NULL, .st = st, .nr_st = a->rec.nr,
@@ -264,7 +298,8 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 	    out.act == HCV_VP_BEGIN_SYNC || out.act == HCV_VP_JOIN ||
 	    out.act == HCV_VP_RENEW || out.act == HCV_VP_DETACH ||
 	    out.act == HCV_VP_HAND_READY || out.act == HCV_VP_HAND_ABORT ||
-	    out.act == HCV_VP_HAND_OVER)
+	    out.act == HCV_VP_HAND_OVER || out.act == HCV_VP_CARE_CLAIM ||
+	    out.act == HCV_VP_CARE_LEAVE)
 		ok = sim_act_record(s, i, a, &out);
 	else if (out.act == HCV_VP_DROP_ROWS)
 		ok = sim_act_rows(s, i, a, &out);
@@ -312,8 +347,10 @@ static void sim_attach(struct sim *s, int i, bool takeover)
 	enum sim_res res;
 	int owner;
 
-	if (!n->up || !n->agent || !n->meta ||
-	    (n->has_vol && !n->k.prepared) || n->wish_detach || n->wish_force)
+	if (!n->up || !n->agent || !n->meta || n->wish_detach ||
+	    n->wish_force)
+		return;
+	if (sim_care_release(s, i) || (n->has_vol && !n->k.prepared))
 		return;
 	if (!strcmp(rec.owner, node_id[i]) && rec.phase == HCV_PH_TAKING)
 		return;
@@ -378,11 +415,13 @@ static void sim_faults(struct sim *s)
 		n->meta = !n->meta;
 	if (sim_chance(s, s->store[b].slow ? 200 : 400))
 		s->store[b].slow = !s->store[b].slow;
-	if (sim_chance(s, sim_served(s) ? 300 : 30))
+	if (sim_chance(s, s->rec.care.on ? 60 : sim_served(s) ? 300 :
+			  s->care_in ? 150 : 30))
 		sim_attach(s, a, sim_chance(s, 3));
 	sim_hand_faults(s, a, b);
-	if (sim_chance(s, 400) && n->agent &&
-	    !strcmp(s->rec.owner, node_id[a])) {
+	sim_care_faults(s);
+	if (sim_chance(s, s->care_in && !s->rec.care.on ? 60 : 400) &&
+	    n->agent && !strcmp(s->rec.owner, node_id[a])) {
 		n->wish_detach = true;
 		n->wish_force = sim_chance(s, 3);
 		if (n->wish_force)
@@ -420,6 +459,7 @@ static void sim_check(struct sim *s)
 	if (!hcv_record_nr_insync(&s->rec))
 		sim_fail(s, "no store is in-sync");
 	sim_hand_check(s);
+	sim_care_check(s);
 	for (a = 0; a < NODES; a++)
 		for (b = a + 1; b < NODES; b++)
 			if (s->node[a].has_vol && s->node[b].has_vol &&
@@ -444,12 +484,24 @@ static void sim_check(struct sim *s)
 
 /* ---------------------------------------------------------------- a whole run */
 
+/* Who wants a volume that is taken care of looks again until it has it. */
+static void sim_wanted(struct sim *s)
+{
+	if (s->wants < 0 || !sim_chance(s, 10))
+		return;
+	if (s->rec.owner[0] && !s->rec.care.on)
+		s->wants = -1;
+	else
+		sim_attach(s, s->wants, false);
+}
+
 static void sim_tick(struct sim *s)
 {
 	int i;
 
 	s->now += TURN_MS;
 	sim_faults(s);
+	sim_wanted(s);
 	sim_leader(s);
 	sim_late_txns(s);
 	sim_late_job(s);
@@ -491,7 +543,8 @@ static bool sim_calm(const struct sim *s)
 	for (i = 0; i < NODES; i++)
 		if (s->node[i].wish_detach || s->node[i].wish_force)
 			return false;
-	return sim_whole(s) && !sim_hand_left(s) && !s->has_job;
+	return sim_whole(s) && !sim_hand_left(s) && !sim_care_left(s) &&
+	       !s->has_job;
 }
 
 static void sim_heal(struct sim *s)
@@ -499,6 +552,7 @@ static void sim_heal(struct sim *s)
 	int i, j, t;
 
 	s->calm = true;
+	s->care = -1;
 	for (i = 0; i < NODES; i++) {
 		s->node[i].meta = true;
 		s->store[i].slow = false;
@@ -571,6 +625,8 @@ static void sim_init(struct kunit *test, struct sim *s, uint64_t seed,
 	s->rng = seed * 0x9e3779b97f4a7c15ULL + 1;
 	s->now = 1000;
 	s->unsure_in = UNSURE_IN;
+	s->care = -1;
+	s->wants = -1;
 	s->rev = 1;
 	for (i = 0; i < 10; i++)
 		sim_rand(s, 2);
@@ -594,12 +650,13 @@ static void sim_init(struct kunit *test, struct sim *s, uint64_t seed,
 }
 
 static void sim_run(struct kunit *test, struct sim *s, uint64_t seed,
-		    uint32_t hand_in, bool jobs)
+		    uint32_t hand_in, bool jobs, uint32_t care_in)
 {
 	int i;
 
 	sim_init(test, s, seed, jobs);
 	s->hand_in = hand_in;
+	s->care_in = care_in;
 	for (i = 0; i < TURNS && !s->failed; i++)
 		sim_tick(s);
 	if (!s->failed)
@@ -618,9 +675,14 @@ static void sim_names(void)
 	}
 }
 
-/* @hand_in: how rare wishes for a hand-over are; @jobs: there are any */
-static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs)
+/*
+ * @hand_in: how rare wishes for a hand-over are; @jobs: there are any; @care_in: how
+ * rarely somebody is named to take care of it, 0: never
+ */
+static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs,
+			uint32_t care_in)
 {
+	unsigned long cares = 0, takes = 0, leaves = 0, evicts = 0;
 	unsigned long wishes = 0, prepared = 0, hands = 0, resumes = 0;
 	const char *env = getenv("HCV_SIM_SEED"), *runs = getenv("HCV_SIM_RUNS");
 	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
@@ -634,7 +696,7 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs)
 
 	sim_names();
 	for (i = 0; i < nr; i++) {
-		sim_run(test, s, seed + i, hand_in, jobs);
+		sim_run(test, s, seed + i, hand_in, jobs, care_in);
 		acks += s->nr_acks;
 		serves += s->nr_serves;
 		removes += s->nr_removes;
@@ -653,6 +715,10 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs)
 		prepared += s->nr_prepared;
 		hands += s->nr_hands;
 		resumes += s->nr_resumes;
+		cares += s->nr_cares;
+		takes += s->nr_takes;
+		leaves += s->nr_leaves;
+		evicts += s->nr_evicts;
 		if (s->failed)
 			return;
 	}
@@ -668,35 +734,52 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs)
 			   begun, moved, undone, late_jobs);
 	kunit_info(test, "%lu wishes for a hand-over, %lu prepared, %lu done, %lu went on after a halt\n",
 		   wishes, prepared, hands, resumes);
+	if (care_in)
+		kunit_info(test, "taken care of %lu times, attached there %lu times, asked for %lu times, evicted %lu times\n",
+			   cares, takes, leaves, evicts);
 	/* a run in which nothing happens proves nothing */
 	KUNIT_EXPECT_GT(test, acks, 100UL * nr);
 	KUNIT_EXPECT_GT(test, serves + removes + joins, (unsigned long)nr);
 	KUNIT_EXPECT_TRUE(test, env || hand_in < 50 || slow > nr / 8);
 	KUNIT_EXPECT_GT(test, hands, hand_in < 50 ? nr * 2UL : nr / 4UL);
 	KUNIT_EXPECT_TRUE(test, !jobs || nr < 20 || (moved > nr && undone));
+	KUNIT_EXPECT_TRUE(test, !care_in || nr < 20 ||
+			  (cares > nr && takes > nr / 8 && leaves > nr / 4 &&
+			   evicts > nr / 20));
 }
 
 static void volsim(struct kunit *test)
 {
-	volsim_runs(test, 200, false);
+	volsim_runs(test, 200, false, 0);
 }
 
 /* Hardly is a volume somewhere, it is to go elsewhere. */
 static void volsim_hands(struct kunit *test)
 {
-	volsim_runs(test, 10, false);
+	volsim_runs(test, 10, false, 0);
 }
 
 /* Recovery jobs, and now and then a hand-over in their midst. */
 static void volsim_jobs(struct kunit *test)
 {
-	volsim_runs(test, 200, true);
+	volsim_runs(test, 200, true, 0);
 }
 
 /* An owner seldom ends a job that it began. */
 static void volsim_both(struct kunit *test)
 {
-	volsim_runs(test, 10, true);
+	volsim_runs(test, 10, true, 0);
+}
+
+/* Nobody has it for long: somebody takes care of it, or wants it. */
+static void volsim_care(struct kunit *test)
+{
+	volsim_runs(test, 100, false, 8);
+}
+
+static void volsim_care_jobs(struct kunit *test)
+{
+	volsim_runs(test, 100, true, 8);
 }
 
 /* What happened from the halt on, to whom; REREADs of the others do not count. */
@@ -781,6 +864,8 @@ static struct kunit_case volsim_cases[] = {
 	KUNIT_CASE(volsim_hands),
 	KUNIT_CASE(volsim_jobs),
 	KUNIT_CASE(volsim_both),
+	KUNIT_CASE(volsim_care),
+	KUNIT_CASE(volsim_care_jobs),
 	KUNIT_CASE(volsim_hand),
 	{}
 };

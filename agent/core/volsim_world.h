@@ -82,6 +82,7 @@ struct sim_actor {
 	struct hcv_job_info job;
 	int64_t job_rev;
 	bool has_job;
+	bool care;			/* this node is named */
 	bool known;
 	bool settled;
 	bool fresh;			/* has a view at all */
@@ -171,6 +172,11 @@ struct sim {
 	uint64_t handed;		/* epochs that were, a bit each */
 	unsigned long nr_wishes, nr_hands, nr_resumes, nr_prepared;
 	bool leases;			/* a store waits for the end of leases */
+	/* volsim_care.h */
+	uint32_t care_in;		/* so many turns, the leader names somebody; 0: never */
+	int care;			/* who is named; -1: nobody */
+	int wants;			/* the volume, if it is only taken care of; -1 */
+	unsigned long nr_cares, nr_takes, nr_leaves, nr_evicts;
 	struct {
 		int node;
 		enum hcv_vp_act act;
@@ -412,6 +418,7 @@ static bool sim_read(struct sim *s, int n, struct sim_actor *a)
 	a->job = s->job;
 	a->job_rev = s->job_rev;
 	a->has_job = s->has_job;
+	a->care = s->care == n;
 	sim_rows(s, a);
 	a->known = true;
 	a->settled = true;
