@@ -163,7 +163,7 @@ u32 hcv_vol_shown_flags(struct hcv_vol *vol)
 {
 	u8 hand = READ_ONCE(vol->hand);
 
-	return vol->flags |
+	return READ_ONCE(vol->flags) |
 	       (hand == HCV_HAND_PREPARED &&
 		READ_ONCE(vol->state) == HCV_VOL_NEW ? HCV_VOL_F_PREPARED : 0) |
 	       (hand == HCV_HAND_HALTED ? HCV_VOL_F_HANDOVER : 0);

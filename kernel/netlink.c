@@ -174,7 +174,8 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH },
 		.may = { HCV_A_SIZE, HCV_A_NAME, HCV_A_POLICY,
 			 HCV_A_POLICY_MS, HCV_A_VOL_FLAGS,
-			 HCV_A_SYNC_KIBPS, HCV_A_HANDOVER_MS } },
+			 HCV_A_SYNC_KIBPS, HCV_A_HANDOVER_MS,
+			 HCV_A_QUEUE } },
 	[HCV_CMD_VOL_CONFIRM] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_V, HCV_A_STORE,
 			  HCV_A_INCARNATION, HCV_A_LINK_STATE } },

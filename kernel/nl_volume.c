@@ -84,8 +84,11 @@ static int nl_check_config(const struct hcv_vol_config *cfg,
 	else if (cfg->policy > HCV_POLICY_ERROR)
 		text = "the policy is suspend or error";
 	else if (cfg->flags & ~(HCV_VOL_F_READONLY | HCV_VOL_F_LOG |
-				HCV_VOL_F_PREPARED))
+				HCV_VOL_F_PREPARED | HCV_VOL_F_DISKLESS))
 		text = "unknown volume flags";
+	else if (cfg->flags & HCV_VOL_F_PREPARED &&
+		 cfg->flags & HCV_VOL_F_DISKLESS)
+		text = "a volume without a disk has none in advance";
 	else if (cfg->hand_ms > HCV_HANDOVER_MS_MAX)
 		text = "I/O waits for a hand-over for 60000 ms at most";
 	else if (!cfg->epoch || !cfg->v || !cfg->lineage)
@@ -398,8 +401,14 @@ int hcv_nl_vol_set(struct sk_buff *skb, struct genl_info *info)
 				    "the limit of a hand-over can be taken away only, with 0");
 		return -EINVAL;
 	}
-	if (policy > HCV_POLICY_ERROR || info->attrs[HCV_A_VOL_FLAGS]) {
-		NL_SET_ERR_MSG(info->extack, "the policy is suspend or error; flags cannot be changed while attached");
+	if (policy > HCV_POLICY_ERROR) {
+		NL_SET_ERR_MSG(info->extack, "the policy is suspend or error");
+		return -EINVAL;
+	}
+	if (nl_u32(info, HCV_A_VOL_FLAGS, 0) & ~HCV_VOL_F_READONLY ||
+	    nl_u32(info, HCV_A_QUEUE, 0) > HCV_QUEUE_BIO ||
+	    (info->attrs[HCV_A_QUEUE] && !info->attrs[HCV_A_VOL_FLAGS])) {
+		NL_SET_ERR_MSG(info->extack, "a disk is made with the flag READONLY or none, and the queue mq or bio");
 		return -EINVAL;
 	}
 	vol = nl_vol(info, true);
@@ -432,6 +441,12 @@ int hcv_nl_vol_set(struct sk_buff *skb, struct genl_info *info)
 		/* Resyncs wait there for their time, or for the end of a pause. */
 		wake_up_all(&vol->wait);
 	}
+	/* Last: with what was changed along with it. */
+	if (!ret && info->attrs[HCV_A_VOL_FLAGS])
+		ret = hcv_vol_publish(vol,
+				      nla_get_u32(info->attrs[HCV_A_VOL_FLAGS]),
+				      nl_u32(info, HCV_A_QUEUE, vol->queue),
+				      info->extack);
 	hcv_vol_put(vol);
 	return ret;
 }

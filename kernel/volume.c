@@ -485,7 +485,7 @@ int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	/* Looks for partitions: a replica may be lost and tied anew meanwhile */
 	if (vol->disk_added)
 		hcv_front_started(vol);
-	else
+	else if (!(vol->flags & HCV_VOL_F_DISKLESS))
 		ret = hcv_front_add(vol);
 	if (ret) {
 		NL_SET_ERR_MSG(extack, "the disk could not be made");
@@ -493,8 +493,12 @@ int hcv_vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 		hcv_vol_fence(vol);
 		goto out;
 	}
-	hcv_vol_info(vol, "attached as hcivol%d, epoch %llu\n", vol->minor,
-		     vol->epoch);
+	if (vol->disk_added)
+		hcv_vol_info(vol, "attached as hcivol%d, epoch %llu\n",
+			     vol->minor, vol->epoch);
+	else
+		hcv_vol_info(vol, "started without a disk, epoch %llu\n",
+			     vol->epoch);
 out:
 	mutex_unlock(&vol->life_mutex);
 	return ret == -EALREADY ? 0 : ret;

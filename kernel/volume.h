@@ -394,6 +394,15 @@ void hcv_vol_leave(struct hcv_ioref *ref);
 /* volume_set.c: what may be changed while attached */
 int hcv_vol_resize(struct hcv_vol *vol, u64 bytes,
 		   struct netlink_ext_ack *extack);
+/**
+ * hcv_vol_publish() - an active volume without a disk gets one
+ * @flags: HCV_VOL_F_READONLY or 0
+ * @queue: enum hcv_queue
+ *
+ * Return: 0; -EINVAL: it has one, or is not active.
+ */
+int hcv_vol_publish(struct hcv_vol *vol, u32 flags, u32 queue,
+		    struct netlink_ext_ack *extack);
 int hcv_vol_rename(struct hcv_vol *vol, const char *name,
 		   struct netlink_ext_ack *extack);
 

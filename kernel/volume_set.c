@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What may be changed of a volume while it is attached: size and name.
- *
- * Both stand in the volume page as well.
+ * What may be changed of a volume while it is attached: size and name, which
+ * stand in the volume page as well, and that it has no disk.
  */
 #include <linux/blkdev.h>
 #include <linux/kobject.h>
 
+#include "front.h"
 #include "volume.h"
 
 /* The volume page has the new size before anybody sees it. mutex held. */
@@ -61,12 +61,60 @@ int hcv_vol_rename(struct hcv_vol *vol, const char *name,
 	ret = hcv_vol_alive(vol, extack);
 	if (!ret)
 		ret = hcv_vol_set_name(vol, name, extack);
-	if (!ret && vol->disk_added && vol->hand != HCV_HAND_PREPARED)
+	if (!ret && (vol->state == HCV_VOL_ACTIVE ||
+		     vol->state == HCV_VOL_SUSPENDED))
 		ret = hcv_load_write_volpage(vol);
 	mutex_unlock(&vol->mutex);
 	/* udev makes the link by name anew. */
 	if (!ret && vol->disk_added)
 		kobject_uevent(&disk_to_dev(vol->disk)->kobj, KOBJ_CHANGE);
+	mutex_unlock(&vol->life_mutex);
+	return ret;
+}
+
+/* life_mutex held, which keeps all out that make or remove disks. */
+static int vol_publish(struct hcv_vol *vol, u32 flags, u32 queue)
+{
+	u32 old_flags = vol->flags, old_queue = vol->queue;
+	int ret;
+
+	/* Nobody looks at them but through the disk, and scrubs at their next piece. */
+	flags |= old_flags & ~(HCV_VOL_F_DISKLESS | HCV_VOL_F_READONLY);
+	WRITE_ONCE(vol->queue, queue);
+	WRITE_ONCE(vol->flags, flags);
+	ret = hcv_front_add(vol);
+	if (ret) {
+		WRITE_ONCE(vol->queue, old_queue);
+		WRITE_ONCE(vol->flags, old_flags);
+	}
+	return ret;
+}
+
+int hcv_vol_publish(struct hcv_vol *vol, u32 flags, u32 queue,
+		    struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	mutex_lock(&vol->life_mutex);
+	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	mutex_unlock(&vol->mutex);
+	if (ret)
+		goto out;
+	ret = -EINVAL;
+	if (!(vol->flags & HCV_VOL_F_DISKLESS) ||
+	    vol->state != HCV_VOL_ACTIVE) {
+		NL_SET_ERR_MSG(extack, "only an active volume without a disk gets one; flags cannot be changed while attached");
+		goto out;
+	}
+	/* Looks for partitions: see hcv_vol_start(). */
+	ret = vol_publish(vol, flags, queue);
+	if (ret)
+		NL_SET_ERR_MSG(extack, "the disk could not be made");
+	else
+		hcv_vol_info(vol, "attached as hcivol%d, epoch %llu\n",
+			     vol->minor, vol->epoch);
+out:
 	mutex_unlock(&vol->life_mutex);
 	return ret;
 }

@@ -81,6 +81,9 @@
  *	waits (HANDOVER) until VOL_START, and fails after HANDOVER_MS (2,000 if
  *	absent) for as long as VOL_START has not begun.  Nothing reads it for
  *	partitions before the start.
+ *	With the flag DISKLESS VOL_START makes no disk: nobody can open the
+ *	volume, replicas are brought up to date and leave as of any other.
+ *	Not together with PREPARED.
  * HCV_CMD_VOL_LINK_ADD	VOL EPOCH STORE LINK_STATE RANGES INCARNATION
  *			[PATH] [LINK_FLAGS]
  *	Ties the volume to a store: PATH is the remote device, absent for a
@@ -114,7 +117,7 @@
  * HCV_CMD_VOL_START	VOL EPOCH V [STORE]
  *	Flushes all links, loads the pages (from STORE, else from the best),
  *	gives new stamps to what the activity logs name, empties these, and
- *	makes the disk.  Takes as long as reading the pages does.
+ *	makes the disk, unless the volume is DISKLESS.  Takes as long as reading the pages does.
  *	A link that gives an error is left out, and has failed when this returns
  *	0, as it does if the others have all extents.  If they have not, it is an
  *	error and no link has failed for that.
@@ -135,7 +138,9 @@
  *	by now: as with FORCE, but the stores have been told when the command
  *	returns, and the disk stays, failing all I/O, until it is closed.
  * HCV_CMD_VOL_SET	VOL EPOCH [SIZE] [NAME] [POLICY] [POLICY_MS] [VOL_FLAGS]
- *			[SYNC_KIBPS] [HANDOVER_MS]
+ *			[SYNC_KIBPS] [HANDOVER_MS] [QUEUE]
+ *	VOL_FLAGS, READONLY or 0, of an ACTIVE volume that is DISKLESS: the disk
+ *	is made, with QUEUE or, if that is absent, the one of VOL_CREATE.
  *	SYNC_KIBPS counts for resyncs that are under way from their next 128 KiB
  *	on; HCV_SYNC_PAUSED holds them.  HANDOVER_MS is 0: this node owns a
  *	PREPARED volume by now, its I/O waits without limit.
@@ -369,9 +374,11 @@ enum hcv_policy {
 #define HCV_VOL_F_LOG		(1U << 3)	/* VOL_CREATE: keep a log */
 #define HCV_VOL_F_PREPARED	(1U << 4)	/* NEW, with a disk that waits */
 #define HCV_VOL_F_HANDOVER	(1U << 5)	/* SUSPENDED for a hand-over */
+#define HCV_VOL_F_DISKLESS	(1U << 6)	/* nobody can open it */
 #define HCV_VOL_F_ALL \
 	(HCV_VOL_F_READONLY | HCV_VOL_F_FORCE | HCV_VOL_F_COPY_WRITES | \
-	 HCV_VOL_F_LOG | HCV_VOL_F_PREPARED | HCV_VOL_F_HANDOVER)
+	 HCV_VOL_F_LOG | HCV_VOL_F_PREPARED | HCV_VOL_F_HANDOVER | \
+	 HCV_VOL_F_DISKLESS)
 
 /* HANDOVER_MS of VOL_CREATE is at most that. */
 #define HCV_HANDOVER_MS_MAX	60000
@@ -379,7 +386,9 @@ enum hcv_policy {
 /* What a module knows beyond the first version; absent: nothing of these. */
 #define HCV_FEATURE_HANDOVER	(1U << 0)	/* PREPARED and HANDOVER */
 #define HCV_FEATURE_RETIRE	(1U << 1)	/* RENEW in REVOKE */
-#define HCV_FEATURE_ALL		(HCV_FEATURE_HANDOVER | HCV_FEATURE_RETIRE)
+#define HCV_FEATURE_DISKLESS	(1U << 2)	/* DISKLESS, QUEUE in VOL_SET */
+#define HCV_FEATURE_ALL \
+	(HCV_FEATURE_HANDOVER | HCV_FEATURE_RETIRE | HCV_FEATURE_DISKLESS)
 
 /*
  * SYNC_KIBPS: nothing is copied.  A resync keeps what it has, takes all new
