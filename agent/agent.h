@@ -167,6 +167,7 @@ struct hcv_snap_node {
 	int64_t rev;			/* of node/NODE */
 	char boot_id[64];		/* from live/NODE */
 	char agent_version[32];
+	bool caretaker;			/* the same: it can be one */
 };
 
 struct hcv_snap_store {
@@ -196,7 +197,7 @@ struct hcv_snap_rowkey {
 /**
  * struct hcv_snap_vol - all keys about one volume
  *
- * A volume has an entry if any of vol/, rec/, rows/, grant/ or job/ exists; a
+ * A volume has an entry if any of vol/, rec/, rows/, grant/, job/ or care/ exists; a
  * revision of 0 says which ones do not.
  */
 struct hcv_snap_vol {
@@ -215,6 +216,9 @@ struct hcv_snap_vol {
 	struct hcv_job_info job;
 	int64_t job_rev;		/* 0: none, or it cannot be decoded */
 	int64_t job_key_rev;		/* 0: none */
+	struct hcv_care_info care;
+	int64_t care_rev;		/* as of the job */
+	int64_t care_key_rev;
 	bool bad;			/* a key could not be decoded: hands off */
 	char why[HCV_ERR_SIZE];
 };

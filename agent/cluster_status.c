@@ -275,7 +275,7 @@ static void hcv_status_volumes(struct hcv_status *st)
 		if (!v->rev)
 			continue;
 		nr++;
-		attached += v->rec_rev && *v->rec.owner;
+		attached += v->rec_rev && *v->rec.owner && !v->rec.care.on;
 		h = hcv_vol_health(s, v);
 		count[h]++;
 		hcv_status_volume(st, v, h);

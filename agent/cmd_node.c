@@ -30,7 +30,7 @@ static void hcv_node_json(const struct hcv_snap *s,
 		used += s->store[i].i.used_extents;
 	}
 	for (i = 0; i < s->nr_vols; i++)
-		owned += s->vol[i].rec_rev &&
+		owned += s->vol[i].rec_rev && !s->vol[i].rec.care.on &&
 			!strcmp(s->vol[i].rec.owner, n->i.uuid);
 	hcv_jo_str(o, "name", n->i.name);
 	hcv_jo_str(o, "uuid", n->i.uuid);
@@ -107,7 +107,7 @@ static void hcv_node_contents(const struct hcv_snap *s,
 			   HCV_EXTENT_SIZE);
 	}
 	for (i = 0; i < s->nr_vols; i++)
-		if (s->vol[i].rec_rev &&
+		if (s->vol[i].rec_rev && !s->vol[i].rec.care.on &&
 		    !strcmp(s->vol[i].rec.owner, n->i.uuid))
 			hcv_jo_push_str(owned, s->vol[i].i.name);
 	hcv_jo_u64(out, "extents_left", left);

@@ -147,7 +147,7 @@ static int scrub_do(struct hcv_api_req *req, const struct hcv_snap *s,
 				     "a limit is at most %u KiB/s, 0: none",
 				     HCV_SCRUB_KIBPS_MAX);
 	if (strcmp(action, "status")) {
-		if (!here)
+		if (!here || k->diskless)
 			return scrub_refuse(req, s, v, object);
 		ret = hcv_k_vol_scrub(kl, v->uuid, k->epoch, start,
 				      (uint32_t)kibps);

@@ -76,7 +76,18 @@ const char *hcv_volcmd_owner(const struct hcv_snap *s,
 {
 	const struct hcv_snap_node *n;
 
-	if (!v->rec_rev || !v->rec.owner[0])
+	if (!v->rec_rev || !v->rec.owner[0] || v->rec.care.on)
+		return "";
+	n = hcv_snap_node(s, v->rec.owner);
+	return n ? n->i.name : v->rec.owner;
+}
+
+const char *hcv_volcmd_caretaker(const struct hcv_snap *s,
+				 const struct hcv_snap_vol *v)
+{
+	const struct hcv_snap_node *n;
+
+	if (!v->rec_rev || !v->rec.care.on)
 		return "";
 	n = hcv_snap_node(s, v->rec.owner);
 	return n ? n->i.name : v->rec.owner;

@@ -28,9 +28,33 @@ int hcv_volcmd_begin(struct hcv_volcmd *c, struct hcv_api_req *req);
 /** hcv_volcmd_again() - read anew, the same volume */
 int hcv_volcmd_again(struct hcv_volcmd *c);
 void hcv_volcmd_end(struct hcv_volcmd *c);
-/** hcv_volcmd_owner() - the owner's name, "" without one */
+/** hcv_volcmd_owner() - of the node that has it attached, "": none */
 const char *hcv_volcmd_owner(const struct hcv_snap *s,
 			     const struct hcv_snap_vol *v);
+/** hcv_volcmd_caretaker() - of the node that takes care of it, "": none */
+const char *hcv_volcmd_caretaker(const struct hcv_snap *s,
+				 const struct hcv_snap_vol *v);
+
+/** struct hcv_volcare - how long a command waits for a caretaker; zeroed first */
+struct hcv_volcare {
+	int64_t since_ms;
+	int64_t told_ms;
+};
+
+/**
+ * hcv_volcare_release() - have the volume's caretaker, if there is one, give it up
+ * @s, @v: as just read
+ *
+ * Waits for half a second at most, so that the caller reads anew.
+ * Return: 0: there is none; 1: read anew and call again; -1 with the error
+ */
+int hcv_volcare_release(struct hcv_api_req *req, const struct hcv_snap *s,
+			const struct hcv_snap_vol *v, const char *object,
+			struct hcv_volcare *w);
+/** hcv_volcare_write() - change the record, and name nobody any more */
+enum hcv_meta_result hcv_volcare_write(struct hcv_api_req *req,
+				       const struct hcv_snap_vol *v,
+				       const struct hcv_record *rec);
 
 int hcv_cmd_volume_list(struct hcv_api_req *req);
 int hcv_cmd_volume_show(struct hcv_api_req *req);

@@ -132,9 +132,9 @@ static int attach_write(struct hcv_volcmd *c, const struct hcv_record *rec,
 			enum hcv_meta_result *res)
 {
 	char *json = hcv_model_record_encode(rec);
-	char key[64], vol_key[64];
+	char key[64], vol_key[64], care_key[64];
 	struct hcv_cmp cmp[2];
-	struct hcv_op op;
+	struct hcv_op op[2];
 	int64_t rev = 0;
 
 	if (!json)
@@ -142,11 +142,14 @@ static int attach_write(struct hcv_volcmd *c, const struct hcv_record *rec,
 				     NULL, "out of memory");
 	snprintf(key, sizeof(key), "rec/%s", c->v->uuid);
 	snprintf(vol_key, sizeof(vol_key), "vol/%s", c->v->uuid);
+	snprintf(care_key, sizeof(care_key), "care/%s", c->v->uuid);
 	cmp[0] = (struct hcv_cmp){ key, c->v->rec_rev };
 	cmp[1] = (struct hcv_cmp){ vol_key, c->v->rev };
-	op = (struct hcv_op){ .key = key, .value = json };
+	op[0] = (struct hcv_op){ .key = key, .value = json };
+	/* Nobody has to take care of it. */
+	op[1] = (struct hcv_op){ .key = care_key };
 	HCV_CRASH_POINT("volume-claim");
-	*res = hcv_meta_txn(hcv_agent_meta(c->req->agent), cmp, 2, &op, 1,
+	*res = hcv_meta_txn(hcv_agent_meta(c->req->agent), cmp, 2, op, 2,
 			    &rev, HCV_META_MS);
 	HCV_CRASH_POINT("volume-claim-done");
 	free(json);
@@ -267,7 +270,7 @@ static int attach_wait(struct hcv_volcmd *c, uint64_t epoch)
 
 	while (!hcv_job_expired(req->job)) {
 		hcv_owner_get_report(req->agent, c->v->uuid, &rep);
-		if (rep.in_module && rep.epoch == epoch &&
+		if (rep.in_module && rep.epoch == epoch && !rep.diskless &&
 		    (rep.state == HCV_VOL_ACTIVE ||
 		     rep.state == HCV_VOL_SUSPENDED)) {
 			attach_result(c, &rep);
@@ -286,6 +289,63 @@ static int attach_wait(struct hcv_volcmd *c, uint64_t epoch)
 			     "it is not attached yet");
 }
 
+/* Whether the volume that is taken care of here can get its disk as it is. */
+static bool attach_cared_here(struct hcv_volcmd *c)
+{
+	struct hcv_klink *kl = hcv_job_klink(c->req->job);
+	const struct hcv_record *rec = &c->v->rec;
+	struct hcv_k_vol k;
+
+	return !strcmp(rec->owner, attach_node(c)) && !rec->care.leave && kl &&
+	       !hcv_k_vol_get(kl, c->v->uuid, &k) && k.diskless &&
+	       k.epoch == rec->epoch &&
+	       (k.state == HCV_VOL_NEW || k.state == HCV_VOL_LOADING ||
+		k.state == HCV_VOL_ACTIVE);
+}
+
+/*
+ * A volume that some node takes care of: this one has it from now on, or nobody.
+ * Return: 0, @epoch: that of the attachment, or 0; -1 with the error
+ */
+static int attach_cared(struct hcv_volcmd *c, uint64_t *epoch)
+{
+	struct hcv_volcare wait = { 0 };
+	enum hcv_meta_result res;
+	char err[HCV_ERR_SIZE];
+	struct hcv_record rec;
+	int ret;
+
+	while (c->v->rec_rev && c->v->rec.care.on) {
+		rec = c->v->rec;
+		if (!hcv_job_expired(c->req->job) && attach_cared_here(c) &&
+		    !hcv_record_care_take(&rec, attach_node(c), err)) {
+			if (attach_options(c, rec.epoch))
+				return -1;
+			*epoch = rec.epoch;
+			res = hcv_volcare_write(c->req, c->v, &rec);
+			if (res == HCV_META_OK)
+				return 0;
+			if (res != HCV_META_CONFLICT &&
+			    res != HCV_META_UNKNOWN)
+				return hcv_error_meta(&c->req->err, res,
+						      c->object);
+		} else {
+			*epoch = 0;
+			ret = hcv_volcare_release(c->req, c->s, c->v,
+						  c->object, &wait);
+			if (ret < 0)
+				return -1;
+		}
+		if (hcv_volcmd_again(c))
+			return -1;
+	}
+	/* An unknown outcome was success. */
+	if (*epoch && (strcmp(c->v->rec.owner, attach_node(c)) ||
+		       c->v->rec.epoch != *epoch))
+		*epoch = 0;
+	return 0;
+}
+
 static int attach_run(struct hcv_volcmd *c)
 {
 	struct hcv_owner_report rep;
@@ -297,7 +357,9 @@ static int attach_run(struct hcv_volcmd *c)
 		return hcv_error_set(&c->req->err, HCV_E_BUSY, c->object,
 				     "agentctl volume show",
 				     "it is just being detached from this node");
-	ret = attach_module(c);
+	if (attach_cared(c, &epoch))
+		return -1;
+	ret = epoch ? 1 : attach_module(c);
 	if (ret < 0)
 		return -1;
 	if (ret)
@@ -336,7 +398,7 @@ static int detach_not_here(struct hcv_volcmd *c)
 {
 	char hint[256];
 
-	if (!c->v->rec.owner[0])
+	if (!c->v->rec.owner[0] || c->v->rec.care.on)
 		return hcv_error_set(&c->req->err, HCV_E_REFUSED, c->object,
 				     "agentctl volume list",
 				     "it is not attached");
@@ -469,7 +531,9 @@ int hcv_cmd_volume_detach(struct hcv_api_req *req)
 
 	if (ret && force && req->err.code == HCV_E_UNREACHABLE)
 		ret = detach_blind(&c);
-	if (!ret && strcmp(c.v->rec.owner, attach_node(&c)))
+	/* By force also what only this node takes care of. */
+	if (!ret && (strcmp(c.v->rec.owner, attach_node(&c)) ||
+		     (c.v->rec.care.on && !force)))
 		ret = detach_not_here(&c);
 	if (!ret && force)
 		ret = detach_force_module(&c);

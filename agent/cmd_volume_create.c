@@ -466,6 +466,8 @@ static int del_step(struct hcv_api_req *req, const struct hcv_snap_vol *v,
 		d->cmp[d->nr_cmp++] = (struct hcv_cmp){ key, v->job_key_rev };
 		if (v->job_key_rev)
 			d->op[d->nr_op++] = (struct hcv_op){ .key = key };
+		key = del_key(d, "care/", v->uuid, "");
+		d->op[d->nr_op++] = (struct hcv_op){ .key = key };
 		del_chunks(d, v);
 		HCV_CRASH_POINT("volume-delete");
 		res = hcv_meta_txn(hcv_agent_meta(req->agent), d->cmp,
@@ -521,6 +523,7 @@ int hcv_cmd_volume_delete(struct hcv_api_req *req)
 	const struct hcv_snap_vol *v;
 	enum hcv_meta_result res;
 	char uuid[HCV_ID_LEN] = "", object[128];
+	struct hcv_volcare wait = { 0 };
 	struct hcv_snap *s;
 	int ret = 1;
 
@@ -538,6 +541,9 @@ int hcv_cmd_volume_delete(struct hcv_api_req *req)
 					    "agentctl volume list",
 					    "there is none of this name");
 		else
+			ret = v->bad ? 0 : hcv_volcare_release(req, s, v,
+							       object, &wait);
+		if (!ret && v && v->rev)
 			ret = del_check(req, s, v, object);
 		if (!ret && v && v->rev) {
 			memcpy(uuid, v->uuid, sizeof(uuid));

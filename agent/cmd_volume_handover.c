@@ -108,7 +108,7 @@ static int handover_not_here(struct hcv_volcmd *c)
 {
 	char hint[256];
 
-	if (!c->v->rec.owner[0])
+	if (!c->v->rec.owner[0] || c->v->rec.care.on)
 		return hcv_error_set(&c->req->err, HCV_E_REFUSED, c->object,
 				     "agentctl volume attach",
 				     "it is not attached: attach it where it is wanted");
@@ -180,7 +180,8 @@ static int handover_wish(struct handover *h)
 		if (h->epoch && c->v->rec.epoch > h->epoch &&
 		    !strcmp(c->v->rec.owner, h->to))
 			return 0;
-		if (strcmp(c->v->rec.owner, handover_self(c)))
+		if (strcmp(c->v->rec.owner, handover_self(c)) ||
+		    c->v->rec.care.on)
 			return handover_not_here(c);
 		rec = c->v->rec;
 		ret = hcv_record_hand_begin(&rec, h->to, h->go,
@@ -335,7 +336,7 @@ static int handover_run(struct hcv_volcmd *c)
 		.c = c, .go = !hcv_api_bool(c->req, "prepare", false),
 	};
 
-	if (strcmp(c->v->rec.owner, handover_self(c)))
+	if (strcmp(c->v->rec.owner, handover_self(c)) || c->v->rec.care.on)
 		return handover_not_here(c);
 	if (c->v->rec.phase != HCV_PH_SERVING)
 		return hcv_error_set(&c->req->err, HCV_E_BUSY, c->object,
@@ -357,7 +358,7 @@ static int handover_abort(struct hcv_volcmd *c)
 
 	if (handover_take_back(c) || hcv_volcmd_again(c))
 		return -1;
-	if (!c->v->rec.owner[0])
+	if (!c->v->rec.owner[0] || c->v->rec.care.on)
 		return hcv_error_set(&c->req->err, HCV_E_REFUSED, c->object,
 				     "agentctl volume attach",
 				     "no node has it: there is nothing to be given up");

@@ -62,6 +62,17 @@ static const char *show_wait(uint32_t wait)
 	return show_name(names, sizeof(names) / sizeof(*names), wait);
 }
 
+/* Attached nowhere, but something is done for it. */
+static void show_care(const struct hcv_snap *s, const struct hcv_snap_vol *v,
+		      struct json_object *o)
+{
+	hcv_jo_str(o, "caretaker", hcv_volcmd_caretaker(s, v));
+	if (v->rec_rev && v->rec.care.on)
+		hcv_jo_str(o, "caretaker_why", v->rec.care.leave ?
+			   "it is just giving it up" :
+			   v->care_rev ? v->care.why : "");
+}
+
 /* What both commands tell. */
 static void show_common(const struct hcv_snap *s, const struct hcv_snap_vol *v,
 			struct json_object *o)
@@ -79,7 +90,9 @@ static void show_common(const struct hcv_snap *s, const struct hcv_snap_vol *v,
 	hcv_jo_str(o, "state", v->i.deleting ? "deleting" : "ready");
 	hcv_jo_str(o, "health", hcv_vol_health_name(hcv_vol_health(s, v)));
 	hcv_jo_str(o, "owner", hcv_volcmd_owner(s, v));
-	hcv_jo_str(o, "phase", v->rec_rev ? show_phases[v->rec.phase] : "none");
+	hcv_jo_str(o, "phase", v->rec_rev && !v->rec.care.on ?
+			       show_phases[v->rec.phase] : "none");
+	show_care(s, v, o);
 	hcv_jo_u64(o, "stores", v->rec.nr);
 	hcv_jo_u64(o, "stores_insync", insync);
 	hcv_jo_u64(o, "extents", v->rows.nr);
@@ -104,7 +117,8 @@ int hcv_cmd_volume_list(struct hcv_api_req *req)
 		device[0] = 0;
 		for (j = 0; j < nr; j++)
 			if (!strcmp(vol[j].uuid, s->vol[i].uuid) &&
-			    vol[j].state != HCV_VOL_ZOMBIE)
+			    vol[j].state != HCV_VOL_ZOMBIE &&
+			    !vol[j].diskless)
 				snprintf(device, sizeof(device),
 					 "/dev/hcivol%u", vol[j].minor);
 		hcv_jo_str(o, "device", device);
@@ -205,7 +219,7 @@ static void show_module(const struct hcv_k_vol *k, struct json_object *out)
 	uint32_t i;
 
 	snprintf(device, sizeof(device), "/dev/hcivol%u", k->minor);
-	hcv_jo_str(o, "device", device);
+	hcv_jo_str(o, "device", k->diskless ? "" : device);
 	hcv_jo_str(o, "state", show_vol_state(k));
 	hcv_jo_u64(o, "epoch", k->epoch);
 	hcv_jo_u64(o, "v", k->v);

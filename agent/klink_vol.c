@@ -223,6 +223,8 @@ int hcv_k_vol_set(struct hcv_klink *k, const char *vol, uint64_t epoch,
 		hcv_kl_put_u32(k, nlh, HCV_A_SYNC_KIBPS, *s->sync_kibps);
 	if (s->handover_ms)
 		hcv_kl_put_u32(k, nlh, HCV_A_HANDOVER_MS, *s->handover_ms);
+	if (s->queue)
+		hcv_kl_put_u32(k, nlh, HCV_A_QUEUE, *s->queue);
 	return vol_call(k, nlh);
 }
 
@@ -468,6 +470,7 @@ static int take_vol(struct hcv_klink *k, const struct hcv_kl_attrs *t,
 	v->prepared = v->flags & HCV_VOL_F_PREPARED;
 	v->handover_ms = hcv_kl_u32(t, HCV_A_HANDOVER_MS);
 	v->halted = v->flags & HCV_VOL_F_HANDOVER;
+	v->diskless = v->flags & HCV_VOL_F_DISKLESS;
 	v->wait = hcv_kl_u32(t, HCV_A_WAIT);
 	v->wait_ms = hcv_kl_u64(t, HCV_A_WAIT_MS);
 	v->wait_count = hcv_kl_u32(t, HCV_A_WAIT_COUNT);

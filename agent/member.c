@@ -106,6 +106,7 @@ static enum hcv_meta_result hcv_member_write_live(struct hcv_agent *a,
 	enum hcv_meta_result res;
 	char key[64];
 	struct hcv_op op = { .key = key, .lease = lease };
+	struct hcv_k_module m;
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -116,6 +117,10 @@ static enum hcv_meta_result hcv_member_write_live(struct hcv_agent *a,
 	json_object_object_add(o, "agent_version",
 			       json_object_new_string(HCV_AGENT_VERSION));
 	json_object_object_add(o, "since", json_object_new_int64(now.tv_sec));
+	if (hcv_member_module(a, &m, NULL) &&
+	    m.features & HCV_FEATURE_DISKLESS)
+		json_object_object_add(o, "caretaker",
+				       json_object_new_boolean(true));
 	op.value = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	res = hcv_meta_txn(hcv_agent_meta(a), NULL, 0, &op, 1, NULL,
 			   HCV_LEASE_CALL_MS);
@@ -217,13 +222,20 @@ static void hcv_member_set_module(struct hcv_agent *a,
 				  const struct hcv_k_module *m, const char *why)
 {
 	struct hcv_member *mb = a->member;
+	uint32_t before;
 	bool changed;
 
 	pthread_mutex_lock(&mb->lock);
+	before = mb->module.features;
 	changed = mb->module_ok != !*why || strcmp(mb->module_why, why);
 	mb->module_ok = !*why;
 	if (m)
 		mb->module = *m;
+	/* The live key says what it can do. */
+	if (changed || mb->module.features != before) {
+		mb->renew = true;
+		pthread_cond_signal(&mb->cond);
+	}
 	snprintf(mb->module_why, sizeof(mb->module_why), "%s", why);
 	pthread_mutex_unlock(&mb->lock);
 	if (!changed)

@@ -4,6 +4,7 @@
  *
  * core/volplan.c decides, owner_step.c acts, owner_view.c reads and changes
  * the keys of one volume, owner_job.c takes the steps of recovery jobs,
+ * owner_care.c those of a caretaker,
  * owner_connect.c makes connections in the background,
  * owner_urgent.c confirms failed replicas on a thread of its own, owner_gap.c
  * tells what I/O waited for, owner_reconcile.c has it all done at the right
@@ -152,6 +153,10 @@ enum hcv_owner_result hcv_owner_hand_halt(struct hcv_owner_step *s);
 enum hcv_owner_result hcv_owner_hand_resume(struct hcv_owner_step *s);
 enum hcv_owner_result hcv_owner_hand_over(struct hcv_owner_step *s);
 enum hcv_owner_result hcv_owner_hand_let_go(struct hcv_owner_step *s);
+/* volumes that are attached nowhere: owner_care.c */
+enum hcv_owner_result hcv_owner_care_claim(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_care_leave(struct hcv_owner_step *s);
+enum hcv_owner_result hcv_owner_publish(struct hcv_owner_step *s);
 /** hcv_owner_step_kernel() - what an errno of the module makes of a step */
 enum hcv_owner_result hcv_owner_step_kernel(struct hcv_owner_step *s, int ret,
 					    const char *what);
@@ -252,7 +257,7 @@ void hcv_owner_gap_left(const char *name, const char *vol, const char *store,
  * struct hcv_owner_report - how it stands with a volume on this node
  * @pass: grows with each look at the volume
  * @waiting: it waits for @reason, since @since_ms
- * @in_module, @state, @prepared, @epoch, @minor: as the module says
+ * @in_module, @state, @prepared, @diskless, @epoch, @minor: as the module says
  * @wished: a wish (hcv_owner_wish()) is pending
  * @failed: the step that failed last and why; NONE: none since the last wish
  * @halt_ms: when it was last halted for a hand-over
@@ -265,6 +270,7 @@ struct hcv_owner_report {
 	bool in_module;
 	uint32_t state;
 	bool prepared;
+	bool diskless;
 	uint64_t epoch;
 	uint32_t minor;
 	int64_t halt_ms;

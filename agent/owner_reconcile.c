@@ -89,13 +89,22 @@ static bool run_can_hand(const struct owner_run *r)
 	       m.features & HCV_FEATURE_HANDOVER;
 }
 
-static bool run_to_live(const struct owner_run *r)
+static bool run_live(const struct owner_run *r, const char *node)
 {
 	const struct hcv_snap *s = r->view.snap;
-	const struct hcv_snap_node *n;
+	const struct hcv_snap_node *n = s ? hcv_snap_node(s, node) : NULL;
 
-	n = s ? hcv_snap_node(s, r->view.v.rec.hand.to) : NULL;
 	return n && n->i.live;
+}
+
+/* The module is asked only when it matters. */
+static bool run_can_care(const struct owner_run *r, bool care)
+{
+	struct hcv_k_module m;
+
+	return (care || r->view.v.rec.care.on) &&
+	       !hcv_k_module_get(r->step.kl, &m) &&
+	       m.features & HCV_FEATURE_DISKLESS;
 }
 
 static void run_plan(struct hcv_job *job, struct owner_run *r)
@@ -111,12 +120,17 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 		.want_detach = r->vol.detach,
 		.want_force = r->vol.force,
 		.stopped = run_stopped(job, r),
-		.can_hand = run_can_hand(r), .to_live = run_to_live(r),
+		.can_hand = run_can_hand(r),
+		.to_live = run_live(r, v->rec.hand.to),
+		.owner_live = run_live(r, v->rec.owner),
 		.rec = v->rec_rev ? &v->rec : NULL,
 		.vol = v->rev ? &v->i : NULL, .rows = &v->rows,
 		.job = v->job_rev ? &v->job : NULL,
 		.k = r->present ? &r->k : NULL, .mem = &r->vol.mem,
 	};
+
+	in.care = v->care_rev && !strcmp(v->care.node, in.node);
+	in.can_care = run_can_care(r, in.care);
 
 	hcv_owner_view_stores(w, in.node);
 	run_links(r);
@@ -154,6 +168,7 @@ static void run_report(struct owner_run *r)
 	rep->in_module = r->present;
 	rep->state = r->k.state;
 	rep->prepared = r->k.prepared;
+	rep->diskless = r->k.diskless;
 	rep->epoch = r->k.epoch;
 	rep->minor = r->k.minor;
 	if (!waiting || !rep->waiting || strcmp(rep->reason, r->out.reason))
@@ -247,7 +262,8 @@ static void run_devlinks(struct hcv_job *job, struct owner_run *r)
 	bool same;
 	int ret;
 
-	if (!r->present || (r->k.state != HCV_VOL_ACTIVE &&
+	if (!r->present || r->k.diskless ||
+	    (r->k.state != HCV_VOL_ACTIVE &&
 			    r->k.state != HCV_VOL_SUSPENDED && !r->k.prepared))
 		return;
 	v = hcv_owner_vols_lock(r->uuid, true);
@@ -315,6 +331,8 @@ static bool run_once(struct hcv_job *job, struct owner_run *r)
 			 strerror(-ret));
 		return false;
 	}
+	/* What an attach wants is written before the record is. */
+	hcv_owner_options_load(job->agent, r->uuid);
 	run_load(r);
 	run_plan(job, r);
 	if (r->out.act == HCV_VP_NONE || r->out.act == HCV_VP_WAIT)
@@ -433,7 +451,9 @@ static void owner_look_all(struct hcv_agent *a, struct hcv_snap *snap)
 	free(uuid);
 	for (i = 0; snap && i < snap->nr_vols; i++)
 		if (!strcmp(snap->vol[i].rec.owner, id->node) ||
-		    !strcmp(snap->vol[i].rec.hand.to, id->node))
+		    !strcmp(snap->vol[i].rec.hand.to, id->node) ||
+		    (snap->vol[i].care_rev &&
+		     !strcmp(snap->vol[i].care.node, id->node)))
 			owner_start(a, snap->vol[i].uuid);
 }
 

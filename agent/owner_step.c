@@ -255,7 +255,8 @@ struct hcv_k_vol_create hcv_owner_step_create(const struct hcv_owner_step *s)
 		 * a node that looks updated.
 		 */
 		.flags = (s->readonly ? HCV_VOL_F_READONLY : 0) |
-			 (v->i.replicas > 1 ? HCV_VOL_F_LOG : 0),
+			 (v->i.replicas > 1 ? HCV_VOL_F_LOG : 0) |
+			 (v->rec.care.on ? HCV_VOL_F_DISKLESS : 0),
 	};
 }
 
@@ -485,10 +486,15 @@ static enum hcv_owner_result step_start(struct hcv_owner_step *s)
 	res = hcv_owner_step_kernel(s, ret, "starting the volume");
 	if (res == HCV_OWNER_DONE) {
 		step_object(s, object, sizeof(object));
-		hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
-			       "attached as /dev/hcivol%u, epoch %llu",
-			       s->k->minor,
-			       (unsigned long long)s->w->v.rec.epoch);
+		if (s->k->diskless)
+			hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
+				       "started without a disk, epoch %llu",
+				       (unsigned long long)s->w->v.rec.epoch);
+		else
+			hcv_event_emit(s->a, HCV_SEV_INFO, object, NULL,
+				       "attached as /dev/hcivol%u, epoch %llu",
+				       s->k->minor,
+				       (unsigned long long)s->w->v.rec.epoch);
 	}
 	return res;
 }
@@ -639,6 +645,9 @@ static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	[HCV_VP_RESUME] = hcv_owner_hand_resume,
 	[HCV_VP_HAND_OVER] = hcv_owner_hand_over,
 	[HCV_VP_LET_GO] = hcv_owner_hand_let_go,
+	[HCV_VP_CARE_CLAIM] = hcv_owner_care_claim,
+	[HCV_VP_CARE_LEAVE] = hcv_owner_care_leave,
+	[HCV_VP_PUBLISH] = hcv_owner_publish,
 };
 
 enum hcv_owner_result hcv_owner_step_run(struct hcv_owner_step *s)

@@ -88,7 +88,7 @@ static enum hcv_meta_result view_list(struct hcv_owner_view *w, int64_t until,
 {
 	/* in the order of the keys, as a list of everything would be */
 	static const char *const prefix[] = {
-		"grant/", "job/", "rec/", "rows/", "vol/",
+		"care/", "grant/", "job/", "rec/", "rows/", "vol/",
 	};
 	enum hcv_meta_result res = HCV_META_OK;
 	struct hcv_kvs part;
@@ -97,7 +97,7 @@ static enum hcv_meta_result view_list(struct hcv_owner_view *w, int64_t until,
 	size_t i;
 
 	memset(all, 0, sizeof(*all));
-	for (i = 0; i < 5 && res == HCV_META_OK; i++) {
+	for (i = 0; i < 6 && res == HCV_META_OK; i++) {
 		left = until - hcv_now_ms();
 		snprintf(key, sizeof(key), "%s%s", prefix[i], w->v.uuid);
 		memset(&part, 0, sizeof(part));

@@ -51,6 +51,8 @@ struct planner_run {
 	struct hcv_snap *s;
 	struct hcv_rp_in in;
 	struct hcv_rp_plan plan;
+	struct hcv_rp_care *care;
+	size_t nr_care;
 };
 
 /* ------------------------------------------------------------------ the leader */
@@ -124,6 +126,7 @@ static void planner_nodes(struct planner_run *r)
 		to->live = n->live;
 		to->draining = n->draining;
 		to->paused = r->s->node[i].recovery.s.paused;
+		to->able = r->s->node[i].caretaker;
 	}
 	r->in.nr_nodes = r->s->nr_nodes;
 }
@@ -246,6 +249,21 @@ static void planner_job(struct planner_run *r, const struct hcv_snap_vol *v)
 		hcv_recplan_done(planner.mem, v->uuid, v->job.to);
 }
 
+/* Who has it, and who takes care of it while nobody has. */
+static void planner_owner(struct planner_run *r, const struct hcv_snap_vol *v,
+			  struct hcv_rp_vol *to)
+{
+	to->owner = v->rec.phase == HCV_PH_SERVING ?
+		    planner_node(r->s, v->rec.owner) : -1;
+	to->free = !v->rec.owner[0] || v->rec.care.on;
+	to->leaving = v->rec.care.leave;
+	if (to->free && to->owner >= 0 && !r->in.node[to->owner].live)
+		to->owner = -1;
+	/* One that cannot be read names nobody. */
+	to->has_care = v->care_key_rev;
+	to->named = v->care_rev ? planner_node(r->s, v->care.node) : -1;
+}
+
 static int planner_vols(struct planner_run *r)
 {
 	size_t i;
@@ -258,8 +276,7 @@ static int planner_vols(struct planner_run *r)
 		memcpy(to->id, v->uuid, sizeof(to->id));
 		to->replicas = v->i.replicas;
 		to->domain = v->i.domain;
-		to->owner = v->rec.phase == HCV_PH_SERVING ?
-			    planner_node(r->s, v->rec.owner) : -1;
+		planner_owner(r, v, to);
 		to->skip = v->bad || !v->rev || !v->rec_rev || v->i.deleting;
 		r->in.nr_vols = i + 1;
 		if (v->job_rev)
@@ -290,6 +307,8 @@ static int planner_fill(struct planner_run *r)
 	in->cfg.absent_ms = planner_limit("HCV_ABSENT_MS", in->cfg.absent_ms);
 	in->cfg.failed_ms = planner_limit("HCV_FAILED_MS", in->cfg.failed_ms);
 	in->cfg.settle_ms = planner_limit("HCV_SETTLE_MS", in->cfg.settle_ms);
+	in->cfg.care_idle_ms = planner_limit("HCV_CARE_MS",
+					     in->cfg.care_idle_ms);
 	in->cfg.paused = r->s->recovery.s.paused;
 	in->now_ms = hcv_now_ms();
 	in->mem = planner.mem;
@@ -321,6 +340,7 @@ static void planner_free(struct planner_run *r)
 	free(r->in.vol);
 	free(r->in.job);
 	free(r->in.left);
+	free(r->care);
 	hcv_recplan_free(&r->plan);
 }
 
@@ -417,6 +437,51 @@ static void planner_cancel(struct planner_run *r, const struct hcv_rp_cancel *c)
 		       hcv_recplan_kind_name(old->kind), c->why);
 }
 
+static enum hcv_meta_result planner_write_care(struct planner_run *r,
+					       const struct hcv_snap_vol *v,
+					       const char *value)
+{
+	char care_key[64], rec_key[64], vol_key[64];
+	struct hcv_cmp cmp[] = {
+		{ "leader", r->s->leader_rev }, { care_key, v->care_key_rev },
+		{ rec_key, v->rec_rev }, { vol_key, v->rev },
+	};
+	struct hcv_op op = { .key = care_key, .value = value };
+	enum hcv_meta_result res;
+
+	snprintf(care_key, sizeof(care_key), "care/%s", v->uuid);
+	snprintf(rec_key, sizeof(rec_key), "rec/%s", v->uuid);
+	snprintf(vol_key, sizeof(vol_key), "vol/%s", v->uuid);
+	HCV_CRASH_POINT("planner-care");
+	/* Nobody can be named at any time, somebody for what was looked at. */
+	res = hcv_meta_txn(hcv_agent_meta(r->job->agent), cmp, value ? 4 : 2,
+			   &op, 1, NULL, HCV_META_MS);
+	HCV_CRASH_POINT("planner-care-done");
+	return res;
+}
+
+static void planner_care(struct planner_run *r, const struct hcv_rp_care *c)
+{
+	const struct hcv_snap_vol *v = &r->s->vol[c->vol];
+	struct hcv_care_info care = { .since = (int64_t)time(NULL) };
+	char *value = NULL, object[128];
+
+	if (c->node >= 0) {
+		memcpy(care.node, r->in.node[c->node].id, sizeof(care.node));
+		snprintf(care.why, sizeof(care.why), "%s", c->why);
+		value = hcv_model_care_encode(&care);
+		if (!value)
+			return;
+	}
+	if (planner_write_care(r, v, value) == HCV_META_OK && value) {
+		snprintf(object, sizeof(object), "volume %s", v->i.name);
+		hcv_event_emit(r->job->agent, HCV_SEV_INFO, object, NULL,
+			       "node %s is to take care of it: %s",
+			       r->s->node[c->node].i.name, c->why);
+	}
+	free(value);
+}
+
 /* Tombstones of stores that were removed since: nobody else deletes them. */
 static void planner_sweep(struct planner_run *r)
 {
@@ -458,6 +523,9 @@ static void planner_act(struct planner_run *r)
 	for (i = 0; i < r->plan.nr_start && writes < PLANNER_WRITES &&
 	     !hcv_job_expired(r->job); i++, writes++)
 		planner_begin(r, &r->plan.start[i]);
+	for (i = 0; i < r->nr_care && writes < PLANNER_WRITES &&
+	     !hcv_job_expired(r->job); i++, writes++)
+		planner_care(r, &r->care[i]);
 	if (writes)
 		hcv_state_kick(r->job->agent);
 	planner_sweep(r);
@@ -502,7 +570,9 @@ static void planner_run(struct hcv_job *job)
 		hcv_snap_put(r.s);
 		return;
 	}
-	if (!planner_fill(&r) && !hcv_recplan(&r.in, &r.plan)) {
+	if (!planner_fill(&r) && !hcv_recplan(&r.in, &r.plan) &&
+	    !hcv_recplan_care(planner.mem, &r.in, &r.plan, &r.care,
+			      &r.nr_care)) {
 		planner_publish(&r);
 		if (planner_leads(&r))
 			planner_act(&r);
@@ -576,11 +646,17 @@ static const char *planner_job_waits(const struct hcv_snap *s,
 	const struct hcv_snap_node *n = hcv_snap_node(s, v->rec.owner);
 
 	if (!n || v->rec.phase == HCV_PH_NONE)
-		return "the volume is attached nowhere: it goes on with the next attach";
+		return v->care_rev ?
+		       "the volume is attached nowhere: a node is just about to take care of it" :
+		       "the volume is attached nowhere: it goes on when a node takes care of it, or attaches it";
 	if (!n->i.live)
-		return "the node that has the volume is away";
+		return v->rec.care.on ?
+		       "the node that took care of the volume is away" :
+		       "the node that has the volume is away";
 	if (v->rec.phase != HCV_PH_SERVING)
-		return "the volume is being attached";
+		return v->rec.care.on ?
+		       "the volume is just being taken care of" :
+		       "the volume is being attached";
 	/* A pause holds copying only. */
 	if (!to || to->state != HCV_RS_SYNCING)
 		return "";

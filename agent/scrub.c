@@ -89,7 +89,8 @@ static const struct hcv_snap_vol *scrub_vol(const struct scrub_look *l,
 {
 	const struct hcv_snap_vol *v = hcv_snap_vol(l->s, k->uuid);
 
-	return v && v->rev && v->rec_rev && !v->bad &&
+	/* What is only taken care of may be given up at any time. */
+	return v && v->rev && v->rec_rev && !v->bad && !k->diskless &&
 	       v->rec.epoch == k->epoch && !strcmp(v->rec.owner, l->node) ?
 	       v : NULL;
 }

@@ -148,6 +148,18 @@ static void hcv_snap_text(const char *value, const char *name, char *out,
 	json_object_put(o);
 }
 
+/* Absent with agents that do not know it. */
+static bool hcv_snap_word(const char *value, const char *name)
+{
+	struct json_object *o = json_tokener_parse(value), *m;
+	bool on = o && json_object_object_get_ex(o, name, &m) &&
+		  json_object_is_type(m, json_type_boolean) &&
+		  json_object_get_boolean(m);
+
+	json_object_put(o);
+	return on;
+}
+
 static void hcv_snap_add_live(struct hcv_snap_build *b, const char *id,
 			      const char *rest, const struct hcv_kv *kv)
 {
@@ -164,6 +176,7 @@ static void hcv_snap_add_live(struct hcv_snap_build *b, const char *id,
 			      sizeof(n->boot_id));
 		hcv_snap_text(kv->value, "agent_version", n->agent_version,
 			      sizeof(n->agent_version));
+		n->caretaker = hcv_snap_word(kv->value, "caretaker");
 		return;
 	}
 }
@@ -381,6 +394,23 @@ static void hcv_snap_add_job(struct hcv_snap_build *b, const char *id,
 		v->job_rev = kv->rev;
 }
 
+static void hcv_snap_add_care(struct hcv_snap_build *b, const char *id,
+			      const char *rest, const struct hcv_kv *kv)
+{
+	struct hcv_snap_vol *v = hcv_snap_vol_new(b, id);
+	char err[HCV_ERR_SIZE] = "unknown key";
+
+	if (!v)
+		return;
+	if (!*rest)
+		v->care_key_rev = kv->rev;
+	/* As with a job. */
+	if (*rest || hcv_model_care_decode(kv->value, &v->care, err))
+		hcv_snap_complain(b, kv, err);
+	else
+		v->care_rev = kv->rev;
+}
+
 /* Nothing, or the index of an extent. */
 static bool hcv_snap_index(const char *rest, bool *one, unsigned long *index)
 {
@@ -489,6 +519,7 @@ static const struct hcv_snap_kind {
 	{ "grant/", hcv_snap_add_grant, 1 },
 	{ "scrub/", hcv_snap_add_scrub, 1 },
 	{ "job/", hcv_snap_add_job, 1 },
+	{ "care/", hcv_snap_add_care, 1 },
 	{ "tomb/", hcv_snap_add_tomb, 1 },
 	{ "health/", hcv_snap_add_health, 1 },
 	{ "drain/", hcv_snap_add_drain, 1 },

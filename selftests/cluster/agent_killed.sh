@@ -33,6 +33,8 @@ elsewhere+='node-load|'
 elsewhere+='scrub-|'
 # handover.py
 elsewhere+='volume-handover|owner-(prepare|hand-|halt|resume|let-go)|'
+# replace.sh, volumes that are attached nowhere
+elsewhere+='volume-care|owner-(care|publish)|'
 # give_back.sh
 elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)|'
 # slow_disk.py

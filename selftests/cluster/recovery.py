@@ -27,7 +27,7 @@ from hcvcluster import ctl, ctl_json, replicas, sh, volume
 from vm import wait_for
 
 # Not minutes: the agent takes these from its environment.
-LIMITS = "HCV_ABSENT_MS=8000 HCV_FAILED_MS=2000"
+LIMITS = "HCV_ABSENT_MS=8000 HCV_FAILED_MS=2000 HCV_CARE_MS=600000"
 MOVED_S = 300
 
 

@@ -6,20 +6,28 @@
 # DISK: 4G:serial=d1
 # DISK: 4G:serial=d2
 # Replicas that are made anew elsewhere: a disk that dies for good, a store that
-# is emptied and removed, under I/O with verification; the agent killed at each
-# step of it.
+# is emptied and removed, under I/O with verification, or while nobody has the
+# volume; the agent killed at each step of it.
 # shellcheck disable=SC2016 # conditions are evaluated by wait_for
 # shellcheck disable=SC2154 # RUN_OUT comes from ktap.sh
 
 . "$(dirname "$0")/node.sh"
 
 # Not minutes: the agent takes these from its environment.
-export HCV_ABSENT_MS=4000 HCV_FAILED_MS=2000
+export HCV_ABSENT_MS=4000 HCV_FAILED_MS=2000 HCV_CARE_MS=3000
 
 points=(planner-claim planner-claim-done planner-write planner-write-done
 	owner-job-add owner-job-add-done owner-job-rows owner-job-rows-done
 	owner-job-release owner-job-release-done
 	owner-job-drop owner-job-drop-done owner-job-end owner-job-end-done)
+
+# What becomes of a volume that is attached nowhere, without an attach and with.
+care_points=(planner-care planner-care-done owner-care-claim
+	owner-care-claim-done owner-create owner-create-done owner-serve-done
+	owner-start owner-start-done owner-begin-sync-done owner-join-done
+	owner-job-drop-done owner-care-leave owner-care-leave-done owner-stop
+	owner-stop-done owner-detach owner-detach-done)
+attach_points=(volume-care volume-care-done owner-publish owner-publish-done)
 
 stores_open() {
 	[ "$("$ctl" --json store list |
@@ -294,6 +302,140 @@ test_undrain() {
 	wait_for '! "$ctl" recovery jobs | grep -q drain' 60 "no drain"
 	check_eq "all in-sync" 2 "$(insync db1)"
 	run_expect 0 "$ctl" volume detach db1
+	gone db1
+	passed
+}
+
+# caretaker: who takes care of db1.
+caretaker() {
+	vol db1 .caretaker
+}
+
+disks() {
+	find /sys/block -name 'hcivol*' | wc -l
+}
+
+# cared: a copy of db1 is under way, and nobody has it attached.
+cared() {
+	wait_for 'alive || agent; [ "$(state "$to")" = syncing ]' 120 \
+		"a copy under way"
+	check_eq "who takes care of it" n1 "$(caretaker)"
+	check_eq "owner" "" "$(vol db1 .owner)"
+	check_eq "disks" 0 "$(disks)"
+}
+
+# Nobody attaches the volume: a node takes care of it, and gives it up to whoever
+# wants it.
+test_detached() {
+	local from to epoch
+
+	node
+	third
+	run_expect 0 "$ctl" volume create db1 1G
+	run_expect 0 "$ctl" volume attach db1
+	dd if=/dev/urandom of="$TMP/data" bs=1M count=8 status=none
+	dd if="$TMP/data" of="$(dev db1)" bs=1M oflag=direct conv=fsync \
+		status=none
+	run_expect 0 "$ctl" volume set db1 sync-kibps=64
+	choose
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" store drain "$from"
+	cared
+	check_match "why" "^drain: " "$(vol db1 .caretaker_why)"
+	check_match "in the list" "none .caretaker: n1." \
+		"$("$ctl" volume list)"
+	check_eq "not owned" 0 "$("$ctl" --json node list |
+		jq '.nodes[0].volumes_owned')"
+	run_expect 4 "$ctl" volume detach db1
+	check_match "it is not" "not attached" "$RUN_OUT"
+	run_expect 4 "$ctl" volume handover db1 --to n1
+	check_match "it is not" "not attached" "$RUN_OUT"
+	run_expect 0 "$ctl" volume resize db1 2G
+	run_expect 0 "$ctl" volume rename db1 db2
+	run_expect 0 "$ctl" volume rename db2 db1
+	check_eq "disks" 0 "$(disks)"
+	# What is under way goes on, with a disk that is as it was asked for.
+	epoch=$(vol db1 .epoch)
+	run_expect 0 "$ctl" volume attach db1 --queue bio
+	check_eq "epoch" "$epoch" "$(vol db1 .epoch)"
+	check_eq "copy" syncing "$(state "$to")"
+	check_eq "caretaker" "" "$(caretaker)"
+	check_eq "queue" bio "$(vol db1 .module.queue)"
+	check_eq "size" $((2 << 30)) "$(blockdev --getsize64 "$(dev db1)")"
+	check "content" cmp -n $((8 << 20)) "$TMP/data" "$(dev db1)"
+	run_expect 0 "$ctl" volume set db1 sync-kibps=0
+	wait_for '[ "$(on "$from")" = 0 ] && [ "$(jobs_left)" = 0 ]' 240 \
+		"empty store"
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" store undrain "$from"
+	# All of it without an attach.
+	swap
+	run_expect 0 "$ctl" store drain "$from"
+	wait_for empty 240 "empty store"
+	wait_for '[ "$(caretaker)" = "" ]' 60 "the end of the care"
+	check_eq "given up in order" true "$(vol db1 .clean)"
+	check_eq "health" ok "$(vol db1 .health)"
+	run_expect 0 "$ctl" volume attach db1
+	check_eq "all in-sync" 2 "$(insync db1)"
+	check "content" cmp -n $((8 << 20)) "$TMP/data" "$(dev db1)"
+	run_expect 0 "$ctl" volume set db1 sync-kibps=64
+	run_expect 0 "$ctl" volume detach db1
+	run_expect 0 "$ctl" store undrain "$from"
+	# It is deleted from under the copy.
+	swap
+	run_expect 0 "$ctl" store drain "$from"
+	cared
+	gone db1
+	passed
+}
+
+# Whoever is killed where: the volume is emptied out, or attached.
+test_caretaker_killed() {
+	local point from to
+
+	node
+	third
+	run_expect 0 "$ctl" volume create db1 512M
+	choose
+	for point in $(sampled "${care_points[@]}" "${attach_points[@]}"); do
+		run_expect 0 "$ctl" volume attach db1
+		head -c 64k /dev/urandom > "$TMP/want"
+		dd if="$TMP/want" of="$(dev db1)" bs=64k oflag=direct \
+			conv=fsync status=none
+		if [[ " ${attach_points[*]} " = *" $point "* ]]; then
+			run_expect 0 "$ctl" volume set db1 sync-kibps=1
+		fi
+		run_expect 0 "$ctl" volume detach db1
+		end_agent
+		agent "HCV_CRASH=$point:1"
+		"$ctl" store drain "$from" > "$TMP/out" 2>&1 || true
+		wait_for 'alive || agent; "$ctl" store drain "$from" > "$TMP/out" 2>&1' \
+			60 "drain of $from"
+		if [[ " ${attach_points[*]} " = *" $point "* ]]; then
+			cared
+			"$ctl" volume attach db1 > "$TMP/out" 2>&1 || true
+			wait_for 'alive || agent; "$ctl" volume attach db1 > \
+				"$TMP/out" 2>&1 || [ -e "$(dev db1)" ]' 60 \
+				"attach after $point"
+			check "content" cmp -n 65536 "$TMP/want" "$(dev db1)"
+			run_expect 0 "$ctl" volume set db1 sync-kibps=0
+		fi
+		wait_for 'alive || agent; empty' 120 "empty store after $point"
+		if [[ " ${attach_points[*]} " != *" $point "* ]]; then
+			wait_for 'alive || agent; [ "$(caretaker)" = "" ]' 60 \
+				"the end of the care after $point"
+			check_eq "in order after $point" true "$(vol db1 .clean)"
+			run_expect 0 "$ctl" volume attach db1
+		fi
+		check_eq "where it died" "crash point $point" \
+			"$(grep -o "crash point [^:]*" "$TMP/log" | tail -n 1)"
+		wait_for '[ "$(insync db1)" = 2 ]' 60 "both replicas"
+		check "content" cmp -n 65536 "$TMP/want" "$(dev db1)"
+		run_expect 0 "$ctl" store undrain "$from"
+		run_expect 0 "$ctl" volume detach db1
+		swap
+	done
+	note "its place is on $from, $to is free"
 	gone db1
 	passed
 }

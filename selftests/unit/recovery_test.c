@@ -727,6 +727,121 @@ static void recovery_release(struct kunit *test)
 	world_end();
 }
 
+static void plan_for(unsigned int ms)
+{
+	for (; ms >= 5000; ms -= 5000)
+		plan();
+}
+
+static void care_able(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < NODES; i++)
+		kv_set("live/", node_id[i], strdup("{\"caretaker\":true}"));
+}
+
+static void owned_by(unsigned int node, enum hcv_rec_phase phase, bool care,
+		     bool leave)
+{
+	struct hcv_record rec = the_vol()->rec;
+
+	strcpy(rec.owner, phase ? node_id[node] : "");
+	rec.phase = phase;
+	rec.care.on = care;
+	rec.care.leave = leave;
+	record_put(&rec);
+	snap_take();
+}
+
+/*
+ * A store of a volume that nobody has is to be emptied: a node is named, which is
+ * given the job when it serves, and is named no more when the volume is attached.
+ */
+static void recovery_care(struct kunit *test)
+{
+	world_begin(test);
+	store_put(1, HCV_ST_DRAINING);
+	owned_by(0, HCV_PH_NONE, false, false);
+	plan_for(40000);
+	/* None of them is able to. */
+	KUNIT_EXPECT_TRUE(test, !kv_find("care/" VOL) && !kv_find("job/" VOL));
+	care_able();
+	snap_take();
+	plan();
+	KUNIT_ASSERT_NOT_NULL(test, kv_find("care/" VOL));
+	KUNIT_EXPECT_FALSE(test, kv_find("job/" VOL));
+	KUNIT_EXPECT_STREQ(test, the_vol()->care.node, node_id[0]);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(the_vol()->care.why, "drain"));
+	owned_by(0, HCV_PH_TAKING, true, false);
+	plan();
+	KUNIT_EXPECT_FALSE(test, kv_find("job/" VOL));
+	owned_by(0, HCV_PH_SERVING, true, false);
+	plan();
+	KUNIT_EXPECT_NOT_NULL(test, kv_find("job/" VOL));
+	KUNIT_EXPECT_NOT_NULL(test, kv_find("care/" VOL));
+	/* Somebody wants it: nobody is named after it is free, for a while. */
+	owned_by(0, HCV_PH_SERVING, true, true);
+	kv_del("care/" VOL);
+	snap_take();
+	plan_for(40000);
+	KUNIT_EXPECT_FALSE(test, kv_find("care/" VOL));
+	owned_by(0, HCV_PH_NONE, false, false);
+	plan_for(15000);
+	KUNIT_EXPECT_FALSE(test, kv_find("care/" VOL));
+	plan();
+	KUNIT_EXPECT_NOT_NULL(test, kv_find("care/" VOL));
+	owned_by(2, HCV_PH_SERVING, false, false);
+	plan();
+	KUNIT_EXPECT_FALSE(test, kv_find("care/" VOL));
+	world_end();
+}
+
+/* The one that is named, or takes care of it, is gone: another one is named. */
+static void recovery_care_gone(struct kunit *test)
+{
+	world_begin(test);
+	store_put(1, HCV_ST_DRAINING);
+	care_able();
+	owned_by(0, HCV_PH_NONE, false, false);
+	plan_for(20000);
+	KUNIT_ASSERT_NOT_NULL(test, kv_find("care/" VOL));
+	owned_by(0, HCV_PH_SERVING, true, false);
+	plan();
+	kv_del("live/00000000-0000-4000-8000-000000000010");
+	snap_take();
+	plan_for(30000);
+	KUNIT_EXPECT_STREQ(test, the_vol()->care.node, node_id[0]);
+	plan();
+	KUNIT_EXPECT_STRNEQ(test, the_vol()->care.node, node_id[0]);
+	world_end();
+}
+
+/* What was decided on a record, or as the leader, of before is void. */
+static void recovery_care_late(struct kunit *test)
+{
+	world_begin(test);
+	store_put(1, HCV_ST_DRAINING);
+	care_able();
+	owned_by(0, HCV_PH_NONE, false, false);
+	plan_for(15000);
+	touch("rec/");
+	world.now_ms += 5000;
+	world.planner->tick(NULL);
+	KUNIT_EXPECT_FALSE(test, kv_find("care/" VOL));
+	snap_take();
+	touch("vol/");
+	world.now_ms += 5000;
+	world.planner->tick(NULL);
+	KUNIT_EXPECT_FALSE(test, kv_find("care/" VOL));
+	snap_take();
+	kv_set("leader", "", strdup("{\"node\":\"x\"}"));
+	world.now_ms += 5000;
+	world.planner->tick(NULL);
+	KUNIT_EXPECT_FALSE(test, kv_find("care/" VOL));
+	world_end();
+}
+
 static struct kunit_case recovery_cases[] = {
 	KUNIT_CASE(recovery_drain),
 	KUNIT_CASE(recovery_forgotten),
@@ -737,6 +852,9 @@ static struct kunit_case recovery_cases[] = {
 	KUNIT_CASE(recovery_conflicts),
 	KUNIT_CASE(recovery_rows),
 	KUNIT_CASE(recovery_release),
+	KUNIT_CASE(recovery_care),
+	KUNIT_CASE(recovery_care_gone),
+	KUNIT_CASE(recovery_care_late),
 	{}
 };
 

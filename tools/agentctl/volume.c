@@ -25,6 +25,9 @@ static void hcv_volume_show_list(struct json_object *r)
 					  hcv_out_u64(v, "stripe")),
 			      strcmp(hcv_out_str(v, "state"), "deleting") ?
 			      hcv_out_str(v, "health") : "deleting",
+			      *hcv_out_str(v, "caretaker") ?
+			      hcv_out_fmt("none (caretaker: %s)",
+					  hcv_out_str(v, "caretaker")) :
 			      hcv_out_str(v, "owner"),
 			      hcv_out_str(v, "device"));
 	}
@@ -152,7 +155,9 @@ static void hcv_volume_show_module(struct json_object *m)
 	if (!m)
 		return;
 	hcv_out_field("Device", "%s, %s%s, %llu openers",
-		      hcv_out_str(m, "device"), hcv_out_str(m, "state"),
+		      *hcv_out_str(m, "device") ? hcv_out_str(m, "device") :
+						  "none",
+		      hcv_out_str(m, "state"),
 		      hcv_out_bool(m, "readonly") ? ", read-only" : "",
 		      (unsigned long long)hcv_out_u64(m, "openers"));
 	hcv_out_field("Used", "%s, %s of memory for the map",
@@ -225,6 +230,10 @@ static void hcv_volume_show(struct json_object *r)
 			      (unsigned long long)hcv_out_u64(r, "v"));
 	else
 		hcv_out_field("Owner", "none");
+	if (*hcv_out_str(r, "caretaker"))
+		hcv_out_field("Caretaker", "%s (%s)",
+			      hcv_out_str(r, "caretaker"),
+			      hcv_out_str(r, "caretaker_why"));
 	if (hcv_out_has(r, "handover")) {
 		struct json_object *h = hcv_out_get(r, "handover");
 
