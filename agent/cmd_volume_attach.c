@@ -171,6 +171,62 @@ static int attach_refused(struct hcv_volcmd *c)
 			     owner);
 }
 
+/* Whether the volume that is taken care of here can get its disk as it is. */
+static bool attach_cared_here(struct hcv_volcmd *c)
+{
+	struct hcv_klink *kl = hcv_job_klink(c->req->job);
+	const struct hcv_record *rec = &c->v->rec;
+	struct hcv_k_vol k;
+
+	return !strcmp(rec->owner, attach_node(c)) && !rec->care.leave && kl &&
+	       !hcv_k_vol_get(kl, c->v->uuid, &k) && k.diskless &&
+	       k.epoch == rec->epoch &&
+	       (k.state == HCV_VOL_NEW || k.state == HCV_VOL_LOADING ||
+		k.state == HCV_VOL_ACTIVE);
+}
+
+/*
+ * A volume that some node takes care of: this one has it from now on, or nobody.
+ * Return: 0, @epoch: that of the attachment, or 0; -1 with the error
+ */
+static int attach_cared(struct hcv_volcmd *c, uint64_t *epoch)
+{
+	struct hcv_volcare wait = { 0 };
+	enum hcv_meta_result res;
+	char err[HCV_ERR_SIZE];
+	struct hcv_record rec;
+	int ret;
+
+	while (c->v->rec_rev && c->v->rec.care.on) {
+		rec = c->v->rec;
+		if (!hcv_job_expired(c->req->job) && attach_cared_here(c) &&
+		    !hcv_record_care_take(&rec, attach_node(c), err)) {
+			if (attach_options(c, rec.epoch))
+				return -1;
+			*epoch = rec.epoch;
+			res = hcv_volcare_write(c->req, c->v, &rec);
+			if (res == HCV_META_OK)
+				return 0;
+			if (res == HCV_META_INVALID)
+				return hcv_error_meta(&c->req->err, res,
+						      c->object);
+		} else {
+			*epoch = 0;
+			ret = hcv_volcare_release(c->req, c->s, c->v,
+						  c->object, &wait);
+			if (ret < 0)
+				return -1;
+		}
+		if (hcv_volcmd_again(c))
+			return -1;
+	}
+	/* An unknown outcome was success. */
+	if (*epoch && (strcmp(c->v->rec.owner, attach_node(c)) ||
+		       c->v->rec.epoch != *epoch))
+		*epoch = 0;
+	return 0;
+}
+
 /*
  * Become the owner.  @epoch gets the epoch of the claim.
  * Return: 0; -1 with the error
@@ -186,6 +242,14 @@ static int attach_claim(struct hcv_volcmd *c, uint64_t *epoch)
 	for (i = 0; i < ATTACH_CLAIMS; i += res == HCV_META_CONFLICT) {
 		if (res != HCV_META_OK && hcv_volcmd_again(c))
 			return -1;
+		/* Somebody has begun to take care of it just now. */
+		if (c->v->rec.care.on) {
+			*epoch = 0;
+			if (attach_cared(c, epoch))
+				return -1;
+			if (*epoch)
+				return 0;
+		}
 		rec = c->v->rec;
 		if (!c->v->rec_rev)
 			return hcv_error_set(&c->req->err, HCV_E_IO, c->object,
@@ -287,63 +351,6 @@ static int attach_wait(struct hcv_volcmd *c, uint64_t epoch)
 			     "%s; it goes on in the background until it is given up",
 			     rep.waiting && rep.reason[0] ? rep.reason :
 			     "it is not attached yet");
-}
-
-/* Whether the volume that is taken care of here can get its disk as it is. */
-static bool attach_cared_here(struct hcv_volcmd *c)
-{
-	struct hcv_klink *kl = hcv_job_klink(c->req->job);
-	const struct hcv_record *rec = &c->v->rec;
-	struct hcv_k_vol k;
-
-	return !strcmp(rec->owner, attach_node(c)) && !rec->care.leave && kl &&
-	       !hcv_k_vol_get(kl, c->v->uuid, &k) && k.diskless &&
-	       k.epoch == rec->epoch &&
-	       (k.state == HCV_VOL_NEW || k.state == HCV_VOL_LOADING ||
-		k.state == HCV_VOL_ACTIVE);
-}
-
-/*
- * A volume that some node takes care of: this one has it from now on, or nobody.
- * Return: 0, @epoch: that of the attachment, or 0; -1 with the error
- */
-static int attach_cared(struct hcv_volcmd *c, uint64_t *epoch)
-{
-	struct hcv_volcare wait = { 0 };
-	enum hcv_meta_result res;
-	char err[HCV_ERR_SIZE];
-	struct hcv_record rec;
-	int ret;
-
-	while (c->v->rec_rev && c->v->rec.care.on) {
-		rec = c->v->rec;
-		if (!hcv_job_expired(c->req->job) && attach_cared_here(c) &&
-		    !hcv_record_care_take(&rec, attach_node(c), err)) {
-			if (attach_options(c, rec.epoch))
-				return -1;
-			*epoch = rec.epoch;
-			res = hcv_volcare_write(c->req, c->v, &rec);
-			if (res == HCV_META_OK)
-				return 0;
-			if (res != HCV_META_CONFLICT &&
-			    res != HCV_META_UNKNOWN)
-				return hcv_error_meta(&c->req->err, res,
-						      c->object);
-		} else {
-			*epoch = 0;
-			ret = hcv_volcare_release(c->req, c->s, c->v,
-						  c->object, &wait);
-			if (ret < 0)
-				return -1;
-		}
-		if (hcv_volcmd_again(c))
-			return -1;
-	}
-	/* An unknown outcome was success. */
-	if (*epoch && (strcmp(c->v->rec.owner, attach_node(c)) ||
-		       c->v->rec.epoch != *epoch))
-		*epoch = 0;
-	return 0;
 }
 
 static int attach_run(struct hcv_volcmd *c)

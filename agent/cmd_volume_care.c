@@ -76,10 +76,14 @@ static void care_tell(struct hcv_api_req *req, struct hcv_volcare *w,
 	hcv_api_progress(req, ev);
 }
 
-/* Until something may have changed. */
-static void care_wait(struct hcv_api_req *req, const struct hcv_snap *s)
+/* Until something may have changed; what a command reads itself has no number. */
+static void care_wait(struct hcv_api_req *req)
 {
-	hcv_snap_put(hcv_snap_wait(req->agent, s->seq,
+	struct hcv_snap *s = hcv_snap_get(req->agent);
+	uint64_t seen = s ? s->seq : 0;
+
+	hcv_snap_put(s);
+	hcv_snap_put(hcv_snap_wait(req->agent, seen,
 				   hcv_now_ms() + CARE_LOOK_MS));
 }
 
@@ -106,7 +110,7 @@ int hcv_volcare_release(struct hcv_api_req *req, const struct hcv_snap *s,
 	late = hcv_now_ms() - w->since_ms >= CARE_LEAVE_MS;
 	if (rec.care.leave && n && n->i.live && !late) {
 		care_tell(req, w, n->i.name);
-		care_wait(req, s);
+		care_wait(req);
 		return 1;
 	}
 	ret = n && n->i.live && !late ? hcv_record_care_leave(&rec, err) :
@@ -115,8 +119,7 @@ int hcv_volcare_release(struct hcv_api_req *req, const struct hcv_snap *s,
 		return hcv_error_set(&req->err, HCV_E_REFUSED, object, NULL,
 				     "%s", err);
 	res = hcv_volcare_write(req, v, &rec);
-	if (res == HCV_META_OK || res == HCV_META_CONFLICT ||
-	    res == HCV_META_UNKNOWN)
-		return 1;
-	return hcv_error_meta(&req->err, res, object);
+	/* Surely not done, or not known: again, as long as the command may take. */
+	return res == HCV_META_INVALID ?
+	       hcv_error_meta(&req->err, res, object) : 1;
 }
