@@ -57,6 +57,40 @@ static inline bool vp_live(const struct hcv_vp_store *st)
 	return st && st->live && !st->bad;
 }
 
+/* volplan.c: what the files choose steps with */
+
+/**
+ * vp_wait() - note why there is no step; the first note counts
+ * @until_ms: when to look again; 0: when something has changed
+ *
+ * Return: false
+ */
+__attribute__((format(printf, 3, 4)))
+bool vp_wait(struct vp *p, int64_t until_ms, const char *fmt, ...);
+/** vp_do() - choose a step, unless it failed a moment ago: false, and noted */
+bool vp_do(struct vp *p, enum hcv_vp_act act, const char *store);
+/** vp_name() - of a store, for people */
+const char *vp_name(const struct vp *p, const char *id);
+/** vp_rec_index() - of a store in the record; -1: not there */
+int vp_rec_index(const struct hcv_record *rec, const char *store);
+/** vp_granted() - whether the store's node has granted the record's epoch */
+bool vp_granted(const struct vp *p, const struct hcv_vp_store *st,
+		uint32_t rows_end);
+/** vp_link_add() - a link, or before it new handles or the connection */
+bool vp_link_add(struct vp *p, const struct hcv_vp_store *st, uint32_t state,
+		 uint32_t flags);
+
+/* volplan_extent.c: extents of a volume that runs; @p->k is there */
+
+/** vp_extents() - rows that the module is to be given */
+bool vp_extents(struct vp *p);
+/** vp_ahead() - places ahead of the writes; @p->in->vol is there */
+bool vp_ahead(struct vp *p);
+/** vp_give_back() - retired extents that lose their rows, or the module's room */
+bool vp_give_back(struct vp *p);
+/** vp_retire() - idle extents that are to be given back */
+bool vp_retire(struct vp *p);
+
 /* volplan_mem.c */
 
 /** hcv_vp_retry_find() - the failures of a step, NULL: none */
