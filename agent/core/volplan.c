@@ -171,7 +171,7 @@ static bool vp_care_end(struct vp *p)
 	case HCV_VP_NONE:
 		return false;
 	case HCV_VP_STOP:
-		return vp_stop(p, false);
+		return vp_stop(p, hcv_vp_care_forced(p->in));
 	case HCV_VP_DETACH:
 		return vp_detach(p, p->in->rec->phase == HCV_PH_TAKING ?
 				 p->in->rec->was_clean : p->in->stopped);

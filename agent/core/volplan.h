@@ -63,6 +63,7 @@
 #define HCV_VP_JOB_ADD_TRIES	8	/* of putting the target into rows */
 #define HCV_VP_REASON		320
 #define HCV_VP_CARE_START_MS	60000	/* a caretaker tries so long to begin */
+#define HCV_VP_CARE_STOPS	5	/* in order, in vain, then by force */
 #define HCV_VP_HAND_GONE_MS	10000	/* the other node may be away for it */
 #define HCV_VP_HAND_HALTS	3	/* in vain, then it stays */
 #define HCV_VP_HAND_GRACE_MS	10000	/* beyond its limit, for the other node */

@@ -15,6 +15,10 @@
  * - Only under `leave`, which no one takes back, is the module told to stop.  An
  *   attach that finds it waits until nobody owns the volume, and claims it.
  *
+ * A volume that cannot be stopped in order, since its last replica is away, is
+ * stopped by force after a few tries: no guest has written anything under this
+ * epoch, and who has it next makes its replicas equal as after a crash.
+ *
  * A caretaker that is gone has nothing that anybody waits for: whoever wants the
  * volume makes the record one without an owner and goes on from there.  Should it
  * still run, its handles are closed before the next owner serves, as after any
@@ -32,14 +36,39 @@ bool hcv_vp_care_due(const struct hcv_vp_in *in)
 	return !rec->owner[0] || (rec->care.on && !in->owner_live);
 }
 
+/* Only the incarnation that was lost may return, and it never will. */
+static bool care_reborn(const struct hcv_vp_in *in, const struct hcv_k_vol *k)
+{
+	size_t i, j;
+
+	for (i = 0; i < k->nr_links; i++)
+		for (j = 0; k->link[i].state == HCV_LINK_LOST &&
+		     j < in->nr_st; j++)
+			if (!strcmp(in->st[j].id, k->link[i].store) &&
+			    vp_live(&in->st[j]) &&
+			    in->st[j].incarnation != k->link[i].incarnation)
+				return true;
+	return false;
+}
+
 /* Nobody looks after it: what an operator would detach by force ends by itself. */
 static bool care_stuck(const struct hcv_vp_in *in, const struct hcv_k_vol *k)
 {
 	int64_t since = in->rec->phase == HCV_PH_TAKING ? in->mem->taking_ms :
 							  in->mem->serving_ms;
 
+	if (k && care_reborn(in, k))
+		return true;
 	return (!k || k->state == HCV_VOL_NEW) && since &&
 	       in->now_ms - since >= HCV_VP_CARE_START_MS;
+}
+
+bool hcv_vp_care_forced(const struct hcv_vp_in *in)
+{
+	const struct hcv_vp_retry *r;
+
+	r = hcv_vp_retry_find(in->mem, HCV_VP_STOP, "");
+	return r && r->fails >= HCV_VP_CARE_STOPS;
 }
 
 enum hcv_vp_act hcv_vp_care_end(const struct hcv_vp_in *in,

@@ -252,6 +252,35 @@ static void care_leaves_suspended(struct fix *f)
 	f->k.state = HCV_VOL_SUSPENDED;
 }
 
+/* What it cannot flush was written by no guest. */
+static void care_stop_fails(struct fix *f)
+{
+	struct hcv_vp_retry *r = &f->mem.retry[f->mem.nr_retry++];
+
+	care_leaves(f);
+	r->act = HCV_VP_STOP;
+	r->fails = HCV_VP_CARE_STOPS - 1;
+}
+
+static void care_stop_failed(struct fix *f)
+{
+	care_stop_fails(f);
+	f->mem.retry[0].fails++;
+}
+
+static void care_link_lost(struct fix *f)
+{
+	lost_away(f);
+	care(f);
+}
+
+/* It waits for an incarnation that does not come back. */
+static void care_link_reborn(struct fix *f)
+{
+	lost_reborn(f);
+	care(f);
+}
+
 static void care_leaves_urgent(struct fix *f)
 {
 	care_leaves(f);

@@ -146,6 +146,8 @@ bool hcv_vp_care_due(const struct hcv_vp_in *in);
  */
 enum hcv_vp_act hcv_vp_care_end(const struct hcv_vp_in *in,
 				const struct hcv_k_vol *k);
+/** hcv_vp_care_forced() - whether HCV_VP_STOP is to be by force by now */
+bool hcv_vp_care_forced(const struct hcv_vp_in *in);
 
 /* volplan_hand.c: hand-overs */
 
