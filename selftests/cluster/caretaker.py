@@ -7,23 +7,28 @@
 A store is emptied while nobody has the volume. Whoever attaches it meanwhile gets
 it at once: on the node that takes care of it, where the copy just goes on, or on
 another one, which needs no --takeover, also when the caretaker's agent or node is
-dead. Nobody can open it before. After each the two stores hold the same.
+dead or frozen, and one of two who want it at once. Care goes on over new agents,
+another leader and an etcd without quorum, and on another node when its own one is
+to be emptied. Nobody can open the volume before. After each the two stores hold the
+same.
 """
 
 import contextlib
+import json
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+import boot
 import cluster
 import failover
 import hcvcluster
 import hcvtest
 import ktap
 from failover import DEV, FILL, LOAD, MIB, NAME, remote
-from hcvcluster import ctl, ctl_json, record, replicas, sh, volume
+from hcvcluster import ctl, record, replicas, sh, volume
 from recovery import freed, jobs, moved, spare
 from vm import wait_for
 
@@ -60,6 +65,28 @@ def ready():
             for node in c.nodes:
                 ktap.note(hcvcluster.explain(node))
             raise
+
+
+def module(node, uuid):
+    """What a node's module has of the volume, without its agent; None: nothing."""
+    got = node.run(f"python3 -B {boot.TREE}/selftests/lib/hcvnl.py VOL_GET "
+                   f"VOL={uuid}")
+    return json.loads(got.out) if got.rc == 0 else None
+
+
+def copied(node, uuid):
+    """Bytes that a node's module has copied from replica to replica."""
+    return sum(link.get("SYNC_COPIED", 0)
+               for link in module(node, uuid).get("LINK", []))
+
+
+def given_up(c):
+    """Wait until nobody takes care of the volume any more: in order."""
+    wait_for(lambda: record(c.n1, c.uuid)["owner"] == "", 60,
+             "a volume that nobody takes care of")
+    rec = record(c.n1, c.uuid)
+    ktap.check_eq("given up in order", (True, "none", None),
+                  (rec["clean"], rec["phase"], rec.get("caretaker")))
 
 
 def disks(node):
@@ -123,15 +150,37 @@ def test_drain(c):
     ctl(c.n1, f"volume set {NAME} sync-kibps=0")
     moved(c.n1, to)
     freed(c, node)
-    wait_for(lambda: record(c.n1, c.uuid)["owner"] == "", 60,
-             "a volume that nobody takes care of")
-    rec = record(c.n1, c.uuid)
-    ktap.check_eq("given up in order", (True, "none", None),
-                  (rec["clean"], rec["phase"], rec.get("caretaker")))
+    given_up(c)
     ctl(c.n1, f"store undrain {node}-s1")
     attach(c, c.n1)
     failover.detach(c, c.n1)
     ctl(c.n1, f"volume attach {NAME}")
+
+
+def test_new_agents(c):
+    """Of the caretaker and of the one who leads: the care goes on."""
+    keeper, node, to = cared_for(c)
+    before = record(c.n1, c.uuid)
+    agents = {keeper, c[jobs(c.n1)["leader"]]}
+    for one in agents:
+        one.agent.kill(9)
+        one.agent.wait(10)
+    for one in agents:
+        hcvcluster.start_agent(one)
+        hcvcluster.wait_knows(one)
+    # Longer than a lease: nobody else has taken it.
+    was, began = copied(keeper, c.uuid), time.monotonic()
+    wait_for(lambda: time.monotonic() > began + 2 * LIVE_S and
+             copied(keeper, c.uuid) > was, 60, "a copy that goes on")
+    after = record(c.n1, c.uuid)
+    ktap.check_eq("the same epoch", (before["epoch"], before["owner"]),
+                  (after["epoch"], after["owner"]))
+    ctl(c.n1, f"volume set {NAME} sync-kibps=0")
+    moved(c.n1, to)
+    freed(c, node)
+    given_up(c)
+    ctl(c.n1, f"store undrain {node}-s1")
+    attach(c, c.n1)
 
 
 def test_attach_there(c):
@@ -187,9 +236,88 @@ def test_node_killed(c):
     finish(c, other, node, to)
 
 
+def test_node_frozen(c):
+    """Another node has the volume, and writes, when the caretaker goes on."""
+    keeper, node, to = cared_for(c, 1024)
+    other = next(n for n in c.nodes if n is not keeper)
+    keeper.freeze()
+    attach(c, other, 2 * ATTACH_S + LIVE_S)
+    sh(other, f"dd if=/dev/urandom of={DEV} bs=1M oflag=direct conv=fsync,notrunc "
+              f"seek={FILL // MIB} count={LOAD // MIB} status=none", 120)
+    keeper.thaw()
+    wait_for(lambda: module(keeper, c.uuid) is None, 60,
+             f"the end of the care on {keeper}")
+    hcvcluster.wait_knows(keeper)
+    finish(c, other, node, to)
+
+
+def test_etcd_outage(c):
+    """Without a quorum the copy goes on, an attach is refused; with it the care goes
+    its way."""
+    keeper, node, to = cared_for(c)
+    down = [n for n in c.nodes if n is not keeper]
+    for one in down:
+        one.stop_etcd()
+    was = copied(keeper, c.uuid)
+    # Longer than a lease, which tells of the keeper when etcd is back.
+    for one in c.nodes:
+        done = one.run(f"agentctl --timeout 8 volume attach {NAME}", timeout=60)
+        ktap.check(f"an attach on {one} fails", done.rc in (5, 6),
+                   f"{done.rc} {done.out} {done.err}")
+    ktap.check("the copy goes on", copied(keeper, c.uuid) > was)
+    ktap.check_eq("disks", [[], [], []], [disks(n) for n in c.nodes])
+    for one in down:
+        one.start_etcd(c.nodes, hcvcluster.ETCD_ARGS)
+    for one in c.nodes:
+        wait_for(one.etcd_healthy, 60, f"etcd on {one}", 0.5)
+        hcvcluster.wait_knows(one)
+    ctl(c.n1, f"volume set {NAME} sync-kibps=0")
+    moved(c.n1, to)
+    freed(c, node)
+    given_up(c)
+    ctl(c.n1, f"store undrain {node}-s1")
+    attach(c, c.n1)
+
+
+def test_node_drain(c):
+    """Its node is to be emptied: the care moves to another one, in order."""
+    keeper, node, to = cared_for(c)
+    before = record(c.n1, c.uuid)
+    ctl(c.n1, f"node drain {keeper}")
+    wait_for(lambda: volume(c.n1, NAME)["caretaker"] not in
+             ("", keeper.name), 120, "another caretaker", 0.5)
+    after = record(c.n1, c.uuid)
+    ktap.note(f"{volume(c.n1, NAME)['caretaker']} takes care of it")
+    ktap.check_eq("one claim later", before["epoch"] + 1, after["epoch"])
+    ktap.check_eq("no replica was given up", "insync",
+                  replicas(c.n1, NAME)[keeper.name])
+    wait_for(lambda: module(keeper, c.uuid) is None, 60, f"nothing on {keeper}")
+    ctl(c.n1, f"node drain --off {keeper}")
+    attach(c, keeper)
+    finish(c, keeper, node, to)
+
+
+def test_two_want_it(c):
+    """One on the caretaker's node: one of them gets it."""
+    keeper, node, to = cared_for(c)
+    commands = [n.spawn(f"agentctl --timeout 60 volume attach {NAME}")
+                for n in c.nodes]
+    codes = [command.wait(80).rc for command in commands]
+    ktap.check_eq("one wins", [0, 4, 4], sorted(codes))
+    winner = c.nodes[codes.index(0)]
+    ktap.note(f"{keeper} took care of it, {winner} has it")
+    ktap.check_eq("owner", (winner.name, ""),
+                  (volume(winner, NAME)["owner"],
+                   volume(winner, NAME)["caretaker"]))
+    ktap.check_eq("content", c.sum, failover.content(winner))
+    finish(c, winner, node, to)
+
+
 def cases():
-    """All; on instrumented kernels, where each takes minutes, every other."""
-    names = [name for name in globals() if name.startswith("test_")]
+    """All; on instrumented kernels, where each takes minutes, every other; with
+    HCV_SHARE one of five parts."""
+    names = hcvtest.share([name for name in globals()
+                           if name.startswith("test_")], 5)
     return {name: failover.explained(globals()[name])
             for name in hcvtest.sampled(names, 2)}
 
