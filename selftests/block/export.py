@@ -1086,4 +1086,4 @@ def test_dumps_under_change():
             thread.join()
 
 
-ktap.main(globals())
+ktap.main(globals(), parts=2)

@@ -836,4 +836,4 @@ def test_many_turns():
 
 
 with pool:
-    ktap.main(globals())
+    ktap.main(globals(), parts=2)

@@ -1013,4 +1013,4 @@ def test_words():
 
 
 with pool:
-    ktap.main(globals())
+    ktap.main(globals(), parts=3)

@@ -84,7 +84,8 @@ test_calls_fail() {
 	wait_for '[ "$(used)" = 4 ]' 30 "formatted extents"
 	# shellcheck disable=SC2034 # for the condition in round
 	base=$(used)
-	for kind in netlink-unsent netlink-lost meta-unsent meta-lost; do
+	for kind in $(share 2 netlink-unsent netlink-lost \
+			      meta-unsent meta-lost); do
 		for ((i = 1; i <= every; i++)); do
 			end_agent
 			: > "$TMP/log"

@@ -35,6 +35,8 @@ elsewhere+='scrub-|'
 elsewhere+='volume-handover|owner-(prepare|hand-|halt|resume|let-go)|'
 # replace.sh, volumes that are attached nowhere
 elsewhere+='volume-care|owner-(care|publish)|'
+# single_node.sh
+elsewhere+='owner-again|'
 # give_back.sh
 elsewhere+='owner-(retire|drop-rows|extent-del)|target\.(extents-withdrawn|gone-)|'
 # slow_disk.py
@@ -175,7 +177,8 @@ sweep() {
 	local cycle=$1 before
 
 	shift
-	mapfile -t pending < <(sampled "$@")
+	# shellcheck disable=SC2046 # one word a point
+	mapfile -t pending < <(share 2 $(sampled "$@"))
 	swept+=("$@")
 	while [ ${#pending[@]} != 0 ]; do
 		end_agent

@@ -316,7 +316,7 @@ def test_two_want_it(c):
 def cases():
     """All; on instrumented kernels, where each takes minutes, every other; with
     HCV_SHARE one of five parts."""
-    names = hcvtest.share([name for name in globals()
+    names = ktap.share([name for name in globals()
                            if name.startswith("test_")], 5)
     return {name: failover.explained(globals()[name])
             for name in hcvtest.sampled(names, 2)}

@@ -457,4 +457,4 @@ def explained(case):
 
 
 if __name__ == "__main__":
-    ktap.main(cases(), ready())
+    ktap.main(cases(), ready(), parts=2)

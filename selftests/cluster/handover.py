@@ -400,7 +400,7 @@ def agent_dies(c, who, point, to):
 
 
 def few(points):
-    return hcvtest.share(hcvtest.sampled(points, 3), 4)
+    return ktap.share(hcvtest.sampled(points, 3), 4)
 
 
 def test_source_agent_dies(c):
@@ -595,7 +595,7 @@ def cases():
     """All; on instrumented kernels, where each takes minutes, every third; with
     HCV_SHARE the first and a third of the others."""
     names = [name for name in globals() if name.startswith("test_")]
-    names = names[:1] + hcvtest.share(names[1:], 3)
+    names = names[:1] + ktap.share(names[1:], 3)
     return {name: explained(globals()[name])
             for name in hcvtest.sampled(names, 3)}
 

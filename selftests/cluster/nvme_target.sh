@@ -285,4 +285,5 @@ test_remove_under_io() {
 	wait
 }
 
+KTAP_PARTS=2
 ktap_main "$@"

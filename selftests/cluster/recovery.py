@@ -176,7 +176,7 @@ def test_owner_gone(c):
 def cases():
     """All; on instrumented kernels, where each takes minutes, every other; with
     HCV_SHARE one of two parts."""
-    names = hcvtest.share([name for name in globals()
+    names = ktap.share([name for name in globals()
                            if name.startswith("test_")], 2)
     return {name: failover.explained(globals()[name])
             for name in hcvtest.sampled(names, 2)}

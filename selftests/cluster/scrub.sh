@@ -227,4 +227,5 @@ test_agent_killed() {
 	passed
 }
 
+KTAP_PARTS=2
 ktap_main "$@"

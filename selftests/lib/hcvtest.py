@@ -69,14 +69,6 @@ def sampled(items, every=4):
     return items[::every] if div > 1 else items
 
 
-def share(items, parts):
-    """All of them; with HCV_SHARE, a number, one of so many parts, and with the
-    next number the next one.  Tables within tables take other numbers of
-    parts, without a common divisor, or some would never come together."""
-    number = os.environ.get("HCV_SHARE")
-    return items[int(number) % parts::parts] if number else items
-
-
 def wait_for(condition, limit, what):
     """Until condition() is true; returns what it returned."""
     end = time.monotonic() + scaled(limit)

@@ -12,6 +12,7 @@ exception fails it. A failing check_* is noted and the case goes on. With
 """
 
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -85,8 +86,17 @@ def _run_case(number, name, function, args):
     return not _failures
 
 
-def main(names, context=None):
-    """Run the cases among names (globals() of the test) and exit."""
+def share(items, parts):
+    """All of them; with HCV_SHARE, a number, one of so many parts, and with the
+    next number the next one.  Tables within tables take other numbers of
+    parts, without a common divisor, or some would never come together."""
+    number = os.environ.get("HCV_SHARE")
+    return items[int(number) % parts::parts] if number else items
+
+
+def main(names, context=None, parts=1):
+    """Run the cases among names (globals() of the test) and exit; without cases
+    on the command line one of so many parts of them, see share()."""
     # Lets `with` blocks clean up when the runner's patience ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cases = [(name, value) for name, value in names.items()
@@ -94,6 +104,8 @@ def main(names, context=None):
     if len(sys.argv) > 1:
         cases = [(name, value) for name, value in cases
                  if name.removeprefix("test_") in sys.argv[1:]]
+    else:
+        cases = share(cases, parts)
     print("KTAP version 1")
     print(f"1..{len(cases) + bool(context)}", flush=True)
     good = True
