@@ -303,12 +303,16 @@ static void attach_result(struct hcv_volcmd *c,
 	hcv_jo_u64(o, "epoch", rep->epoch);
 }
 
-/* Whether the record still has our claim, as of what is known here. */
+/*
+ * Whether the record still has our claim, as of what is known here.  A later
+ * one of this node is ours, too: it began anew without a replica that failed.
+ */
 static bool attach_lost(struct hcv_volcmd *c, uint64_t epoch)
 {
 	struct hcv_snap *s = hcv_snap_get(c->req->agent);
 	const struct hcv_snap_vol *v = s ? hcv_snap_vol(s, c->v->uuid) : NULL;
-	bool taken = v && v->rec_rev && v->rec.epoch > epoch;
+	bool taken = v && v->rec_rev && v->rec.epoch > epoch &&
+		     strcmp(v->rec.owner, attach_node(c));
 	bool given_up = v && v->rec_rev && v->rec.epoch == epoch &&
 			!v->rec.owner[0];
 
@@ -334,7 +338,7 @@ static int attach_wait(struct hcv_volcmd *c, uint64_t epoch)
 
 	while (!hcv_job_expired(req->job)) {
 		hcv_owner_get_report(req->agent, c->v->uuid, &rep);
-		if (rep.in_module && rep.epoch == epoch && !rep.diskless &&
+		if (rep.in_module && rep.epoch >= epoch && !rep.diskless &&
 		    (rep.state == HCV_VOL_ACTIVE ||
 		     rep.state == HCV_VOL_SUSPENDED)) {
 			attach_result(c, &rep);

@@ -132,6 +132,7 @@ struct hcv_k_link {
 	uint64_t first;		/* of the newest tie to another node, or 0 */
 	uint32_t lease_ms;
 	uint32_t err;		/* positive errno of the failure */
+	bool unfit;		/* the start failed for it, the volume never ran */
 	uint64_t sync_total, sync_done, sync_copied;
 	uint32_t inflight;	/* I/Os at its device */
 	uint64_t state_ms;	/* since when it is in its state */

@@ -277,6 +277,7 @@ static void fill_link(struct hcv_k_link *l, const struct hcv_kl_attrs *t)
 	l->first = hcv_kl_u64(t, HCV_A_FIRST);
 	l->lease_ms = hcv_kl_u32(t, HCV_A_LEASE_MS);
 	l->err = hcv_kl_u32(t, HCV_A_ERRNO);
+	l->unfit = hcv_kl_u32(t, HCV_A_LINK_FLAGS) & HCV_LINK_F_UNFIT;
 	l->sync_total = hcv_kl_u64(t, HCV_A_SYNC_TOTAL);
 	l->sync_done = hcv_kl_u64(t, HCV_A_SYNC_DONE);
 	l->sync_copied = hcv_kl_u64(t, HCV_A_SYNC_COPIED);

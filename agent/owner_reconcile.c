@@ -112,6 +112,8 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 	struct hcv_owner_view *w = &r->view;
 	const struct hcv_snap_vol *v = &w->v;
 	bool opt = r->vol.opt_epoch && r->vol.opt_epoch == v->rec.epoch;
+	/* Written for the next one before the claim: those of this one are gone. */
+	bool next = r->vol.opt_epoch && r->vol.opt_epoch == v->rec.epoch + 1;
 	struct hcv_owner_vol *shared;
 	struct hcv_vp_in in = {
 		.node = hcv_agent_id(job->agent)->node,
@@ -136,8 +138,9 @@ static void run_plan(struct hcv_job *job, struct owner_run *r)
 	run_links(r);
 	in.st = w->st;
 	in.nr_st = w->nr_st;
-	r->step.readonly = v->i.readonly || (opt && r->vol.opt_readonly);
-	r->step.queue = opt ? r->vol.opt_queue : v->i.queue;
+	r->step.readonly = v->i.readonly ||
+			   ((opt || next) && r->vol.opt_readonly);
+	r->step.queue = opt || next ? r->vol.opt_queue : v->i.queue;
 	in.other_disk = opt && r->k.prepared &&
 			(r->step.queue != r->k.queue ||
 			 r->step.readonly != !!(r->k.flags &
@@ -331,7 +334,7 @@ static bool run_once(struct hcv_job *job, struct owner_run *r)
 			 strerror(-ret));
 		return false;
 	}
-	/* What an attach wants is written before the record is. */
+	/* Written before the claim that they belong to, which was read by now. */
 	hcv_owner_options_load(job->agent, r->uuid);
 	run_load(r);
 	run_plan(job, r);
@@ -366,7 +369,6 @@ static void owner_job(struct hcv_job *job)
 	struct owner_run *r = job->arg;
 	int i;
 
-	hcv_owner_options_load(job->agent, r->uuid);
 	hcv_owner_view_init(&r->view, job->agent, r->snap, r->uuid);
 	if (!hcv_owner_current(job->agent, r->uuid,
 			       r->snap ? r->snap->rev : 0))

@@ -606,6 +606,38 @@ static enum hcv_owner_result step_stop(struct hcv_owner_step *s)
 	return res;
 }
 
+/* An attach without the stores that failed it, with the same wishes for the disk. */
+static enum hcv_owner_result step_again(struct hcv_owner_step *s)
+{
+	struct hcv_record rec = s->w->v.rec;
+	const char *id[HCV_REC_STORES];
+	struct hcv_rec_ids unfit = { .id = id };
+	enum hcv_owner_result res;
+	char err[HCV_ERR_SIZE];
+	size_t i;
+	int ret;
+
+	for (i = 0; i < s->w->v.rec.nr; i++)
+		if (s->out->set[i])
+			id[unfit.nr++] = s->w->v.rec.st[i].store;
+	if (hcv_record_again(&rec, step_node(s), unfit, &s->w->v.rows, err))
+		return hcv_owner_step_refused(s, err);
+	ret = hcv_owner_options(s->a, s->w->v.uuid, rec.epoch, s->readonly,
+				s->queue);
+	if (ret) {
+		snprintf(s->err, sizeof(s->err), "writing to %.100s: %s",
+			 s->a->state_dir, strerror(-ret));
+		return HCV_OWNER_FAILED;
+	}
+	HCV_CRASH_POINT("owner-again");
+	res = step_commit(s, &rec, true);
+	HCV_CRASH_POINT("owner-again-done");
+	if (res == HCV_OWNER_DONE)
+		hcv_log(HCV_SEV_WARN, "volume %s: %s; attached anew without",
+			hcv_owner_view_name(s->w), s->out->reason);
+	return res;
+}
+
 /* What is to be forgotten is the caller's. */
 static enum hcv_owner_result step_forget(struct hcv_owner_step *s)
 {
@@ -648,6 +680,7 @@ static enum hcv_owner_result (*const step_table[HCV_VP_NR])
 	[HCV_VP_CARE_CLAIM] = hcv_owner_care_claim,
 	[HCV_VP_CARE_LEAVE] = hcv_owner_care_leave,
 	[HCV_VP_PUBLISH] = hcv_owner_publish,
+	[HCV_VP_AGAIN] = step_again,
 };
 
 enum hcv_owner_result hcv_owner_step_run(struct hcv_owner_step *s)

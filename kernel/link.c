@@ -150,6 +150,8 @@ bool hcv_link_fail(struct hcv_link *link, int err, const char *what)
 	unsigned long flags;
 
 	spin_lock_irqsave(&vol->lock, flags);
+	if (vol->state == HCV_VOL_LOADING)
+		WRITE_ONCE(link->unfit, true);
 	switch (link->state) {
 	case HCV_LINK_INSYNC:
 		if (link->local && err != ESTALE &&

@@ -24,6 +24,7 @@ struct hcv_load {
 	u32 had;		/* links that were in-sync when it began */
 	u32 unsafe;		/* not loaded from: what they say may not last */
 	u32 unread;		/* some pages of theirs could not be read */
+	u32 doubt;		/* what they say needs another one's word */
 	int err[HCV_MAX_LINKS];	/* of the links in either */
 	struct hcv_link *last;	/* the last unsafe one, and what it refused */
 	const char *why;
@@ -139,8 +140,12 @@ static int load_ext_from(struct hcv_load *l, struct hcv_link *link,
 		page[i] = hcv_load_newest(vol, ext, i, buf, &pos[i]);
 		if (torn && page[i] == ERR_PTR(-ENODATA))
 			page[i] = NULL;
-		if (IS_ERR(page[i]))
+		if (IS_ERR(page[i])) {
+			if (page[i] != ERR_PTR(-ENODATA))
+				WRITE_ONCE(link->unfit, true);
+			l->doubt |= BIT(link->nr);
 			return PTR_ERR(page[i]);
+		}
 	}
 	for (i = 0; i < HCV_EXTENT_PAGES; i++) {
 		ext->page[i] = pos[i];
@@ -152,6 +157,7 @@ static int load_ext_from(struct hcv_load *l, struct hcv_link *link,
 		if (ret) {
 			hcv_vol_err(vol, "extent %u page %u on store %pUb has a record that cannot be: error %d\n",
 				    ext->index, i, &link->store, ret);
+			WRITE_ONCE(link->unfit, true);
 			return -EILSEQ;
 		}
 	}
@@ -282,6 +288,7 @@ static int load_check_volpage(struct hcv_vol *vol, struct hcv_link *link,
 		return 0;
 	hcv_compat_err(extack, "both copies of the volume page on store %pUb are bad",
 		       &link->store);
+	WRITE_ONCE(link->unfit, true);
 	return -EUCLEAN;
 }
 
@@ -426,6 +433,9 @@ int hcv_load(struct hcv_vol *vol, const uuid_t *store,
 		return -ENOMEM;
 	ret = load_all(&l, store, log, buf, extack);
 	kvfree(buf);
+	for (i = 0; i < vol->nr_links; i++)
+		if ((l.unsafe | l.unread | (ret ? l.doubt : 0)) & BIT(i))
+			WRITE_ONCE(vol->link[i]->unfit, true);
 	return ret;
 }
 

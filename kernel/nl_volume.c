@@ -554,11 +554,23 @@ static u32 nl_link_state(struct hcv_link *link)
 	return state;
 }
 
+/* Said only of a volume that never ran: its in-sync set may be chosen anew. */
+static u32 nl_link_flags(struct hcv_link *link)
+{
+	bool unfit;
+
+	spin_lock_irq(&link->vol->lock);
+	unfit = READ_ONCE(link->unfit) && link->vol->state == HCV_VOL_FENCED;
+	spin_unlock_irq(&link->vol->lock);
+	return unfit ? HCV_LINK_F_UNFIT : 0;
+}
+
 static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 {
 	struct nlattr *nest = nla_nest_start(msg, HCV_A_LINK);
 	u64 state_ns = READ_ONCE(link->state_ns), stall_ns;
 	u32 inflight = hcv_link_inflight(link, &stall_ns);
+	u32 link_flags = nl_link_flags(link);
 	struct hcv_stats sum;
 
 	if (!nest || nla_put(msg, HCV_A_STORE, UUID_SIZE, &link->store) ||
@@ -569,6 +581,8 @@ static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 	    nla_put_u64_64bit(msg, HCV_A_FIRST, READ_ONCE(link->used_first),
 			      HCV_A_PAD) ||
 	    nla_put_u32(msg, HCV_A_ERRNO, link->err) ||
+	    (link_flags &&
+	     nla_put_u32(msg, HCV_A_LINK_FLAGS, link_flags)) ||
 	    nla_put_u64_64bit(msg, HCV_A_SYNC_TOTAL, link->sync_total,
 			      HCV_A_PAD) ||
 	    nla_put_u64_64bit(msg, HCV_A_SYNC_DONE,

@@ -414,6 +414,7 @@ static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 {
 	struct hcv_log_load log = {};
 	int ret = 0;
+	u32 i;
 
 	/* Confirmations let v grow, and come beside this. */
 	mutex_lock(&vol->confirm_mutex);
@@ -443,7 +444,10 @@ static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 	}
 	ret = hcv_actlog_start(vol, &log);
 	if (ret) {
-		NL_SET_ERR_MSG(extack, "the activity log could not be written to an in-sync replica");
+		if (ret == -EAGAIN)
+			NL_SET_ERR_MSG(extack, "an in-sync replica fails while the activity log names what others may lack");
+		else
+			NL_SET_ERR_MSG(extack, "the activity log could not be written to an in-sync replica");
 		goto err_fence;
 	}
 	hcv_lease_tick(vol);
@@ -456,6 +460,8 @@ static int vol_start(struct hcv_vol *vol, u64 epoch, u64 v, const uuid_t *store,
 		goto err_fence;
 	WRITE_ONCE(vol->hand, HCV_HAND_NONE);
 	vol_set_state(vol, HCV_VOL_ACTIVE);
+	for (i = 0; i < vol->nr_links; i++)
+		WRITE_ONCE(vol->link[i]->unfit, false);
 	/* Their successors do not go back before that: hcv_map_reap(). */
 	if (vol->map.nr_dropped)
 		hcv_commit_kick(vol);

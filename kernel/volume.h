@@ -128,6 +128,7 @@ struct hcv_link {
 	bool undecided;
 	bool final;
 	bool full;
+	bool unfit;
 	struct hcv_sync *sync;
 	struct hcv_stats __percpu *stats;
 	struct hcv_stats_part part;

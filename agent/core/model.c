@@ -37,6 +37,7 @@ static const char *const policies[] = {
 static const char *const slow_replicas[] = { "keep", "drop" };
 static const char *const phases[] = { "none", "taking", "serving" };
 static const char *const sstates[] = { "insync", "stale", "syncing" };
+static const char *const befores[] = { "unknown", "clean", "log", "nolog" };
 static const char *const classes[] = { "ssd", "hdd" };
 static const char *const transports[] = { "tcp", "rdma" };
 
@@ -516,6 +517,8 @@ char *hcv_model_record_encode(const struct hcv_record *r)
 	/* Who does not know it leaves it out, as it keeps none. */
 	if (r->log)
 		hcv_json_put_bool(&j, "log", r->log);
+	if (r->before)
+		hcv_json_put_str(&j, "before", befores[r->before]);
 	put_hand(&j, &r->hand);
 	put_care(&j, &r->care);
 	stores = json_object_new_object();
@@ -530,6 +533,9 @@ char *hcv_model_record_encode(const struct hcv_record *r)
 		if (r->st[i].renew)
 			hcv_json_put(&j, store, "renew",
 				     json_object_new_uint64(r->st[i].renew));
+		if (r->st[i].passed)
+			hcv_json_put(&j, store, "passed",
+				     json_object_new_boolean(true));
 	}
 	return hcv_json_finish(&j);
 }
@@ -542,6 +548,30 @@ static int get_renew(struct json_object *o, uint64_t *renew, char *err)
 	if (!json_object_object_get_ex(o, "renew", &unused))
 		return 0;
 	return hcv_json_u64(o, "renew", 1, UINT64_MAX, renew, err);
+}
+
+/* Absent: false, as an agent that does not know it leaves it. */
+static int get_passed(struct json_object *o, bool *passed, char *err)
+{
+	struct json_object *unused;
+
+	if (!json_object_object_get_ex(o, "passed", &unused))
+		return 0;
+	return hcv_json_bool(o, "passed", passed, err);
+}
+
+static int get_before(struct json_object *o, enum hcv_rec_before *before,
+		      char *err)
+{
+	struct json_object *unused;
+	unsigned int b;
+
+	if (!json_object_object_get_ex(o, "before", &unused))
+		return 0;
+	if (hcv_json_enum(o, "before", befores, ARRAY_LEN(befores), &b, err))
+		return -EINVAL;
+	*before = (enum hcv_rec_before)b;
+	return 0;
 }
 
 static int record_stores(struct json_object *o, struct hcv_record *r,
@@ -570,7 +600,8 @@ static int record_stores(struct json_object *o, struct hcv_record *r,
 		if (hcv_json_enum(item, "state", sstates, ARRAY_LEN(sstates),
 				  &state, err) ||
 		    hcv_json_u64(item, "v", 0, r->v, &st->v, err) ||
-		    get_renew(item, &st->renew, err))
+		    get_renew(item, &st->renew, err) ||
+		    get_passed(item, &st->passed, err))
 			return -EINVAL;
 		st->state = (enum hcv_rec_sstate)state;
 	}
@@ -599,7 +630,8 @@ static int record_read(struct json_object *o, struct hcv_record *r, char *err)
 	if (json_object_object_get_ex(o, "log", &unused) &&
 	    hcv_json_bool(o, "log", &r->log, err))
 		return -EINVAL;
-	if (get_hand(o, &r->hand, err) || get_care(o, &r->care, err) ||
+	if (get_before(o, &r->before, err) || get_hand(o, &r->hand, err) ||
+	    get_care(o, &r->care, err) ||
 	    record_stores(o, r, err))
 		return -EINVAL;
 	return hcv_record_check(r, err);

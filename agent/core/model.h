@@ -86,6 +86,15 @@ struct hcv_rec_store {
 	enum hcv_rec_sstate state;
 	uint64_t v;
 	uint64_t renew;		/* renewal that its grant must have, 0: any */
+	bool passed;		/* stale, but was in-sync before this owner served */
+};
+
+/* What was known of the copies when the owner that serves took the volume. */
+enum hcv_rec_before {
+	HCV_RB_UNKNOWN,		/* nobody serves, or an agent that did not say */
+	HCV_RB_CLEAN,		/* all in-sync ones were equal */
+	HCV_RB_LOG,		/* their logs name what may differ */
+	HCV_RB_NOLOG,		/* nothing */
 };
 
 /* A wish to hand the volume over to another node. */
@@ -112,6 +121,7 @@ struct hcv_record {
 	bool clean;
 	bool was_clean;		/* while taking: clean before the claim */
 	bool log;		/* its last owner that served kept activity logs */
+	enum hcv_rec_before before;
 	struct hcv_rec_hand hand;
 	struct hcv_rec_care care;
 	size_t nr;

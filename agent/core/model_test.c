@@ -124,8 +124,8 @@ static void test_vol(struct kunit *test)
 }
 
 static const char record_json[] =
-	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"serving\",\"v\":18446744073709551614,\"lineage\":9,\"clean\":false,\"was_clean\":false,\"log\":true,\"stores\":{\""
-	ID_A "\":{\"state\":\"insync\",\"v\":1},\"" ID_B "\":{\"state\":\"stale\",\"v\":0,\"renew\":7}}}";
+	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"serving\",\"v\":18446744073709551614,\"lineage\":9,\"clean\":false,\"was_clean\":false,\"log\":true,\"before\":\"log\",\"stores\":{\""
+	ID_A "\":{\"state\":\"insync\",\"v\":1},\"" ID_B "\":{\"state\":\"stale\",\"v\":0,\"renew\":7,\"passed\":true}}}";
 
 static void test_record(struct kunit *test)
 {
@@ -142,12 +142,16 @@ static void test_record(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r.st[0].renew, 0);
 	KUNIT_EXPECT_EQ(test, r.st[1].renew, 7);
 	KUNIT_EXPECT_TRUE(test, r.log);
+	KUNIT_EXPECT_EQ(test, r.before, HCV_RB_LOG);
+	KUNIT_EXPECT_FALSE(test, r.st[0].passed);
+	KUNIT_EXPECT_TRUE(test, r.st[1].passed);
 	KUNIT_EXPECT_TRUE(test, r.v == UINT64_MAX - 1);
 	check_text(test, hcv_model_record_encode(&r), record_json);
 	KUNIT_EXPECT_EQ_MSG(test, hcv_model_record_decode(unowned, &r, err), 0,
 			    "%s", err);
 	KUNIT_EXPECT_EQ(test, r.nr, 0);
 	KUNIT_EXPECT_FALSE(test, r.log);
+	KUNIT_EXPECT_EQ(test, r.before, HCV_RB_UNKNOWN);
 }
 
 static const char hand_json[] =
@@ -421,7 +425,11 @@ static struct change changes[] = {
 	{ RECORD, "insync", "stale", "in-sync" },
 	{ RECORD, "insync", "good", "state" },
 	{ RECORD, ID_A, "a", "stores" },
-	{ RECORD, "{\"state\":\"stale\",\"v\":0,\"renew\":7}", "7", "stores" },
+	{ RECORD, "{\"state\":\"stale\",\"v\":0,\"renew\":7,\"passed\":true}",
+	  "7", "stores" },
+	{ RECORD, "\"passed\":true", "\"passed\":1", "passed" },
+	{ RECORD, "\"before\":\"log\"", "\"before\":\"maybe\"", "before" },
+	{ RECORD, "\"before\":\"log\",", "", "passed over" },
 	{ RECORD, "\"renew\":7", "\"renew\":-7", "renew" },
 	{ RECORD, "\"renew\":7", "\"renew\":\"7\"", "renew" },
 	{ ROWS, "\"next\":5", "\"next\":4", "next" },

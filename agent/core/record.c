@@ -143,6 +143,10 @@ static int check_store(const struct hcv_record *r, size_t i, char *err)
 		return fail(err, -EINVAL,
 			    "store %s is syncing while nobody serves",
 			    st->store);
+	if (st->passed && (st->state != HCV_RS_STALE || !r->before))
+		return fail(err, -EINVAL,
+			    "store %s was passed over, but is not stale, or by nobody",
+			    st->store);
 	return 0;
 }
 
@@ -199,6 +203,9 @@ int hcv_record_check(const struct hcv_record *r, char *err)
 	if (r->was_clean && r->phase != HCV_PH_TAKING)
 		return fail(err, -EINVAL,
 			    "\"was_clean\" is set outside of a take-over");
+	if (r->before && r->phase != HCV_PH_SERVING)
+		return fail(err, -EINVAL,
+			    "\"before\" is set while nobody serves");
 	if (check_hand(r, err) || check_care(r, err))
 		return -EINVAL;
 	if (r->nr > HCV_REC_STORES)
@@ -212,11 +219,24 @@ int hcv_record_check(const struct hcv_record *r, char *err)
 	return 0;
 }
 
+/* What an owner found is its own business: the next one finds something else. */
+static void end_before(struct hcv_record *r)
+{
+	size_t i;
+
+	if (r->phase != HCV_PH_SERVING)
+		r->before = HCV_RB_UNKNOWN;
+	for (i = 0; i < r->nr; i++)
+		if (!r->before || r->st[i].state != HCV_RS_STALE)
+			r->st[i].passed = false;
+}
+
 /* The way out of every transition: v grows, and the result must be right. */
 static int commit(struct hcv_record *r, struct hcv_record *new, char *err)
 {
 	int ret;
 
+	end_before(new);
 	if (new->v >= NUMBER_MAX)
 		return fail(err, -EOVERFLOW, "v cannot grow any more");
 	new->v++;
@@ -502,8 +522,10 @@ int hcv_record_serve(struct hcv_record *r, const char *node,
 		if (set & (1U << i))
 			continue;
 		/* Nothing was written since the claim. */
-		if (new.st[i].state == HCV_RS_INSYNC)
+		if (new.st[i].state == HCV_RS_INSYNC) {
 			new.st[i].v = r->v;
+			new.st[i].passed = true;
+		}
 		/*
 		 * The logs name what it may lack or have for itself, and the
 		 * source gives that a stamp above all it has.
@@ -513,9 +535,52 @@ int hcv_record_serve(struct hcv_record *r, const char *node,
 		new.st[i].state = HCV_RS_STALE;
 	}
 	new.phase = HCV_PH_SERVING;
+	new.before = r->was_clean ? HCV_RB_CLEAN :
+		     r->log ? HCV_RB_LOG : HCV_RB_NOLOG;
 	new.was_clean = false;
 	/* The module is told by the record, and has them before it serves. */
 	new.log = log;
+	return commit(r, &new, err);
+}
+
+int hcv_record_again(struct hcv_record *r, const char *node,
+		     struct hcv_rec_ids unfit, const struct hcv_rows *rows,
+		     char *err)
+{
+	uint32_t out = mask_of_ids(r, unfit);
+	struct hcv_record new = *r;
+	const struct hcv_row *row;
+	size_t i;
+
+	if (r->phase != HCV_PH_SERVING || strcmp(r->owner, node))
+		return fail(err, -EPERM, "node %s does not serve the volume",
+			    node);
+	if (!r->before)
+		return fail(err, -EPERM,
+			    "which copies were in-sync before is not known");
+	if (!(out & insync_mask(r)))
+		return fail(err, -EINVAL, "no in-sync store is unfit");
+	if (r->epoch >= NUMBER_MAX)
+		return fail(err, -EOVERFLOW, "the epoch cannot grow any more");
+	for (i = 0; i < r->nr; i++) {
+		struct hcv_rec_store *st = &new.st[i];
+
+		if (st->passed && !(out & (1U << i))) {
+			st->state = HCV_RS_INSYNC;
+		} else if (st->state == HCV_RS_INSYNC && out & (1U << i)) {
+			st->state = HCV_RS_STALE;
+			st->v = r->before == HCV_RB_NOLOG ? 0 : r->v;
+		}
+	}
+	if (!covers(&new, insync_mask(&new), rows, &row))
+		return fail(err, -EBUSY,
+			    "no copy was in-sync that is fit");
+	new.epoch++;
+	new.phase = HCV_PH_TAKING;
+	new.was_clean = r->before == HCV_RB_CLEAN;
+	new.log = r->before == HCV_RB_LOG;
+	end_hand(&new);
+	end_syncs(&new);
 	return commit(r, &new, err);
 }
 

@@ -73,6 +73,22 @@ int hcv_record_serve(struct hcv_record *r, const char *node,
 		     const struct hcv_rows *rows, bool log, char *err);
 
 /**
+ * hcv_record_again() - serving to taking by the same owner, epoch + 1, v + 1: the
+ * in-sync set of before, without @unfit
+ * @unfit: stores that the start failed for; in-sync or passed over
+ *
+ * Only for an owner whose module says that the volume never ran in this epoch:
+ * nothing was written, and nobody has read anything, so that all copies that were
+ * in-sync before still are.
+ *
+ * Return: -EBUSY: the others do not hold all extents; -EINVAL: @unfit has no
+ * in-sync store; -EPERM: not serving, or the record does not say what was before.
+ */
+int hcv_record_again(struct hcv_record *r, const char *node,
+		     struct hcv_rec_ids unfit, const struct hcv_rows *rows,
+		     char *err);
+
+/**
  * hcv_record_remove() - a store misses writes: stale(v), v + 1
  * @pending: a store whose join was sent with an unknown outcome, or NULL; it
  *	does not count as in-sync

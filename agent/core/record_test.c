@@ -5,8 +5,9 @@
  *
  * Records are written like "S1 e3 v7 Ai5 Bs3": phase (None, Taking, Serving)
  * and owner, epoch, v, then c (clean) or w (was clean), then each store with
- * its state (in-sync, stale, y for syncing) and v.  "h2rg": a wish to hand it over
- * to node 2, which is ready, and it is to go now.
+ * its state (in-sync, stale, y for syncing, passed over) and v.  "bl": what was
+ * known before it was served: clean, by logs, or nothing.  "h2rg": a wish to hand it
+ * over to node 2, which is ready, and it is to go now.
  */
 #include <errno.h>
 #include <kunit/test.h>
@@ -67,6 +68,9 @@ static struct hcv_record parse(const char *text)
 		} else if (*t == 'k') {
 			r.care.on = t[1] != '!';
 			r.care.leave = t[1];
+		} else if (*t == 'b') {
+			r.before = t[1] == 'c' ? HCV_RB_CLEAN :
+				   t[1] == 'l' ? HCV_RB_LOG : HCV_RB_NOLOG;
 		} else if (*t == 'h') {
 			strcpy(r.hand.to, id(t[1]));
 			r.hand.v = 1;
@@ -77,14 +81,17 @@ static struct hcv_record parse(const char *text)
 			st = &r.st[r.nr++];
 			strcpy(st->store, id(t[0]));
 			st->state = t[1] == 'i' ? HCV_RS_INSYNC :
-				    t[1] == 's' ? HCV_RS_STALE :
-				    HCV_RS_SYNCING;
+				    t[1] == 'y' ? HCV_RS_SYNCING :
+				    HCV_RS_STALE;
+			st->passed = t[1] == 'p';
 			st->v = strtoull(t + 2, NULL, 10);
 		}
 	}
 	free(copy);
 	return r;
 }
+
+static const char *const befores[] = { "", "c", "l", "n" };
 
 static void format(const struct hcv_record *r, char *out, size_t size)
 {
@@ -94,14 +101,16 @@ static void format(const struct hcv_record *r, char *out, size_t size)
 	if (*r->owner)
 		len += (size_t)snprintf(out + len, size - len, "%c",
 					letter(r->owner));
-	len += (size_t)snprintf(out + len, size - len, " e%llu v%llu%s%s%s",
+	len += (size_t)snprintf(out + len, size - len, " e%llu v%llu%s%s%s%s%s",
 				(unsigned long long)r->epoch,
 				(unsigned long long)r->v,
 				r->clean ? " c" : "", r->was_clean ? " w" : "",
-				r->log ? " l" : "");
+				r->log ? " l" : "", r->before ? " b" : "",
+				befores[r->before]);
 	for (i = 0; i < r->nr; i++)
 		len += (size_t)snprintf(out + len, size - len, " %c%c%llu",
 					letter(r->st[i].store),
+					r->st[i].passed ? 'p' :
 					"isy"[r->st[i].state],
 					(unsigned long long)r->st[i].v);
 	if (r->care.on)
@@ -138,7 +147,7 @@ static struct hcv_rows rows_of(struct kunit *test, const char *text)
 }
 
 enum op { CLAIM, SERVE, REMOVE, SYNC, JOIN, ADD, FORGET, DETACH, HAND, READY,
-	  ABORT, OVER, CARE, TAKE, LEAVE, EVICT };
+	  ABORT, OVER, CARE, TAKE, LEAVE, EVICT, AGAIN };
 
 struct step {
 	const char *name;
@@ -182,19 +191,19 @@ static struct step steps[] = {
 
 	/* Serving. */
 	{ "clean, all there", "T1 e1 v2 w Ai1 Bi1", SERVE, '1',
-	  .confirmed = "AB", .after = "S1 e1 v3 l Ai1 Bi1" },
+	  .confirmed = "AB", .after = "S1 e1 v3 l bc Ai1 Bi1" },
 	{ "clean, one missing", "T1 e1 v2 w Ai1 Bi1", SERVE, '1',
-	  .confirmed = "B", .after = "S1 e1 v3 l As2 Bi1" },
+	  .confirmed = "B", .after = "S1 e1 v3 l bc Ap2 Bi1" },
 	{ "clean, stale ones stay", "T1 e1 v7 w Ai1 Bs3 Cs0", SERVE, '1',
-	  .confirmed = "ABC", .after = "S1 e1 v8 l Ai1 Bs3 Cs0" },
+	  .confirmed = "ABC", .after = "S1 e1 v8 l bc Ai1 Bs3 Cs0" },
 	{ "unclean, the local one", "T1 e1 v7 Ai1 Bi1 Cs3", SERVE, '1',
-	  .confirmed = "ABC", .local = "B", .after = "S1 e1 v8 l As0 Bi1 Cs0" },
+	  .confirmed = "ABC", .local = "B", .after = "S1 e1 v8 l bn Ap0 Bi1 Cs0" },
 	{ "unclean, none local", "T1 e1 v7 Ai1 Bi1", SERVE, '1',
-	  .confirmed = "BA", .local = "C", .after = "S1 e1 v8 l Ai1 Bs0" },
+	  .confirmed = "BA", .local = "C", .after = "S1 e1 v8 l bn Ai1 Bp0" },
 	{ "unclean, the local one is stale", "T1 e1 v7 Ai1 Bs3", SERVE, '1',
-	  .confirmed = "AB", .local = "B", .after = "S1 e1 v8 l Ai1 Bs0" },
+	  .confirmed = "AB", .local = "B", .after = "S1 e1 v8 l bn Ai1 Bs0" },
 	{ "unclean, one answered", "T1 e1 v7 Ai1 Bi1", SERVE, '1',
-	  .confirmed = "B", .local = "A", .after = "S1 e1 v8 l As0 Bi1" },
+	  .confirmed = "B", .local = "A", .after = "S1 e1 v8 l bn Ap0 Bi1" },
 	{ "nobody answered", "T1 e1 v7 w Ai1 Bs2", SERVE, '1',
 	  .confirmed = "", .ret = -EAGAIN },
 	{ "only a stale one answered", "T1 e1 v7 w Ai1 Bs2", SERVE, '1',
@@ -206,40 +215,74 @@ static struct step steps[] = {
 	{ "served already", "S1 e1 v7 Ai1", SERVE, '1', .confirmed = "A",
 	  .ret = -EPERM },
 	{ "clean, rows covered", "T1 e1 v2 w Ai1 Bi1 Ci1", SERVE, '1',
-	  .confirmed = "AB", .rows = "AB,BC", .after = "S1 e1 v3 l Ai1 Bi1 Cs2" },
+	  .confirmed = "AB", .rows = "AB,BC", .after = "S1 e1 v3 l bc Ai1 Bi1 Cp2" },
 	{ "clean, a row uncovered", "T1 e1 v2 w Ai1 Bi1 Ci1", SERVE, '1',
 	  .confirmed = "A", .rows = "AB,BC", .ret = -EAGAIN },
 	{ "clean, a row not full", "T1 e1 v2 w Ai1 Bi1", SERVE, '1',
 	  .confirmed = "A", .rows = "aB", .ret = -EAGAIN },
 	{ "unclean, one store has all rows", "T1 e1 v2 Ai1 Bi1 Ci1", SERVE,
 	  '1', .confirmed = "ABC", .local = "A", .rows = "AB,BC,AB",
-	  .after = "S1 e1 v3 l Ai1 Bs0 Ci1" },
+	  .after = "S1 e1 v3 l bn Ai1 Bp0 Ci1" },
 	{ "unclean, two groups", "T1 e1 v2 Ai1 Bi1 Ci1 Di1", SERVE, '1',
 	  .confirmed = "ABCD", .local = "BC", .rows = "AB,CD",
-	  .after = "S1 e1 v3 l As0 Bi1 Ci1 Ds0" },
+	  .after = "S1 e1 v3 l bn Ap0 Bi1 Ci1 Dp0" },
 	{ "unclean, back from the preferred", "T1 e1 v2 Ai1 Bi1 Ci1", SERVE,
 	  '1', .confirmed = "ABC", .local = "A", .rows = "AB,BC,AC,B",
 	  .ret = -EXDEV },
 	{ "unclean, the middle one", "T1 e1 v2 Ai1 Bi1 Ci1", SERVE, '1',
 	  .confirmed = "ABC", .local = "A", .rows = "AB,BC,B",
-	  .after = "S1 e1 v3 l As0 Bi1 Cs0" },
+	  .after = "S1 e1 v3 l bn Ap0 Bi1 Cp0" },
 	{ "unclean, a group is missing", "T1 e1 v2 Ai1 Bi1 Ci1 Di1", SERVE,
 	  '1', .confirmed = "AB", .rows = "AB,CD", .ret = -EAGAIN },
 	{ "unclean, a later answer may help", "T1 e1 v2 Ai1 Bi1 Ci1", SERVE,
 	  '1', .confirmed = "AC", .rows = "AB,BC,AC", .ret = -EAGAIN },
 	{ "unclean, no rows yet", "T1 e1 v2 Ai1 Bi1", SERVE, '1',
-	  .confirmed = "AB", .rows = "", .after = "S1 e1 v3 l Ai1 Bs0" },
+	  .confirmed = "AB", .rows = "", .after = "S1 e1 v3 l bn Ai1 Bp0" },
 	{ "unclean, with logs", "T1 e1 v7 l Ai1 Bi1 Cs3 Ds0", SERVE, '1',
 	  .confirmed = "ABCD", .local = "B",
-	  .after = "S1 e1 v8 l As7 Bi1 Cs3 Ds0" },
+	  .after = "S1 e1 v8 l bl Ap7 Bi1 Cs3 Ds0" },
 	{ "unclean, with logs, and none from now on", "T1 e1 v7 l Ai1 Bi1",
 	  SERVE, '1', .flag = true, .confirmed = "AB", .local = "A",
-	  .after = "S1 e1 v8 Ai1 Bs7" },
+	  .after = "S1 e1 v8 bl Ai1 Bp7" },
 	{ "unclean, with logs, one answered", "T1 e1 v7 l Ai1 Bi1", SERVE, '1',
-	  .confirmed = "B", .after = "S1 e1 v8 l As7 Bi1" },
+	  .confirmed = "B", .after = "S1 e1 v8 l bl Ap7 Bi1" },
 	{ "unclean, logs, two groups", "T1 e1 v2 l Ai1 Bi1 Ci1 Di1", SERVE,
 	  '1', .confirmed = "ABCD", .local = "BC", .rows = "AB,CD",
-	  .after = "S1 e1 v3 l As2 Bi1 Ci1 Ds2" },
+	  .after = "S1 e1 v3 l bl Ap2 Bi1 Ci1 Dp2" },
+
+	/* Starts that failed. */
+	{ "clean, without one", "S1 e1 v7 l bc Ai1 Bi1 Cs3", AGAIN, '1',
+	  .confirmed = "B", .after = "T1 e2 v8 w Ai1 Bs7 Cs3" },
+	{ "elected, the other one", "S1 e1 v8 l bl Ai1 Bp7 Cs3", AGAIN, '1',
+	  .confirmed = "A", .after = "T1 e2 v9 l As8 Bi7 Cs3" },
+	{ "elected, no logs of before", "S1 e1 v8 l bn Ai1 Bp0", AGAIN, '1',
+	  .confirmed = "A", .after = "T1 e2 v9 As0 Bi0" },
+	{ "a wish goes", "S1 e1 v8 bl Ai1 Bp7 h2rg", AGAIN, '1',
+	  .confirmed = "A", .after = "T1 e2 v9 l As8 Bi7" },
+	{ "elected, no other one", "S1 e1 v8 l bl Ai1 Bs7", AGAIN, '1',
+	  .confirmed = "A", .ret = -EBUSY },
+	{ "all are unfit", "S1 e1 v8 l bl Ai1 Bp7", AGAIN, '1',
+	  .confirmed = "AB", .ret = -EBUSY },
+	{ "the others have not all rows", "S1 e1 v8 bc Ai1 Bi1 Ci1", AGAIN,
+	  '1', .confirmed = "A", .rows = "AB,AC,A", .ret = -EBUSY },
+	{ "the others have all rows", "S1 e1 v8 bc Ai1 Bi1 Ci1", AGAIN,
+	  '1', .confirmed = "A", .rows = "AB,AC", .after = "T1 e2 v9 w As8 Bi1 Ci1" },
+	{ "none is unfit", "S1 e1 v8 bc Ai1 Bi1", AGAIN, '1',
+	  .confirmed = "", .ret = -EINVAL },
+	{ "only passed ones are unfit", "S1 e1 v8 bl Ai1 Bp7", AGAIN, '1',
+	  .confirmed = "B", .ret = -EINVAL },
+	{ "not known what was before", "S1 e1 v8 Ai1 Bi1", AGAIN, '1',
+	  .confirmed = "A", .ret = -EPERM },
+	{ "another one's", "S2 e1 v8 bc Ai1 Bi1", AGAIN, '1',
+	  .confirmed = "A", .ret = -EPERM },
+	{ "taken again already", "T1 e2 v9 w Ai1 Bs7", AGAIN, '1',
+	  .confirmed = "A", .ret = -EPERM },
+	{ "a claim ends what was before", "S1 e1 v8 bl Ai1 Bp7", CLAIM, '1',
+	  .after = "T1 e2 v9 Ai1 Bs7" },
+	{ "a detach ends it", "S1 e1 v8 bl Ai1 Bp7", DETACH, '1',
+	  .after = "N e1 v9 Ai1 Bs7" },
+	{ "a resync ends it for one", "S1 e1 v8 bl Ai1 Bp7 Cp7", SYNC, 'B',
+	  .after = "S1 e1 v9 bl Ai1 By7 Cp7" },
 
 	/* Removals. */
 	{ "one of two", "S1 e1 v5 Ai1 Bi1", REMOVE, 'B',
@@ -387,7 +430,7 @@ static struct step steps[] = {
 	{ "an attach ends the care of a node that is gone",
 	  "S2 e4 v9 Ai1 kl", CLAIM, '1', .after = "T1 e5 v10 Ai1" },
 	{ "serving, with care", "T1 e1 v2 w Ai1 Bi1 k", SERVE, '1',
-	  .confirmed = "AB", .after = "S1 e1 v3 l Ai1 Bi1 k" },
+	  .confirmed = "AB", .after = "S1 e1 v3 l bc Ai1 Bi1 k" },
 	{ "the caretaker has it attached", "S1 e4 v9 Ai1 By4 k", TAKE, '1',
 	  .after = "S1 e4 v10 Ai1 By4" },
 	{ "before it serves", "T1 e4 v9 w Ai1 k", TAKE, '1',
@@ -470,6 +513,10 @@ static int apply(const struct step *s, struct hcv_record *r,
 		return hcv_record_care_leave(r, err);
 	case EVICT:
 		return hcv_record_care_evict(r, err);
+	case AGAIN:
+		return hcv_record_again(r, id(s->who),
+					ids_of(s->confirmed, confirmed), rows,
+					err);
 	}
 	return -ENOSYS;
 }
@@ -499,6 +546,8 @@ static char *bad_records[] = {
 	"S1 e1 v2 Ai3", "S1 e1 v2 Ai1 Bs2", "S1 e1 v2 Ai1 By2",
 	"N e1 v3 Ai1 By2", "T1 e1 v3 Ai1 By2",
 	"S1 e1 v2 As1", "S1 e1 v2 Ai1 Ai1",
+	"S1 e1 v3 Ai1 Bp2",		/* passed over by nobody */
+	"T1 e1 v3 bc Ai1", "N e1 v3 bl Ai1",
 	"S1 e1 v2 Ai1 h1", "T1 e1 v2 Ai1 h2", "N e1 v2 Ai1 h2",
 	"N e1 v2 Ai1 k", "S1 e1 v2 Ai1 k!", "S1 e1 v2 Ai1 k h2",
 };
@@ -648,7 +697,7 @@ struct world {
 	unsigned int writes;
 	bool torn;		/* copies may differ until served again */
 	bool named[W_ROWS][W_BLOCKS];
-	unsigned int served, refused, unsettled;
+	unsigned int served, refused, unsettled, again;
 };
 
 static unsigned int rnd(struct world *w, unsigned int below)
@@ -820,6 +869,42 @@ static void do_copy(struct world *w, unsigned int s)
 	}
 }
 
+/* A start that fails half-way, after a part of the stamps, for some stores. */
+static void do_again(struct world *w, const struct hcv_record *old, bool torn)
+{
+	char unfit[W_STORES + 1] = "", owner[HCV_ID_LEN], err[HCV_ERR_SIZE];
+	const char *list[W_STORES];
+	unsigned int s, r, b, n = 0;
+
+	for (s = 0; s < W_STORES; s++) {
+		if (!hcv_record_insync(&w->r, id(store_name(s))))
+			continue;
+		for (r = 0; r < w->rows.nr; r++)
+			for (b = 0; b < W_BLOCKS; b++)
+				if (w->named[r][b] && rnd(w, 2))
+					w->has[s][r][b].stamp = w->r.v;
+		if (rnd(w, 2))
+			unfit[n++] = store_name(s);
+	}
+	w->torn = torn;
+	strcpy(owner, w->r.owner);
+	if (hcv_record_again(&w->r, owner, ids_of(unfit, list), &w->rows,
+			     err)) {
+		/* Nothing else helps: as after a crash. */
+		w->torn = true;
+		hcv_record_claim(&w->r, owner, true, true, err);
+		return;
+	}
+	w->again++;
+	for (s = 0; s < W_STORES; s++)
+		KUNIT_EXPECT_EQ(w->test,
+				hcv_record_insync(&w->r, id(store_name(s))),
+				hcv_record_insync(old, id(store_name(s))) &&
+				!strchr(unfit, store_name(s)));
+	KUNIT_EXPECT_EQ(w->test, w->r.was_clean, old->was_clean);
+	KUNIT_EXPECT_TRUE(w->test, old->was_clean || w->r.log == old->log);
+}
+
 static void do_serve(struct world *w)
 {
 	struct hcv_record old = w->r;
@@ -827,7 +912,7 @@ static void do_serve(struct world *w)
 	const char *list[W_STORES], *local_list[2];
 	char err[HCV_ERR_SIZE];
 	unsigned int s, n = 0;
-	bool clean = old.was_clean;
+	bool clean = old.was_clean, torn = w->torn;
 	char owner[HCV_ID_LEN];
 	int ret;
 
@@ -853,6 +938,10 @@ static void do_serve(struct world *w)
 		KUNIT_EXPECT_TRUE(w->test,
 				  hcv_record_insync(&old, id(store_name(s))));
 		KUNIT_EXPECT_TRUE(w->test, strchr(confirmed, store_name(s)));
+	}
+	if (!rnd(w, 4)) {
+		do_again(w, &old, torn);
+		return;
 	}
 	/* Without logs nobody can tell what others lack: they trust nothing. */
 	for (s = 0; s < W_STORES && !clean && !old.log; s++)
@@ -946,7 +1035,7 @@ static void test_histories(struct kunit *test)
 {
 	struct world *w = kunit_kzalloc(test, sizeof(*w), 0);
 	uint64_t next = seed(test), v, epoch;
-	unsigned int served = 0, refused = 0, unsettled = 0, i, k;
+	unsigned int served = 0, refused = 0, unsettled = 0, again = 0, i, k;
 	struct hcv_record old;
 
 	for (i = 0; i < 3000 && !test->failed; i++) {
@@ -968,9 +1057,11 @@ static void test_histories(struct kunit *test)
 		served += w->served;
 		refused += w->refused;
 		unsettled += w->unsettled;
+		again += w->again;
 	}
-	kunit_info(test, "%u histories, served %u, to wait %u, no choice %u",
-		   i, served, refused, unsettled);
+	kunit_info(test, "%u histories, served %u, to wait %u, no choice %u, again %u",
+		   i, served, refused, unsettled, again);
+	KUNIT_EXPECT_GT(test, again, 100);
 	KUNIT_EXPECT_GT(test, served, 1000);
 }
 

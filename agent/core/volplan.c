@@ -754,6 +754,46 @@ static bool vp_run(struct vp *p)
 	       (!p->in->rec->care.on && vp_retire(p));
 }
 
+/* The stores that the start failed for; returns whether it can do without. */
+static bool vp_unfit(const struct vp *p, struct hcv_rec_ids *unfit,
+		     const char **id)
+{
+	const struct hcv_record *rec = p->in->rec;
+	struct hcv_record new = *rec;
+	char err[HCV_ERR_SIZE];
+	size_t i;
+
+	*unfit = (struct hcv_rec_ids){ .id = id };
+	for (i = 0; i < p->k->nr_links; i++)
+		if (p->k->link[i].unfit &&
+		    vp_rec_index(rec, p->k->link[i].store) >= 0)
+			id[unfit->nr++] = p->k->link[i].store;
+	return !hcv_record_again(&new, p->in->node, *unfit, p->in->rows, err);
+}
+
+/*
+ * A failed start: the volume never ran, so whatever was in-sync before this node
+ * served still is.  Again without those that it failed for: each time there are
+ * less.  The module, which knows them, is kept until that is in the record.
+ */
+static bool vp_fenced(struct vp *p)
+{
+	const char *id[HCV_REC_STORES];
+	struct hcv_rec_ids unfit;
+	size_t i;
+
+	if (!vp_unfit(p, &unfit, id))
+		return vp_foreign(p, "the volume was fenced");
+	if (!vp_do(p, HCV_VP_AGAIN, NULL))
+		return false;
+	for (i = 0; i < unfit.nr; i++)
+		p->out->set[vp_rec_index(p->in->rec, id[i])] = true;
+	snprintf(p->out->reason, sizeof(p->out->reason),
+		 "the start failed for %s%s", vp_name(p, id[0]),
+		 unfit.nr > 1 ? " and others" : "");
+	return true;
+}
+
 static bool vp_serving(struct vp *p)
 {
 	if (!p->k) {
@@ -800,7 +840,7 @@ static bool vp_serving(struct vp *p)
 		return vp_failing(p) ||
 		       vp_wait(p, 0, "the volume is being stopped");
 	default:
-		return vp_foreign(p, "the volume was fenced");
+		return vp_fenced(p);
 	}
 }
 
@@ -858,7 +898,7 @@ void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out)
 	if (!step)
 		out->act = p.waits ? HCV_VP_WAIT : HCV_VP_NONE;
 	else if (out->act != HCV_VP_REREAD && out->act != HCV_VP_FENCE &&
-		 out->act != HCV_VP_HAND_ABORT &&
+		 out->act != HCV_VP_HAND_ABORT && out->act != HCV_VP_AGAIN &&
 		 !(out->act == HCV_VP_STOP && out->force))
 		out->reason[0] = 0;
 }

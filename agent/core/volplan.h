@@ -106,6 +106,8 @@
  * @HCV_VP_HALT: VOL_SUSPEND for a hand-over
  * @HCV_VP_RESUME: VOL_RESUME: it stays here after all
  * @HCV_VP_HAND_OVER: record: the other node is owner, epoch + 1, taking, v + 1
+ * @HCV_VP_AGAIN: record: taking with the next epoch and the in-sync set of before,
+ *	without the unfit @set; @reason
  * @HCV_VP_LET_GO: VOL_STOP of a halted volume that another node owns: its I/O
  *	fails, its disk goes when it is closed
  * @HCV_VP_CARE_CLAIM: record: this node takes care of it, epoch + 1, taking, v + 1
@@ -149,6 +151,7 @@ enum hcv_vp_act {
 	HCV_VP_CARE_CLAIM,
 	HCV_VP_CARE_LEAVE,
 	HCV_VP_PUBLISH,
+	HCV_VP_AGAIN,
 	HCV_VP_NR
 };
 
@@ -301,7 +304,7 @@ struct hcv_vp_out {
 /**
  * hcv_volplan_next() - the next step
  *
- * @out->reason is set for WAIT, REREAD, FENCE, HAND_ABORT and forced STOP.
+ * @out->reason is set for WAIT, REREAD, FENCE, HAND_ABORT, AGAIN and forced STOP.
  */
 void hcv_volplan_next(const struct hcv_vp_in *in, struct hcv_vp_out *out);
 

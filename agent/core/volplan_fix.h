@@ -989,6 +989,64 @@ static void fenced_here(struct fix *f)
 	f->k.state = HCV_VOL_FENCED;
 }
 
+/* The start failed for B while A has everything. */
+static void fenced_unfit(struct fix *f)
+{
+	fenced_here(f);
+	f->rec.before = HCV_RB_CLEAN;
+	f->k.link[1].state = HCV_LINK_FAILING;
+	f->k.link[1].unfit = true;
+}
+
+/* B was elected after an unclean stop. */
+static void fenced_elected(struct fix *f)
+{
+	fenced_unfit(f);
+	f->rec.before = HCV_RB_LOG;
+	f->rec.st[0].state = HCV_RS_STALE;
+	f->rec.st[0].passed = true;
+}
+
+static void fenced_elected_last(struct fix *f)
+{
+	fenced_elected(f);
+	f->rec.st[0].passed = false;
+}
+
+static void fenced_all_unfit(struct fix *f)
+{
+	fenced_elected(f);
+	f->k.link[0].unfit = true;
+}
+
+/* An agent that knows no better served. */
+static void fenced_not_known(struct fix *f)
+{
+	fenced_unfit(f);
+	f->rec.before = HCV_RB_UNKNOWN;
+}
+
+static void fenced_unfit_detach(struct fix *f)
+{
+	fenced_unfit(f);
+	f->in.want_detach = true;
+}
+
+static void fenced_unfit_force(struct fix *f)
+{
+	fenced_unfit(f);
+	f->in.want_force = true;
+}
+
+/* What is known of them goes with the module's volume: not before it is told. */
+static void fenced_unfit_failed(struct fix *f)
+{
+	struct hcv_vp_out again = { .act = HCV_VP_AGAIN };
+
+	fenced_unfit(f);
+	hcv_volplan_failed(&f->mem, &again, f->in.now_ms, "no answer");
+}
+
 /* ------------------------------------------------- extents that go back */
 
 #endif /* HCV_AGENT_CORE_VOLPLAN_FIX_H */

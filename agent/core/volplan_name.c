@@ -41,6 +41,7 @@ static const char *const vp_act_names[HCV_VP_NR] = {
 	[HCV_VP_CARE_CLAIM] = "care-claim",
 	[HCV_VP_CARE_LEAVE] = "care-leave",
 	[HCV_VP_PUBLISH] = "publish",
+	[HCV_VP_AGAIN] = "again",
 };
 
 const char *hcv_volplan_act_name(enum hcv_vp_act act)

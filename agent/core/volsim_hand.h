@@ -137,7 +137,7 @@ static void sim_hand_seen(struct sim *s, const struct hcv_record *rec)
 	int i;
 
 	if (s->rec.phase != HCV_PH_SERVING || rec->phase != HCV_PH_TAKING ||
-	    !rec->was_clean)
+	    !rec->was_clean || !strcmp(s->rec.owner, rec->owner))
 		return;
 	s->nr_hands++;
 	s->handed |= 1ULL << s->rec.epoch % 64;

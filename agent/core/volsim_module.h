@@ -522,6 +522,16 @@ static bool sim_start(struct sim *s, struct sim_node *n, uint64_t v)
 			return false;
 		}
 	}
+	/* It cannot be read; one of several, or the one elected. */
+	i = s->nr_serves % n->k.nr_links;
+	if (!s->calm && n->k.link[i].state == HCV_LINK_INSYNC &&
+	    sim_chance(s, 6)) {
+		if (sim_insync_links(n) > 1)
+			n->k.link[i].state = HCV_LINK_FAILING;
+		n->k.link[i].unfit = true;
+		n->k.state = HCV_VOL_FENCED;
+		return false;
+	}
 	n->k.state = HCV_VOL_ACTIVE;
 	n->k.prepared = false;
 	n->k.v = v;

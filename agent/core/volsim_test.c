@@ -136,6 +136,13 @@ static bool sim_act_record(struct sim *s, int n, struct sim_actor *a,
 	case HCV_VP_HAND_ABORT:
 		ret = hcv_record_hand_abort(&rec, err);
 		break;
+	case HCV_VP_AGAIN:
+		for (i = 0; i < rec.nr; i++)
+			if (o->set[i])
+				set[ids.nr++] = a->rec.st[i].store;
+		ret = hcv_record_again(&rec, node_id[n], ids, &a->rows, err);
+		s->nr_again += !ret;
+		break;
 	case HCV_VP_HAND_OVER:
 		s->unsure_in = 3;
 		ret = hcv_record_hand_over(&rec, node_id[n], err);
@@ -299,7 +306,7 @@ static void sim_turn(struct sim *s, int i, struct sim_actor *a, bool urgent)
 	    out.act == HCV_VP_RENEW || out.act == HCV_VP_DETACH ||
 	    out.act == HCV_VP_HAND_READY || out.act == HCV_VP_HAND_ABORT ||
 	    out.act == HCV_VP_HAND_OVER || out.act == HCV_VP_CARE_CLAIM ||
-	    out.act == HCV_VP_CARE_LEAVE)
+	    out.act == HCV_VP_CARE_LEAVE || out.act == HCV_VP_AGAIN)
 		ok = sim_act_record(s, i, a, &out);
 	else if (out.act == HCV_VP_DROP_ROWS)
 		ok = sim_act_rows(s, i, a, &out);
@@ -688,7 +695,7 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs,
 	unsigned long acks = 0, serves = 0, removes = 0, joins = 0;
 	unsigned long late = 0, dead = 0, renewals = 0, dropped = 0, freed = 0;
 	unsigned long begun = 0, moved = 0, undone = 0, late_jobs = 0;
-	unsigned long slow = 0;
+	unsigned long slow = 0, again = 0;
 	uint64_t seed = env ? strtoull(env, NULL, 0) :
 			runs ? (uint64_t)time(NULL) : 1;
 	unsigned int i, nr = env ? 1 : runs ? strtoul(runs, NULL, 0) : 40;
@@ -707,6 +714,7 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs,
 		dropped += s->nr_dropped;
 		freed += s->nr_freed;
 		slow += s->nr_slow;
+		again += s->nr_again;
 		begun += s->nr_jobs;
 		moved += s->nr_moved;
 		undone += s->nr_undone;
@@ -727,8 +735,8 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs,
 		   acks, serves, removes, joins);
 	kunit_info(test, "%lu late writes landed, %lu were refused, %lu renewals\n",
 		   late, dead, renewals);
-	kunit_info(test, "rows went %lu times, %lu copies were freed, %lu slow replicas dropped\n",
-		   dropped, freed, slow);
+	kunit_info(test, "rows went %lu times, %lu copies were freed, %lu slow replicas dropped, %lu began again\n",
+		   dropped, freed, slow, again);
 	if (jobs)
 		kunit_info(test, "%lu jobs, %lu stores left by them, %lu ended otherwise, %lu late transactions of them\n",
 			   begun, moved, undone, late_jobs);
@@ -742,6 +750,7 @@ static void volsim_runs(struct kunit *test, uint32_t hand_in, bool jobs,
 	KUNIT_EXPECT_GT(test, serves + removes + joins, (unsigned long)nr);
 	KUNIT_EXPECT_TRUE(test, env || hand_in < 50 || slow > nr / 8);
 	KUNIT_EXPECT_GT(test, hands, hand_in < 50 ? nr * 2UL : nr / 4UL);
+	KUNIT_EXPECT_TRUE(test, nr < 20 || again);
 	KUNIT_EXPECT_TRUE(test, !jobs || nr < 20 || (moved > nr && undone));
 	KUNIT_EXPECT_TRUE(test, !care_in || nr < 20 ||
 			  (cares > nr && takes > nr / 8 && leaves > nr / 4 &&

@@ -162,7 +162,7 @@ struct sim {
 	bool jobs;			/* there are any */
 	uint64_t acked[ROWS];
 	uint64_t next_n;
-	unsigned long nr_acks, nr_serves, nr_removes, nr_joins;
+	unsigned long nr_acks, nr_serves, nr_removes, nr_joins, nr_again;
 	unsigned long nr_late, nr_dead, nr_renewals, nr_dropped, nr_freed;
 	unsigned long nr_slow;		/* replicas dropped for that */
 	unsigned long nr_jobs, nr_moved, nr_undone, nr_late_jobs;

@@ -22,7 +22,7 @@ import hcvvol
 import ktap
 from hcvbreak import (Command, Writer, bring_back, ended, failed, fill, finish,
                       take_out, verify, waits)
-from hcvtest import BLOCK
+from hcvtest import BLOCK, uuid_text
 from hcvvol import MIB
 
 node = hcvtest.Node()
@@ -145,6 +145,12 @@ def nobody_failed(vol, events, what):
                   {one["LINK_STATE"] for one in vol.get()["LINK"]})
 
 
+def unfit(vol):
+    """The stores that the start failed for."""
+    return {one["STORE"] for one in vol.get()["LINK"]
+            if "UNFIT" in str(one.get("LINK_FLAGS", ""))}
+
+
 def test_start_leaves_one_out():
     """An error of one replica costs this replica, not the start."""
     with setting(extents=2) as (vol, devs, events):
@@ -160,6 +166,14 @@ def test_start_leaves_one_out():
                 breaks()
                 ktap.check_eq("start", 0, start(vol).wait())
                 left_out(vol, events, store, devs[i])
+        # Fenced after it ran: what was before the start is over.
+        vol.prepare()
+        devs[1].fail_flush()
+        ktap.check_eq("start", 0, start(vol).wait())
+        vol.edo("VOL_FENCE")
+        ktap.check_eq("nobody is named", set(), unfit(vol))
+        devs[1].heal()
+        vol.end()
 
 
 def test_start_needs_each_extent():
@@ -183,6 +197,8 @@ def test_start_needs_each_extent():
             node.fails(errno.EIO, text, "VOL_START", VOL=vol.vol,
                        EPOCH=vol.epoch, V=vol.v)
             nobody_failed(vol, events, what)
+            ktap.check_eq(f"{what}: says which", {
+                uuid_text(vol.names[i]) for i in broken}, unfit(vol))
             for dev in devs:
                 dev.heal()
             vol.end()
@@ -211,6 +227,8 @@ def test_start_believes_all_or_none():
         node.fails(errno.EIO, "metadata of extent 0", "VOL_START",
                    VOL=vol.vol, EPOCH=vol.epoch, V=vol.v)
         nobody_failed(vol, events, "one unread")
+        ktap.check_eq("neither will do alone", {
+            uuid_text(store) for store in vol.names}, unfit(vol))
         devs[1].heal()
         vol.end()
         before = [hcvtest.device_read(devs[1].path, off) for off in places]

@@ -87,8 +87,8 @@ passed() {
 	touch "$TMP/passed"
 }
 
-# node [DEVICE]: a node with two stores, the second one on DEVICE; undone at
-# the end of the case.
+# node [DEVICE [FIRST]]: a node with two stores, the second one on DEVICE, the
+# other one on FIRST; undone at the end of the case.
 # shellcheck disable=SC2120 # only some tests name one
 node() {
 	rm -rf "$TMP/state" "$TMP/passed"
@@ -100,7 +100,7 @@ node() {
 	agent
 	"$ctl" cluster init --node-name n1 > /dev/null
 	wait_for module_ok 20
-	d0=$(disk_by_serial d0)
+	d0=${2:-$(disk_by_serial d0)}
 	d1=${1:-$(disk_by_serial d1)}
 	wipefs -qa "$d0" "$d1"
 	blkdiscard -z -l 1M "$d0"
@@ -112,6 +112,11 @@ node() {
 # shellcheck disable=SC2317 # by way of on_exit
 unmount() {
 	! mountpoint -q "$TMP/mnt" || umount "$TMP/mnt"
+}
+
+# nl COMMAND [ATTRIBUTE=VALUE...]: to the module.
+nl() {
+	python3 -B "$top/selftests/lib/hcvnl.py" "$@"
 }
 
 # gone NAME: delete a volume and wait for its space.

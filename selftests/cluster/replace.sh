@@ -50,11 +50,6 @@ state() {
 		jq -r '.volumes[] | select(.name == "db1") | .state'
 }
 
-# nl COMMAND [ATTRIBUTE=VALUE...]: to the module.
-nl() {
-	python3 -B "$top/selftests/lib/hcvnl.py" "$@"
-}
-
 # granted STORE: what the volume's owner may use there.
 granted() {
 	local id

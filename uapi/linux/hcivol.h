@@ -405,7 +405,8 @@ enum hcv_policy {
 #define HCV_GRANT_F_ALL		(HCV_GRANT_F_REVOKED | HCV_GRANT_F_DONE)
 
 #define HCV_LINK_F_FULL		(1U << 0)	/* trust no stamp: copy all */
-#define HCV_LINK_F_ALL		HCV_LINK_F_FULL
+#define HCV_LINK_F_UNFIT	(1U << 1)	/* VOL_GET: the start failed for it */
+#define HCV_LINK_F_ALL		HCV_LINK_F_FULL	/* of commands */
 
 enum hcv_vol_state {
 	HCV_VOL_NEW		= 0,	/* being put together */
