@@ -188,6 +188,10 @@ class World:
         self.owner = None
         self.size = 0
         self.sync = "insync"
+        self.holders = ["n1", "n2"]
+        self.drains = ""        # a node, while its replica moves to n3
+        self.last_owner = None  # as its record has it
+        self.handovers = 0
         self.said = []
         self.tamper = None
         self.reloaded = []
@@ -226,9 +230,14 @@ class World:
 
     def command(self, node, text):
         self.said.append(f"{node}: {text}")
-        for word in ("create", "attach", "detach", "resize", "delete"):
-            if f"volume {word}" in text:
+        for word in ("create", "attach", "detach", "resize", "delete",
+                     "handover", "set"):
+            if f"volume {word} " in text:
                 return getattr(self, word)(node, text)
+        if "store drain" in text:
+            self.drains = text.split()[-1].partition("-")[0]
+        if "recovery jobs" in text:
+            return 0, '{"jobs": []}'
         if "kill -" in text and "etcd.pid" in text:
             (node.away.discard if "CONT" in text else node.away.add)("etcd")
         if "maintenance/status" in text:
@@ -246,6 +255,15 @@ class World:
         self.size = int(text.split()[-3])
         with open(self.image, "wb") as image:
             image.truncate(BYTES)
+        self.holders, self.drains = ["n1", "n2"], ""
+        return 0, ""
+
+    def set(self, _node, text):
+        """A copy is made as soon as it may be."""
+        if self.drains and f"sync-kibps={hcvfailures.FULL_KIBPS}" in text:
+            self.holders.remove(self.drains)
+            self.holders.append("n3")
+            self.drains = ""
         return 0, ""
 
     def attach(self, node, _text):
@@ -254,13 +272,23 @@ class World:
             return 4, "it is attached on this node already"
         if old and old.state == "running" and "cut" not in old.away:
             return 4, f"it is attached on node {old}, which is alive"
-        if old:
+        return self._serve(node)
+
+    def handover(self, _node, text):
+        """It comes to the end before the fault does, or not at all."""
+        self.handovers += 1
+        if self.handovers % 2:
+            return self._serve(self[text.split()[-1]])
+        return 3, "the target cannot prepare"
+
+    def _serve(self, node):
+        if self.owner:
             # As the gate would: nothing of it comes any more.
-            for process in old.processes:
+            for process in self.owner.processes:
                 process.end()
         if self.tamper:
             self.tamper(self.image)
-        self.owner = node
+        self.owner = self.last_owner = node
         return 0, ""
 
     def detach(self, _node, _text):
@@ -293,11 +321,18 @@ class World:
 
     def volume(self, node, _name):
         shown = {"uuid": "u", "size": self.size, "replica_list": [
-            {"node": "n1", "state": "insync", "live": True},
-            {"node": "n2", "state": "insync", "live": True}]}
-        return shown | ({"module": {}} if self.owner is node else {})
+            {"node": name, "state": "insync", "live": True}
+            for name in self.holders], "owner": str(self.last_owner)}
+        return shown | ({"module": {"state": "active"}}
+                        if self.owner is node else {})
+
+    @staticmethod
+    def record(_node, _uuid):
+        return {"phase": "serving"}
 
     def replicas(self, _node, _name):
+        if self.drains:
+            return {"n1": "insync", "n2": "insync", "n3": "syncing"}
         # As begin_recovery() waits for them, one after the other.
         want = {"insync": "stale", "stale": "syncing"}
         now, self.sync = self.sync, want.get(self.sync, "insync")
@@ -309,7 +344,8 @@ def rig(tamper=None):
     """A Rig on a World."""
     saved = [(module, name, getattr(module, name)) for module, names in (
         (hcvcluster, ("start_node", "start_agent", "stop_nodes", "volume",
-                      "replicas", "wait_insync", "explain", "device")),
+                      "record", "replicas", "wait_insync", "explain",
+                      "device")),
         (hcvfailures, ("INSPECT", "LINES", "LIVE_S", "AWAY_S"))
         ) for name in names]
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
@@ -321,7 +357,7 @@ def rig(tamper=None):
             f"read) cat {world.image};; esac\n")
         inspect.chmod(0o755)
         for name in ("start_node", "start_agent", "stop_nodes", "volume",
-                     "replicas"):
+                     "record", "replicas"):
             setattr(hcvcluster, name, getattr(world, name))
         hcvcluster.wait_insync = lambda node, name, limit=0: \
             world.volume(node, name)
