@@ -241,11 +241,12 @@ struct hcv_snap_tomb {
 };
 
 /**
- * struct hcv_snap - one linearizable read of everything; immutable
- * @rev: the store's revision at the read
+ * struct hcv_snap - everything as of one revision; immutable
+ * @rev: that revision; a linearizable read found it, or one before it from which
+ *	on the metadata store told of all changes
  * @seq: grows with each snapshot of this process
- * @read: number of the read, counted when it was sent
- * @taken_ms: hcv_now_ms() before the read was sent
+ * @read: number of that read, counted when it was sent
+ * @taken_ms: hcv_now_ms() before that read was sent
  */
 struct hcv_snap {
 	unsigned int refs;		/* A */
@@ -290,7 +291,10 @@ struct hcv_snap *hcv_snap_wait(struct hcv_agent *a, uint64_t after,
  * @since_ms: gets hcv_now_ms() of the last change; may be NULL
  */
 bool hcv_state_reachable(struct hcv_agent *a, char *why, int64_t *since_ms);
-/** hcv_state_kick() - take a new snapshot now; any thread */
+/**
+ * hcv_state_kick() - something was written here: have a snapshot with it soon, told
+ * of or read; any thread
+ */
 void hcv_state_kick(struct hcv_agent *a);
 
 /**

@@ -40,11 +40,24 @@ struct hcv_meta_ops {
 	enum hcv_meta_result (*watch)(struct hcv_meta *m, const char *prefix,
 				      int64_t *rev, int64_t deadline);
 	void (*watch_cancel)(struct hcv_meta *m);
+	/* NULL, all three: changes are not told with their values */
+	struct hcv_meta_follow *(*follow)(struct hcv_meta *m,
+					  const char *prefix, int64_t rev);
+	enum hcv_meta_result (*follow_next)(struct hcv_meta_follow *f,
+					    struct hcv_kvs *kvs,
+					    int64_t deadline);
+	void (*follow_end)(struct hcv_meta_follow *f);
 };
 
 /** struct hcv_meta - first member of every back end's handle */
 struct hcv_meta {
 	const struct hcv_meta_ops *ops;
+	int64_t wrote;		/* A: the newest revision written by it */
+};
+
+/** struct hcv_meta_follow - first member of what follow() gives out */
+struct hcv_meta_follow {
+	struct hcv_meta *meta;
 };
 
 extern const struct hcv_meta_ops hcv_meta_mem_ops;

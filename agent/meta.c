@@ -207,11 +207,23 @@ static enum hcv_meta_result check_ops(const struct hcv_op *op, size_t nr)
 	return HCV_META_OK;
 }
 
+static void note_written(struct hcv_meta *m, int64_t rev)
+{
+	int64_t seen = __atomic_load_n(&m->wrote, __ATOMIC_RELAXED);
+
+	while (rev > seen &&
+	       !__atomic_compare_exchange_n(&m->wrote, &seen, rev, true,
+					    __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+}
+
 enum hcv_meta_result hcv_meta_txn(struct hcv_meta *m,
 				  const struct hcv_cmp *cmp, size_t nr_cmp,
 				  const struct hcv_op *op, size_t nr_op,
 				  int64_t *rev, unsigned int deadline_ms)
 {
+	enum hcv_meta_result res;
 	int64_t dummy;
 	size_t i;
 
@@ -226,8 +238,13 @@ enum hcv_meta_result hcv_meta_txn(struct hcv_meta *m,
 		return HCV_META_INVALID;
 	if (unsent())
 		return HCV_META_UNREACHABLE;
-	return lost(m->ops->txn(m, cmp, nr_cmp, op, nr_op, rev ? rev : &dummy,
-				deadline_in(deadline_ms)), HCV_META_UNKNOWN);
+	if (!rev)
+		rev = &dummy;
+	res = m->ops->txn(m, cmp, nr_cmp, op, nr_op, rev,
+			  deadline_in(deadline_ms));
+	if (res == HCV_META_OK)
+		note_written(m, *rev);
+	return lost(res, HCV_META_UNKNOWN);
 }
 
 enum hcv_meta_result hcv_meta_lease_grant(struct hcv_meta *m,
@@ -277,6 +294,32 @@ void hcv_meta_watch_cancel(struct hcv_meta *m)
 	m->ops->watch_cancel(m);
 }
 
+int64_t hcv_meta_wrote(struct hcv_meta *m)
+{
+	return __atomic_load_n(&m->wrote, __ATOMIC_ACQUIRE);
+}
+
+struct hcv_meta_follow *hcv_meta_follow(struct hcv_meta *m, const char *prefix,
+					int64_t rev)
+{
+	if (!m->ops->follow || !key_ok(prefix, true))
+		return NULL;
+	return m->ops->follow(m, prefix, rev);
+}
+
+enum hcv_meta_result hcv_meta_follow_next(struct hcv_meta_follow *f,
+					  struct hcv_kvs *kvs,
+					  unsigned int timeout_ms)
+{
+	return f->meta->ops->follow_next(f, kvs, deadline_in(timeout_ms));
+}
+
+void hcv_meta_follow_end(struct hcv_meta_follow *f)
+{
+	if (f)
+		f->meta->ops->follow_end(f);
+}
+
 void hcv_kv_free(struct hcv_kv *kv)
 {
 	free(kv->key);
@@ -294,26 +337,84 @@ void hcv_kvs_free(struct hcv_kvs *kvs)
 	memset(kvs, 0, sizeof(*kvs));
 }
 
+/* Room for one more: grows at 0, 1, 2, 4, 8...: the size need not be known. */
+static int kvs_room(struct hcv_kvs *kvs)
+{
+	struct hcv_kv *grown;
+
+	if (kvs->nr & (kvs->nr - 1))
+		return 0;
+	grown = realloc(kvs->kv, (kvs->nr ? kvs->nr * 2 : 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	kvs->kv = grown;
+	return 0;
+}
+
 int hcv_kvs_add(struct hcv_kvs *kvs, const char *key, const char *value,
 		int64_t rev)
 {
 	struct hcv_kv kv = { .rev = rev };
-	struct hcv_kv *grown;
 
-	/* Grows at 0, 1, 2, 4, 8...: the size need not be remembered. */
-	if (!(kvs->nr & (kvs->nr - 1))) {
-		grown = realloc(kvs->kv,
-				(kvs->nr ? kvs->nr * 2 : 1) * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		kvs->kv = grown;
-	}
+	if (kvs_room(kvs))
+		return -ENOMEM;
 	kv.key = strdup(key);
-	kv.value = strdup(value);
-	if (!kv.key || !kv.value) {
+	kv.value = value ? strdup(value) : NULL;
+	if (!kv.key || (value && !kv.value)) {
 		hcv_kv_free(&kv);
 		return -ENOMEM;
 	}
 	kvs->kv[kvs->nr++] = kv;
+	return 0;
+}
+
+/* Where the key is, or would be; @found tells which. */
+static size_t kvs_place(const struct hcv_kvs *kvs, const char *key, bool *found)
+{
+	size_t low = 0, high = kvs->nr, mid;
+	int diff;
+
+	*found = false;
+	while (low < high && !*found) {
+		mid = low + (high - low) / 2;
+		diff = strcmp(kvs->kv[mid].key, key);
+		*found = !diff;
+		if (diff < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return high;
+}
+
+int hcv_kvs_apply(struct hcv_kvs *kvs, struct hcv_kvs *changes)
+{
+	size_t i, at;
+	bool found;
+
+	for (i = 0; i < changes->nr; i++) {
+		struct hcv_kv *c = &changes->kv[i];
+
+		at = kvs_place(kvs, c->key, &found);
+		if (found) {
+			hcv_kv_free(&kvs->kv[at]);
+		} else if (!c->value) {
+			continue;
+		} else {
+			if (kvs_room(kvs))
+				return -ENOMEM;
+			memmove(&kvs->kv[at + 1], &kvs->kv[at],
+				(kvs->nr++ - at) * sizeof(*c));
+		}
+		if (c->value) {
+			kvs->kv[at] = *c;
+			memset(c, 0, sizeof(*c));
+		} else {
+			memmove(&kvs->kv[at], &kvs->kv[at + 1],
+				(--kvs->nr - at) * sizeof(*c));
+		}
+	}
+	if (changes->rev > kvs->rev)
+		kvs->rev = changes->rev;
 	return 0;
 }

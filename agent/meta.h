@@ -105,6 +105,46 @@ enum hcv_meta_result hcv_meta_watch(struct hcv_meta *m, const char *prefix,
 				    int64_t *rev, unsigned int timeout_ms);
 void hcv_meta_watch_cancel(struct hcv_meta *m);
 
+/** hcv_meta_wrote() - the newest revision that came of a hcv_meta_txn() here */
+int64_t hcv_meta_wrote(struct hcv_meta *m);
+
+struct hcv_meta_follow;
+
+/**
+ * hcv_meta_follow() - be told of each change under the prefix, from @rev + 1 on
+ *
+ * Changes come in the order of their revisions, none is left out, and those of
+ * one transaction come together: added to a list of revision @rev they make the
+ * list of a later one.  That is older than what a read would find, by the time
+ * that a change takes to arrive: nothing is decided on it that needs a read.
+ *
+ * Return: NULL: this back end cannot (use hcv_meta_watch()), or no memory.
+ */
+struct hcv_meta_follow *hcv_meta_follow(struct hcv_meta *m, const char *prefix,
+					int64_t rev);
+/**
+ * hcv_meta_follow_next() - wait for further changes; one thread at a time
+ * @kvs: empty; gets them for hcv_kvs_apply(), free it
+ *
+ * hcv_meta_watch_cancel() ends the wait.
+ *
+ * Return: OK; CONFLICT: none in this time; UNREACHABLE, INVALID: it is over,
+ * list and begin anew.
+ */
+enum hcv_meta_result hcv_meta_follow_next(struct hcv_meta_follow *f,
+					  struct hcv_kvs *kvs,
+					  unsigned int timeout_ms);
+void hcv_meta_follow_end(struct hcv_meta_follow *f);
+
+/**
+ * hcv_kvs_apply() - make a sorted list one of a later revision
+ * @changes: in order; a value of NULL: the key is gone.  What is taken over from
+ *	it is not in it any more.
+ *
+ * Return: 0 or -ENOMEM: the list is of no use then.
+ */
+int hcv_kvs_apply(struct hcv_kvs *kvs, struct hcv_kvs *changes);
+
 void hcv_kv_free(struct hcv_kv *kv);
 void hcv_kvs_free(struct hcv_kvs *kvs);
 

@@ -828,4 +828,7 @@ const struct hcv_meta_ops hcv_meta_etcd_ops = {
 	.lease_revoke = etcd_lease_revoke,
 	.watch = hcv_etcd_watch,
 	.watch_cancel = hcv_etcd_watch_cancel,
+	.follow = hcv_etcd_follow,
+	.follow_next = hcv_etcd_follow_next,
+	.follow_end = hcv_etcd_follow_end,
 };

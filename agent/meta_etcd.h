@@ -142,5 +142,11 @@ void hcv_etcd_put_range(FILE *f, const struct hcv_etcd *e, const char *from,
 enum hcv_meta_result hcv_etcd_watch(struct hcv_meta *meta, const char *prefix,
 				    int64_t *rev, int64_t deadline);
 void hcv_etcd_watch_cancel(struct hcv_meta *meta);
+struct hcv_meta_follow *hcv_etcd_follow(struct hcv_meta *meta,
+					const char *prefix, int64_t rev);
+enum hcv_meta_result hcv_etcd_follow_next(struct hcv_meta_follow *follow_of,
+					  struct hcv_kvs *kvs,
+					  int64_t deadline);
+void hcv_etcd_follow_end(struct hcv_meta_follow *follow_of);
 
 #endif /* HCV_AGENT_META_ETCD_H */

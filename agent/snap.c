@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Snapshots: one linearizable read of all keys, decoded, sorted, immutable.
+ * Snapshots: all keys as of one revision, decoded, sorted, immutable.
  *
  * Keys come sorted, so nodes, stores, volumes and tombs are sorted by UUID as
  * they are collected; volumes are collected from six kinds of keys and sorted

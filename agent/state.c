@@ -2,9 +2,11 @@
 /*
  * State cache: a thread follows the metadata store and publishes snapshots.
  *
- * The watch only says that something changed.  After each of its returns, and
- * at least every HCV_SNAP_MS, everything is read anew: nothing is decided on
- * what a watch delivered or failed to deliver.
+ * Everything is read at the beginning, and at least every HCV_SNAP_MS; in between
+ * the changes that the store tells of are added to what was read.  A back end that
+ * does not tell them says that there are some, and all is read anew.  What a
+ * watch fails to deliver is so found 2 s later; what rests on a snapshot is a
+ * wish, and becomes a decision by a transaction that compares what it rests on.
  */
 #include "state.h"
 
@@ -18,7 +20,8 @@
 #include "snap.h"
 
 #define HCV_STATE_RETRY_MS	500	/* between reads that fail */
-#define HCV_STATE_PACE_MS	20	/* between reads under many changes */
+#define HCV_STATE_PACE_MS	20	/* between snapshots under many changes */
+#define HCV_STATE_HINT_MS	100	/* our own change is told of by then */
 #define HCV_STATE_BAD		64	/* undecodable keys remembered */
 
 struct hcv_state {
@@ -29,7 +32,8 @@ struct hcv_state {
 	/* under the lock: */
 	struct hcv_snap *cur;
 	bool delivering;	/* a delivery to the loop is on its way */
-	bool kicked;
+	bool kicked;		/* something was written here */
+	bool fresh;		/* somebody waits for a read */
 	bool stop;
 	uint64_t seq;
 	uint64_t reads;
@@ -120,32 +124,55 @@ void hcv_snap_bad_key(struct hcv_agent *a, const char *key, int64_t rev,
 			       "key %s cannot be understood: %s", key, err);
 }
 
-enum hcv_meta_result hcv_state_read(struct hcv_agent *a, struct hcv_snap **out,
-				    unsigned int deadline_ms)
+/* What a snapshot is made of. */
+struct hcv_state_base {
+	struct hcv_kvs kvs;
+	int64_t taken_ms;
+	uint64_t read;
+};
+
+static enum hcv_meta_result hcv_state_list(struct hcv_agent *a,
+					   struct hcv_state_base *b,
+					   unsigned int deadline_ms)
 {
 	struct hcv_meta *m = hcv_agent_meta(a);
 	struct hcv_state *st = a->state;
-	int64_t taken_ms = hcv_now_ms();
-	enum hcv_meta_result res;
-	struct hcv_kvs kvs = { 0 };
-	uint64_t read;
 
-	*out = NULL;
 	if (!m)
 		return HCV_META_UNREACHABLE;
+	hcv_kvs_free(&b->kvs);
+	b->taken_ms = hcv_now_ms();
 	pthread_mutex_lock(&st->lock);
-	read = ++st->reads;
+	b->read = ++st->reads;
 	pthread_mutex_unlock(&st->lock);
-	res = hcv_meta_list(m, "", &kvs, deadline_ms);
+	return hcv_meta_list(m, "", &b->kvs, deadline_ms);
+}
+
+static struct hcv_snap *hcv_state_build(struct hcv_agent *a,
+					struct hcv_state_base *b)
+{
+	struct hcv_snap *s = hcv_snap_build(a, &b->kvs);
+
+	if (s) {
+		s->taken_ms = b->taken_ms;
+		s->read = b->read;
+	}
+	return s;
+}
+
+enum hcv_meta_result hcv_state_read(struct hcv_agent *a, struct hcv_snap **out,
+				    unsigned int deadline_ms)
+{
+	struct hcv_state_base b = { .read = 0 };
+	enum hcv_meta_result res;
+
+	*out = NULL;
+	res = hcv_state_list(a, &b, deadline_ms);
 	if (res != HCV_META_OK)
 		return res;
-	*out = hcv_snap_build(a, &kvs);
-	hcv_kvs_free(&kvs);
-	if (!*out)
-		return HCV_META_UNREACHABLE;
-	(*out)->taken_ms = taken_ms;
-	(*out)->read = read;
-	return HCV_META_OK;
+	*out = hcv_state_build(a, &b);
+	hcv_kvs_free(&b.kvs);
+	return *out ? HCV_META_OK : HCV_META_UNREACHABLE;
 }
 
 static void hcv_state_deliver(struct hcv_agent *a, void *arg)
@@ -223,15 +250,25 @@ static bool hcv_state_sleep(struct hcv_state *st, unsigned int ms,
 	return !stop;
 }
 
-static bool hcv_state_take_kick(struct hcv_state *st)
+/* Return: somebody waits for a read, or it is the end; @kicked: or anything */
+static bool hcv_state_take_kick(struct hcv_state *st, bool *kicked)
 {
-	bool kicked;
+	bool fresh;
 
 	pthread_mutex_lock(&st->lock);
-	kicked = st->kicked;
+	fresh = st->fresh || st->stop;
+	*kicked = st->kicked || fresh;
 	st->kicked = false;
 	pthread_mutex_unlock(&st->lock);
-	return kicked;
+	return fresh;
+}
+
+/* Who waits for a read from now on waits for another one. */
+static void hcv_state_begin_read(struct hcv_state *st)
+{
+	pthread_mutex_lock(&st->lock);
+	st->fresh = false;
+	pthread_mutex_unlock(&st->lock);
 }
 
 static bool hcv_state_has_kick(struct hcv_state *st)
@@ -244,34 +281,95 @@ static bool hcv_state_has_kick(struct hcv_state *st)
 	return kicked;
 }
 
+/* Until it is time to read all of it again. */
+static enum hcv_meta_result hcv_state_follow(struct hcv_agent *a,
+					     struct hcv_state_base *b,
+					     struct hcv_meta_follow *f)
+{
+	int64_t until = b->taken_ms + HCV_SNAP_MS, own = 0, now, end;
+	struct hcv_meta *m = hcv_agent_meta(a);
+	struct hcv_state *st = a->state;
+	enum hcv_meta_result res;
+	struct hcv_kvs changes;
+	struct hcv_snap *s;
+	bool kicked;
+
+	for (;;) {
+		now = hcv_now_ms();
+		if (hcv_state_take_kick(st, &kicked))
+			return HCV_META_CONFLICT;
+		if (b->kvs.rev >= hcv_meta_wrote(m))
+			own = 0;
+		else if (kicked && !own)
+			own = now + HCV_STATE_HINT_MS;
+		end = own && own < until ? own : until;
+		if (now >= end)
+			return HCV_META_CONFLICT;
+		memset(&changes, 0, sizeof(changes));
+		res = hcv_meta_follow_next(f, &changes,
+					   (unsigned int)(end - now));
+		if (res == HCV_META_CONFLICT)
+			continue;
+		if (res != HCV_META_OK)
+			return res;
+		s = hcv_kvs_apply(&b->kvs, &changes) ? NULL :
+		    hcv_state_build(a, b);
+		hcv_kvs_free(&changes);
+		if (!s)
+			return HCV_META_CONFLICT;
+		hcv_state_publish(a, s);
+		if (!hcv_state_sleep(st, HCV_STATE_PACE_MS, false))
+			return HCV_META_CONFLICT;
+	}
+}
+
+/* Until there is something new that is not in @b. */
+static enum hcv_meta_result hcv_state_watch(struct hcv_agent *a,
+					    struct hcv_state_base *b)
+{
+	struct hcv_meta *m = hcv_agent_meta(a);
+	struct hcv_meta_follow *f;
+	enum hcv_meta_result res;
+	int64_t rev = b->kvs.rev;
+
+	f = hcv_meta_follow(m, "", rev);
+	if (f) {
+		res = hcv_state_follow(a, b, f);
+		hcv_meta_follow_end(f);
+		return res;
+	}
+	if (hcv_state_has_kick(a->state))
+		return HCV_META_OK;
+	return hcv_meta_watch(m, "", &rev, HCV_SNAP_MS);
+}
+
 static void *hcv_state_thread(void *arg)
 {
+	struct hcv_state_base base = { .read = 0 };
 	struct hcv_agent *a = arg;
 	struct hcv_state *st = a->state;
 	unsigned int pause_ms = 0;
 	struct hcv_snap *s;
-	int64_t rev;
+	bool kicked;
 
 	while (hcv_state_sleep(st, pause_ms, pause_ms > HCV_STATE_PACE_MS)) {
-		hcv_state_take_kick(st);
+		hcv_state_take_kick(st, &kicked);
 		pause_ms = HCV_STATE_RETRY_MS;
 		if (!hcv_agent_meta(a))
 			continue;
-		if (hcv_state_read(a, &s, HCV_META_MS) != HCV_META_OK) {
-			hcv_state_mark(a, false);
+		hcv_state_begin_read(st);
+		s = NULL;
+		if (hcv_state_list(a, &base, HCV_META_MS) == HCV_META_OK)
+			s = hcv_state_build(a, &base);
+		hcv_state_mark(a, s);
+		if (!s)
 			continue;
-		}
-		rev = s->rev;
-		hcv_state_mark(a, true);
 		hcv_state_publish(a, s);
 		pause_ms = HCV_STATE_PACE_MS;
-		if (hcv_state_has_kick(st))
-			continue;
-		/* every result means: read again */
-		if (hcv_meta_watch(hcv_agent_meta(a), "", &rev, HCV_SNAP_MS) ==
-		    HCV_META_UNREACHABLE)
+		if (hcv_state_watch(a, &base) == HCV_META_UNREACHABLE)
 			pause_ms = HCV_STATE_RETRY_MS;
 	}
+	hcv_kvs_free(&base.kvs);
 	return NULL;
 }
 
@@ -300,6 +398,7 @@ struct hcv_snap *hcv_snap_wait(struct hcv_agent *a, uint64_t after,
 			   until_ms - hcv_now_ms() : 0);
 	pthread_mutex_lock(&st->lock);
 	read = st->reads + 1;
+	st->fresh |= !after;
 	pthread_mutex_unlock(&st->lock);
 	if (!after)
 		hcv_state_kick(a);
