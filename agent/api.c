@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "jobs.h"
+#include "state.h"
 
 #define HCV_API_CLIENTS		64
 #define HCV_API_BACKLOG		(8U << 20)
@@ -219,12 +220,31 @@ void hcv_api_send_event(struct hcv_client *c, int64_t id,
 
 /* ----------------------------------------------------------------- requests */
 
+/* What an agent that has just started waits for, as its clients do. */
+static int hcv_api_known(struct hcv_job *job, struct hcv_error *err)
+{
+	struct hcv_snap *s = hcv_state_first(job->agent, job->deadline_ms);
+	char why[HCV_ERR_SIZE];
+
+	hcv_snap_put(s);
+	if (s)
+		return 0;
+	hcv_state_reachable(job->agent, why, NULL);
+	return hcv_error_set(err, HCV_E_UNREACHABLE, "metadata store",
+			     "agentctl cluster status",
+			     "it has not been read since the agent started: %s",
+			     why);
+}
+
 static void hcv_api_job(struct hcv_job *job)
 {
 	struct hcv_api_call *call = job->arg;
 
 	call->req.job = job;
-	call->ret = call->cmd->handler(&call->req);
+	call->ret = call->cmd->flags & HCV_API_SNAPSHOT ?
+		    hcv_api_known(job, &call->req.err) : 0;
+	if (!call->ret)
+		call->ret = call->cmd->handler(&call->req);
 }
 
 static void hcv_api_call_free(struct hcv_api_call *call)
@@ -309,9 +329,6 @@ static const struct hcv_api_cmd *hcv_api_find(struct hcv_api *api,
 static int hcv_api_allowed(struct hcv_agent *a, const struct hcv_api_cmd *cmd,
 			   struct hcv_error *err)
 {
-	char why[HCV_ERR_SIZE];
-	struct hcv_snap *s;
-
 	if ((cmd->flags & HCV_API_DEBUG) && !a->debug)
 		return hcv_error_set(err, HCV_E_REFUSED, cmd->name, NULL,
 				     "the agent runs without --debug");
@@ -319,17 +336,7 @@ static int hcv_api_allowed(struct hcv_agent *a, const struct hcv_api_cmd *cmd,
 		return hcv_error_set(err, HCV_E_REFUSED, "node",
 				     "agentctl cluster init",
 				     "this node belongs to no cluster yet");
-	if (!(cmd->flags & HCV_API_SNAPSHOT))
-		return 0;
-	s = hcv_snap_get(a);
-	hcv_snap_put(s);
-	if (s)
-		return 0;
-	hcv_state_reachable(a, why, NULL);
-	return hcv_error_set(err, HCV_E_UNREACHABLE, "metadata store",
-			     "agentctl cluster status",
-			     "it has not been read since the agent started: %s",
-			     why);
+	return 0;
 }
 
 /* True if @rq was for a stream (answered or refused here). */

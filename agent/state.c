@@ -34,6 +34,7 @@ struct hcv_state {
 	bool delivering;	/* a delivery to the loop is on its way */
 	bool kicked;		/* something was written here */
 	bool fresh;		/* somebody waits for a read */
+	bool failed;		/* a read has */
 	bool stop;
 	uint64_t seq;
 	uint64_t reads;
@@ -221,6 +222,8 @@ static void hcv_state_mark(struct hcv_agent *a, bool ok)
 	if (changed)
 		st->reach_since_ms = hcv_now_ms();
 	snprintf(st->why, sizeof(st->why), "%s", why ? why : "");
+	st->failed |= !ok;
+	pthread_cond_broadcast(&st->cond);
 	pthread_mutex_unlock(&st->lock);
 	if (!changed)
 		return;
@@ -413,6 +416,23 @@ struct hcv_snap *hcv_snap_wait(struct hcv_agent *a, uint64_t after,
 		    ETIMEDOUT)
 			break;
 	}
+	pthread_mutex_unlock(&st->lock);
+	return s;
+}
+
+struct hcv_snap *hcv_state_first(struct hcv_agent *a, int64_t until_ms)
+{
+	struct hcv_state *st = a->state;
+	struct timespec ts;
+	struct hcv_snap *s;
+	int ret = 0;
+
+	hcv_state_timespec(&ts, until_ms > hcv_now_ms() ?
+			   until_ms - hcv_now_ms() : 0);
+	pthread_mutex_lock(&st->lock);
+	while (!st->cur && !st->failed && !st->stop && ret != ETIMEDOUT)
+		ret = pthread_cond_timedwait(&st->cond, &st->lock, &ts);
+	s = hcv_snap_ref(st->cur);
 	pthread_mutex_unlock(&st->lock);
 	return s;
 }

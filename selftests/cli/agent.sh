@@ -232,7 +232,7 @@ unreachable() {
 }
 
 test_cluster_on_etcd() {
-	local url=http://127.0.0.1:23790
+	local url=http://127.0.0.1:23790 early rc=0
 
 	[ -x "$etcd" ] || skip "no etcd"
 	metadata_server start etcd1
@@ -257,6 +257,20 @@ test_cluster_on_etcd() {
 	wait_for "live 2" 15
 	check_eq "domain" node \
 		"$("$ctl" --json cluster status | jq -r .failure_domain)"
+
+	# asked before it has read anything, a new agent answers when it has
+	end_agent "$AGENT_PID"
+	kill -STOP "$ETCD_PID"
+	agent e2
+	wait_for answers 10
+	"$ctl" --json node list > "$TMP/early" 2>&1 &
+	early=$!
+	wait_for "ss -xn state connected src $HCV_SOCKET | grep -q ." 10
+	kill -CONT "$ETCD_PID"
+	wait "$early" || rc=$?
+	check_eq "asked early" 0 "$rc"
+	check_eq "told" 2 "$(jq '.nodes | length' "$TMP/early")"
+	wait_for "live 2" 15
 
 	# a node that dies is seen within its lease
 	kill -9 "$AGENT_PID"
