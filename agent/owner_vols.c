@@ -24,6 +24,8 @@ static struct {
 
 /* Over the notes of orderly stops; taken before the table's lock. */
 static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Over the files of attach options and what is known of them; the same. */
+static pthread_mutex_t options_lock = PTHREAD_MUTEX_INITIALIZER;
 
 int hcv_owner_vols_init(void)
 {
@@ -231,12 +233,14 @@ int hcv_owner_options(struct hcv_agent *a, const char *uuid, uint64_t epoch,
 	if (!text)
 		return -ENOMEM;
 	options_path(a, uuid, path, sizeof(path));
+	pthread_mutex_lock(&options_lock);
 	ret = hcv_file_write(path, text, strlen(text));
-	free(text);
 	v = hcv_owner_vols_lock(uuid, true);
 	if (v)
 		v->opt_loaded = false;
 	hcv_owner_vols_unlock(false);
+	pthread_mutex_unlock(&options_lock);
+	free(text);
 	return ret;
 }
 
@@ -375,11 +379,12 @@ void hcv_owner_options_load(struct hcv_agent *a, const char *uuid)
 	char path[384];
 	bool loaded;
 
+	pthread_mutex_lock(&options_lock);
 	v = hcv_owner_vols_lock(uuid, true);
 	loaded = !v || v->opt_loaded;
 	hcv_owner_vols_unlock(false);
 	if (loaded)
-		return;
+		goto out;
 	options_path(a, uuid, path, sizeof(path));
 	if (options_read(path, &epoch, &readonly, &queue))
 		epoch = 0;
@@ -391,6 +396,8 @@ void hcv_owner_options_load(struct hcv_agent *a, const char *uuid)
 		v->opt_queue = (uint32_t)queue;
 	}
 	hcv_owner_vols_unlock(false);
+out:
+	pthread_mutex_unlock(&options_lock);
 }
 
 void hcv_owner_options_drop(struct hcv_agent *a, const char *uuid,
@@ -402,12 +409,14 @@ void hcv_owner_options_drop(struct hcv_agent *a, const char *uuid,
 	char path[384];
 
 	options_path(a, uuid, path, sizeof(path));
+	pthread_mutex_lock(&options_lock);
 	if (options_read(path, &of, &readonly, &queue) || of <= epoch)
 		unlink(path);	/* a leftover names an epoch that is over */
-	stop_path(a, uuid, path, sizeof(path));
-	unlink(path);	/* the same */
 	v = hcv_owner_vols_lock(uuid, false);
 	if (v)
 		v->opt_loaded = false;
 	hcv_owner_vols_unlock(false);
+	pthread_mutex_unlock(&options_lock);
+	stop_path(a, uuid, path, sizeof(path));
+	unlink(path);	/* the same; one that goes too early costs a comparison */
 }
