@@ -47,6 +47,7 @@ AGENT_SRC := \
 	agent/core/placement.c \
 	$(filter-out %_test.c,$(sort $(wildcard agent/core/recplan*.c))) \
 	agent/core/record.c \
+	agent/core/record_temp.c \
 	agent/core/request.c \
 	agent/core/scrubplan.c \
 	agent/core/smart.c \
@@ -96,6 +97,7 @@ AGENTCTL_SRC := \
 	agent/core/json.c \
 	agent/core/model.c \
 	agent/core/record.c \
+	agent/core/record_temp.c \
 	agent/core/request.c \
 	tools/agentctl/args.c \
 	tools/agentctl/client.c \

@@ -267,7 +267,8 @@ static void status_volume(const struct hcv_snap *s,
 
 	n = hcv_snap_node(s, v->rec.owner);
 	for (i = 0; i < v->rec.nr; i++) {
-		if (v->rec.st[i].state == HCV_RS_INSYNC)
+		if (v->rec.st[i].state == HCV_RS_INSYNC ||
+		    v->rec.st[i].state == HCV_RS_TEMPORARY)
 			continue;
 		st = hcv_snap_store(s, v->rec.st[i].store);
 		o = hcv_jo_push(array);

@@ -115,7 +115,9 @@ static void hcv_store_iostat(struct hcv_api_req *req, const char *uuid)
 
 static int hcv_cmd_store_show(struct hcv_api_req *req)
 {
-	static const char * const state[] = { "insync", "stale", "syncing" };
+	static const char * const state[] = {
+		"insync", "stale", "syncing", "temporary"
+	};
 	struct hcv_snap *s = hcv_snap_get(req->agent);
 	const struct hcv_snap_store *st = hcv_store_arg(req, s);
 	const struct hcv_rec_store *rs;

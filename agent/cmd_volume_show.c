@@ -18,7 +18,10 @@
 #include "sync_limit.h"
 
 static const char *const show_phases[] = { "none", "taking", "serving" };
-static const char *const show_sstates[] = { "insync", "stale", "syncing" };
+static const char *const show_sstates[] = {
+	"insync", "stale", "syncing", "temporary"
+};
+
 static const char *const show_domains[] = { "disk", "node", "rack" };
 
 static const char *show_name(const char *const *names, size_t nr, uint32_t i)

@@ -76,6 +76,9 @@ static void place_restrict(const struct hcv_owner_step *s,
 			st[i].live = false;
 		else if (rs && !st[i].live)
 			st[i].ready = false;	/* about to leave the set */
+		/* Its extents are those of another store. */
+		if (rs && rs->state == HCV_RS_TEMPORARY)
+			st[i].ready = false;
 		if (!st[i].live && how == PLACE_WELL)
 			st[i].ready = false;
 		if (place_left(s, st[i].uuid) || place_filling(s, st[i].uuid))

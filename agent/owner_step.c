@@ -144,15 +144,14 @@ enum hcv_owner_result hcv_owner_remove(struct hcv_owner_step *s)
 	struct hcv_record rec = s->w->v.rec;
 	enum hcv_owner_result res;
 	char object[128], err[HCV_ERR_SIZE];
-	struct hcv_rec_store *rs;
 	bool was_insync;
 
 	was_insync = hcv_record_insync(&rec, s->out->store);
 	if (hcv_record_remove(&rec, s->out->store, NULL, &s->w->v.rows, err))
 		return hcv_owner_step_refused(s, err);
-	rs = hcv_record_find(&rec, s->out->store);
-	if (s->out->distrust && rs)
-		rs->v = 0;
+	if (s->out->distrust && hcv_record_find(&rec, s->out->store) &&
+	    hcv_record_distrust(&rec, s->out->store, err))
+		return hcv_owner_step_refused(s, err);
 	HCV_CRASH_POINT("owner-remove");
 	res = step_commit(s, &rec, true);
 	HCV_CRASH_POINT("owner-remove-done");

@@ -36,7 +36,9 @@ static const char *const policies[] = {
 
 static const char *const slow_replicas[] = { "keep", "drop" };
 static const char *const phases[] = { "none", "taking", "serving" };
-static const char *const sstates[] = { "insync", "stale", "syncing" };
+static const char *const sstates[] = {
+	"insync", "stale", "syncing", "temporary"
+};
 static const char *const befores[] = { "unknown", "clean", "log", "nolog" };
 static const char *const classes[] = { "ssd", "hdd" };
 static const char *const transports[] = { "tcp", "rdma" };
@@ -500,6 +502,17 @@ static int get_care(struct json_object *o, struct hcv_rec_care *c, char *err)
 	       hcv_json_bool(care, "leave", &c->leave, err) ? -EINVAL : 0;
 }
 
+static void put_temp(struct hcv_json *j, struct json_object *store,
+		     const struct hcv_rec_store *st)
+{
+	if (st->state != HCV_RS_TEMPORARY)
+		return;
+	hcv_json_put(j, store, "base", json_object_new_string(st->base));
+	hcv_json_put(j, store, "covers", json_object_new_boolean(st->covers));
+	hcv_json_put(j, store, "pair", json_object_new_boolean(st->pair));
+	hcv_json_put(j, store, "named", json_object_new_boolean(st->named));
+}
+
 char *hcv_model_record_encode(const struct hcv_record *r)
 {
 	struct json_object *stores, *store;
@@ -536,6 +549,7 @@ char *hcv_model_record_encode(const struct hcv_record *r)
 		if (r->st[i].passed)
 			hcv_json_put(&j, store, "passed",
 				     json_object_new_boolean(true));
+		put_temp(&j, store, &r->st[i]);
 	}
 	return hcv_json_finish(&j);
 }
@@ -574,6 +588,22 @@ static int get_before(struct json_object *o, enum hcv_rec_before *before,
 	return 0;
 }
 
+/*
+ * Its members are for those who know the state alone: whoever does not has
+ * refused the record by it.
+ */
+static int get_temp(struct json_object *o, struct hcv_rec_store *st, char *err)
+{
+	if (st->state != HCV_RS_TEMPORARY)
+		return 0;
+	if (get_uuid(o, "base", st->base, err) ||
+	    hcv_json_bool(o, "covers", &st->covers, err))
+		return -EINVAL;
+	if (hcv_json_bool(o, "pair", &st->pair, err))
+		return -EINVAL;
+	return hcv_json_bool(o, "named", &st->named, err);
+}
+
 static int record_stores(struct json_object *o, struct hcv_record *r,
 			 char *err)
 {
@@ -604,6 +634,8 @@ static int record_stores(struct json_object *o, struct hcv_record *r,
 		    get_passed(item, &st->passed, err))
 			return -EINVAL;
 		st->state = (enum hcv_rec_sstate)state;
+		if (get_temp(item, st, err))
+			return -EINVAL;
 	}
 	return 0;
 }

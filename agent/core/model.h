@@ -79,7 +79,12 @@ struct hcv_vol_info {
 };
 
 enum hcv_rec_phase { HCV_PH_NONE, HCV_PH_TAKING, HCV_PH_SERVING };
-enum hcv_rec_sstate { HCV_RS_INSYNC, HCV_RS_STALE, HCV_RS_SYNCING };
+enum hcv_rec_sstate {
+	HCV_RS_INSYNC,
+	HCV_RS_STALE,
+	HCV_RS_SYNCING,
+	HCV_RS_TEMPORARY,
+};
 
 struct hcv_rec_store {
 	char store[HCV_ID_LEN];
@@ -87,6 +92,11 @@ struct hcv_rec_store {
 	uint64_t v;
 	uint64_t renew;		/* renewal that its grant must have, 0: any */
 	bool passed;		/* stale, but was in-sync before this owner served */
+	/* of a temporary one (record_temp.h), "" and false of others */
+	char base[HCV_ID_LEN];	/* the store that it is for */
+	bool covers;		/* the mark: covers(base, v) */
+	bool pair;		/* base and it are the volume */
+	bool named;		/* rows may name it */
 };
 
 /* What was known of the copies when the owner that serves took the volume. */

@@ -127,6 +127,40 @@ static const char record_json[] =
 	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"serving\",\"v\":18446744073709551614,\"lineage\":9,\"clean\":false,\"was_clean\":false,\"log\":true,\"before\":\"log\",\"stores\":{\""
 	ID_A "\":{\"state\":\"insync\",\"v\":1},\"" ID_B "\":{\"state\":\"stale\",\"v\":0,\"renew\":7,\"passed\":true}}}";
 
+/* With a temporary replica on C, for B. */
+static const char temp_json[] =
+	"{\"schema\":1,\"owner\":\"" ID_C "\",\"epoch\":3,\"phase\":\"serving\",\"v\":9,\"lineage\":9,\"clean\":false,\"was_clean\":false,\"log\":true,\"stores\":{\""
+	ID_A "\":{\"state\":\"stale\",\"v\":8},\"" ID_B "\":{\"state\":\"syncing\",\"v\":5,\"renew\":6},\""
+	ID_C "\":{\"state\":\"temporary\",\"v\":5,\"renew\":7,\"base\":\"" ID_B "\",\"covers\":true,\"pair\":true,\"named\":false}}}";
+
+static void test_temporary(struct kunit *test)
+{
+	char err[HCV_ERR_SIZE], *text;
+	struct hcv_record r;
+
+	KUNIT_ASSERT_EQ_MSG(test, hcv_model_record_decode(temp_json, &r, err),
+			    0, "%s", err);
+	KUNIT_EXPECT_EQ(test, r.nr, 3);
+	KUNIT_EXPECT_EQ(test, r.st[2].state, HCV_RS_TEMPORARY);
+	KUNIT_EXPECT_STREQ(test, r.st[2].base, ID_B);
+	KUNIT_EXPECT_TRUE(test, r.st[2].covers && r.st[2].pair);
+	KUNIT_EXPECT_FALSE(test, r.st[2].named);
+	KUNIT_EXPECT_STREQ(test, r.st[1].base, "");
+	check_text(test, hcv_model_record_encode(&r), temp_json);
+	r.st[0].state = HCV_RS_INSYNC;
+	r.st[2].pair = false;
+	r.st[2].covers = false;
+	r.st[2].named = true;
+	text = hcv_model_record_encode(&r);
+	KUNIT_ASSERT_NOT_NULL(test, text);
+	memset(&r, 0, sizeof(r));
+	KUNIT_EXPECT_EQ_MSG(test, hcv_model_record_decode(text, &r, err), 0,
+			    "%s", err);
+	KUNIT_EXPECT_FALSE(test, r.st[2].covers || r.st[2].pair);
+	KUNIT_EXPECT_TRUE(test, r.st[2].named);
+	free(text);
+}
+
 static void test_record(struct kunit *test)
 {
 	static const char unowned[] =
@@ -298,7 +332,8 @@ static void test_rows_full_key(struct kunit *test)
 }
 
 /* All decoders, each into a copy that must not change. */
-enum kind { CLUSTER, NODE, STORE, STORELIVE, VOL, RECORD, ROWS, GRANT, KINDS };
+enum kind { CLUSTER, NODE, STORE, STORELIVE, VOL, RECORD, TEMP, ROWS, GRANT,
+	    KINDS };
 
 union any {
 	struct hcv_cluster_info cluster;
@@ -313,7 +348,7 @@ union any {
 static const char *const good[KINDS] = {
 	[CLUSTER] = cluster_json, [NODE] = node_json, [STORE] = store_json,
 	[STORELIVE] = storelive_json, [VOL] = vol_json,
-	[RECORD] = record_json, [ROWS] = rows_json, [GRANT] = grant_json,
+	[RECORD] = record_json, [TEMP] = temp_json, [ROWS] = rows_json, [GRANT] = grant_json,
 };
 
 static int decode(enum kind kind, const char *json, union any *out, char *err)
@@ -330,6 +365,7 @@ static int decode(enum kind kind, const char *json, union any *out, char *err)
 	case VOL:
 		return hcv_model_vol_decode(json, &out->vol, err);
 	case RECORD:
+	case TEMP:
 		return hcv_model_record_decode(json, &out->record, err);
 	case ROWS:
 		return hcv_model_rows_decode(json, &out->rows, err);
@@ -432,6 +468,20 @@ static struct change changes[] = {
 	{ RECORD, "\"before\":\"log\",", "", "passed over" },
 	{ RECORD, "\"renew\":7", "\"renew\":-7", "renew" },
 	{ RECORD, "\"renew\":7", "\"renew\":\"7\"", "renew" },
+	{ TEMP, "temporary", "passing", "state" },
+	{ TEMP, "\"base\":\"" ID_B "\",", "", "base" },
+	{ TEMP, "\"base\":\"" ID_B, "\"base\":\"b", "base" },
+	{ TEMP, "\"base\":\"" ID_B, "\"base\":\"" ID_C, "temporary" },
+	{ TEMP, "\"base\":\"" ID_B, "\"base\":\"" ID_A, "temporary" },
+	{ TEMP, "\"covers\":true,", "", "covers" },
+	{ TEMP, "\"covers\":true", "\"covers\":false", "mark" },
+	{ TEMP, "\"covers\":true", "\"covers\":1", "covers" },
+	{ TEMP, ",\"pair\":true", "", "pair" },
+	{ TEMP, ",\"named\":false", "", "named" },
+	{ TEMP, "\"log\":true,", "", "logs" },
+	{ TEMP, "\"pair\":true", "\"pair\":false", "in-sync" },
+	{ TEMP, "syncing", "insync", "temporary" },
+	{ TEMP, "\"v\":5,\"renew\":6", "\"v\":4,\"renew\":6", "temporary" },
 	{ ROWS, "\"next\":5", "\"next\":4", "next" },
 	{ ROWS, "[0,0,[0,1],3]", "[0,0,[0,1]]", "no row" },
 	{ ROWS, "[0,0,[0,1],3]", "[0,0,[0,1],4]", "mask" },
@@ -533,6 +583,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(test_record),
 	KUNIT_CASE(test_record_hand),
 	KUNIT_CASE(test_record_care),
+	KUNIT_CASE(test_temporary),
 	KUNIT_CASE(test_grant),
 	KUNIT_CASE(test_rows),
 	KUNIT_CASE(test_rows_full_key),

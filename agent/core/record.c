@@ -3,56 +3,20 @@
  * Transitions of a volume's record.
  *
  * Every function works on a copy and hands it out when all of it is right, so
- * that a refusal leaves the caller's record as it was read.  Sets of stores
- * are bit masks over the places in the record.
+ * that a refusal leaves the caller's record as it was read.
  */
 #include "record.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "elect.h"
-
-/* The largest that its JSON holds. */
-#define NUMBER_MAX (UINT64_MAX - 1)
+#include "record_priv.h"
+#include "record_temp.h"
 
 /* An election looks at this many choices at most. */
 #define ELECT_STEPS 100000
 
-static int fail(char *err, int ret, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int fail(char *err, int ret, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, HCV_ERR_SIZE, fmt, ap);
-	va_end(ap);
-	return ret;
-}
-
-static int place_of(const struct hcv_record *r, const char *store)
-{
-	size_t i;
-
-	for (i = 0; i < r->nr; i++)
-		if (!strcmp(r->st[i].store, store))
-			return (int)i;
-	return -1;
-}
-
-static uint32_t bit_of(const struct hcv_record *r, const char *store)
-{
-	int i = place_of(r, store);
-
-	return i < 0 ? 0 : 1U << i;
-}
-
-static uint32_t mask_of_ids(const struct hcv_record *r, struct hcv_rec_ids ids)
+uint32_t hcv_rec_mask(const struct hcv_record *r, struct hcv_rec_ids ids)
 {
 	uint32_t mask = 0;
 	size_t i;
@@ -62,40 +26,21 @@ static uint32_t mask_of_ids(const struct hcv_record *r, struct hcv_rec_ids ids)
 	return mask;
 }
 
-static uint32_t insync_mask(const struct hcv_record *r)
-{
-	uint32_t mask = 0;
-	size_t i;
-
-	for (i = 0; i < r->nr; i++)
-		if (r->st[i].state == HCV_RS_INSYNC)
-			mask |= 1U << i;
-	return mask;
-}
-
-/* The stores that have all of a row. */
-static uint32_t row_mask(const struct hcv_record *r, const struct hcv_row *row)
-{
-	uint32_t mask = 0;
-	size_t i;
-
-	for (i = 0; i < row->nr; i++)
-		if (row->full & (1U << i))
-			mask |= bit_of(r, row->store[i]);
-	return mask;
-}
-
-/* Whether the stores of @set have all data; else @row is one they lack. */
-static bool covers(const struct hcv_record *r, uint32_t set,
+/*
+ * Whether the stores of @set have all data, with @pair together with base and
+ * temporary replica; else @row is one they lack.
+ */
+static bool covers(const struct hcv_record *r, uint32_t set, bool pair,
 		   const struct hcv_rows *rows, const struct hcv_row **row)
 {
 	size_t i;
 
 	*row = NULL;
-	if (!set)
+	if (!set && !pair)
 		return false;
 	for (i = 0; rows && i < rows->nr; i++) {
-		if (row_mask(r, &rows->row[i]) & set)
+		if (row_mask(r, &rows->row[i]) & set ||
+		    (pair && hcv_record_temp_row(r, &rows->row[i])))
 			continue;
 		*row = &rows->row[i];
 		return false;
@@ -214,36 +159,11 @@ int hcv_record_check(const struct hcv_record *r, char *err)
 	for (i = 0; i < r->nr; i++)
 		if (check_store(r, i, err))
 			return -EINVAL;
-	if (r->nr && !insync_mask(r))
+	if (hcv_rec_temp_check(r, err))
+		return -EINVAL;
+	if (r->nr && !insync_mask(r) && !hcv_record_pair(r))
 		return fail(err, -EINVAL, "no store is in-sync");
 	return 0;
-}
-
-/* What an owner found is its own business: the next one finds something else. */
-static void end_before(struct hcv_record *r)
-{
-	size_t i;
-
-	if (r->phase != HCV_PH_SERVING)
-		r->before = HCV_RB_UNKNOWN;
-	for (i = 0; i < r->nr; i++)
-		if (!r->before || r->st[i].state != HCV_RS_STALE)
-			r->st[i].passed = false;
-}
-
-/* The way out of every transition: v grows, and the result must be right. */
-static int commit(struct hcv_record *r, struct hcv_record *new, char *err)
-{
-	int ret;
-
-	end_before(new);
-	if (new->v >= NUMBER_MAX)
-		return fail(err, -EOVERFLOW, "v cannot grow any more");
-	new->v++;
-	ret = hcv_record_check(new, err);
-	if (!ret)
-		*r = *new;
-	return ret;
 }
 
 int hcv_record_init(struct hcv_record *r, uint64_t lineage,
@@ -444,23 +364,32 @@ int hcv_record_hand_over(struct hcv_record *r, const char *node, char *err)
 	return commit(r, &new, err);
 }
 
+/*
+ * @pair: the place of the temporary replica stands for it and its base: one
+ * more choice for each extent of the base; 0: it is none.
+ */
 static int elect_by_rows(const struct hcv_record *r, uint32_t allowed,
-			 uint32_t prefer, const struct hcv_rows *rows,
-			 uint32_t *result, char *err)
+			 uint32_t prefer, uint32_t pair,
+			 const struct hcv_rows *rows, uint32_t *result,
+			 char *err)
 {
 	struct hcv_elect sets = { 0 };
-	uint32_t insync = insync_mask(r);
+	uint32_t insync = insync_mask(r), set;
 	int ret = 0;
 	size_t i;
 
-	for (i = 0; rows && i < rows->nr && !ret; i++)
-		ret = hcv_elect_add(&sets, row_mask(r, &rows->row[i]) & insync);
+	for (i = 0; rows && i < rows->nr && !ret; i++) {
+		set = row_mask(r, &rows->row[i]) & insync;
+		if (hcv_record_temp_row(r, &rows->row[i]))
+			set |= pair;
+		ret = hcv_elect_add(&sets, set);
+	}
 	/* Without rows: as if all stores had one in common. */
 	if (!sets.nr && !ret)
-		ret = hcv_elect_add(&sets, insync);
+		ret = hcv_elect_add(&sets, insync | pair);
 	if (ret) {
 		fail(err, ret, "out of memory");
-	} else if (!hcv_elect_run(&sets, allowed, prefer, ELECT_STEPS,
+	} else if (!hcv_elect_run(&sets, allowed | pair, prefer, ELECT_STEPS,
 				  result)) {
 		if (allowed == insync)
 			ret = fail(err, -EXDEV,
@@ -481,10 +410,17 @@ static const char *missing(const struct hcv_record *r, uint32_t confirmed)
 	return left ? r->st[__builtin_ctz(left)].store : "none";
 }
 
-/* The new in-sync set in @set. */
-static int choose(const struct hcv_record *r, uint32_t confirmed,
-		  uint32_t local, const struct hcv_rows *rows, uint32_t *set,
-		  char *err)
+int hcv_rec_taking(const struct hcv_record *r, const char *node, char *err)
+{
+	if (r->phase == HCV_PH_TAKING && !strcmp(r->owner, node))
+		return 0;
+	return fail(err, -EPERM, "node %s is not taking the volume over", node);
+}
+
+/* The new in-sync set in @set: full copies. */
+static int choose_full(const struct hcv_record *r, uint32_t confirmed,
+		       uint32_t local, const struct hcv_rows *rows,
+		       uint32_t *set, char *err)
 {
 	const struct hcv_row *row;
 
@@ -493,33 +429,98 @@ static int choose(const struct hcv_record *r, uint32_t confirmed,
 		return fail(err, -EAGAIN,
 			    "no in-sync store has answered: waiting for store %s",
 			    missing(r, 0));
-	if (!covers(r, *set, rows, &row))
+	if (!covers(r, *set, false, rows, &row))
 		return fail(err, -EAGAIN,
 			    "extent %u is on no store that answered: waiting for store %s",
 			    row->index, missing(r, *set));
 	if (r->was_clean)
 		return 0;
-	return elect_by_rows(r, *set, local, rows, set, err);
+	return elect_by_rows(r, *set, local, 0, rows, set, err);
 }
 
-int hcv_record_serve(struct hcv_record *r, const char *node,
-		     struct hcv_rec_ids confirmed, struct hcv_rec_ids local,
-		     const struct hcv_rows *rows, bool log, char *err)
+/*
+ * The pair for all extents of its base, full copies for the others.  Whoever
+ * has some extent of the base is left out, as it would be of two copies that
+ * may differ.
+ */
+int hcv_rec_choose_pair(const struct hcv_record *r, uint32_t confirmed,
+			uint32_t local, const struct hcv_rows *rows,
+			uint32_t *set, char *err)
 {
-	struct hcv_record new = *r;
-	uint32_t set;
-	size_t i;
+	uint32_t pair = 1U << hcv_rec_temp_place(r);
+	const struct hcv_row *row;
 	int ret;
 
-	if (r->phase != HCV_PH_TAKING || strcmp(r->owner, node))
-		return fail(err, -EPERM,
-			    "node %s is not taking the volume over", node);
-	ret = choose(r, mask_of_ids(r, confirmed), mask_of_ids(r, local), rows,
-		     &set, err);
-	if (ret)
-		return ret;
+	*set = confirmed & insync_mask(r);
+	if (!r->was_clean) {
+		ret = elect_by_rows(r, *set, local, pair, rows, set, err);
+	} else {
+		*set &= ~hcv_rec_temp_mates(r, rows);
+		ret = covers(r, *set, true, rows, &row) ? 0 :
+		      fail(err, -EAGAIN,
+			   "extent %u is on no store that answered: waiting for store %s",
+			   row->index, missing(r, confirmed));
+	}
+	*set |= pair;
+	return ret;
+}
+
+/*
+ * A full copy wherever there is one.  Only if none has answered the pair, whose
+ * place in @set is that of the temporary replica.
+ */
+int hcv_rec_choose(const struct hcv_record *r, uint32_t confirmed,
+		   uint32_t local, const struct hcv_rows *rows, uint32_t *set,
+		   char *err)
+{
+	char why[HCV_ERR_SIZE], unused[HCV_ERR_SIZE];
+	int ret;
+
+	if (hcv_record_pair(r)) {
+		ret = hcv_rec_temp_ready(r, confirmed, err);
+		return ret ? ret :
+		       hcv_rec_choose_pair(r, confirmed, local, rows, set, err);
+	}
+	ret = choose_full(r, confirmed, local, rows, set, why);
+	if ((ret == -EAGAIN || ret == -EXDEV) &&
+	    !hcv_rec_temp_ready(r, confirmed, unused) &&
+	    !hcv_rec_choose_pair(r, confirmed, local, rows, set, unused))
+		return 0;
+	return ret ? fail(err, ret, "%s", why) : 0;
+}
+
+/* From now on writes miss a temporary replica, or need it. */
+static void settle_temp(struct hcv_record *new, bool pair)
+{
+	int temp = hcv_rec_temp_place(new);
+
+	if (temp < 0)
+		return;
+	if (!pair) {
+		hcv_rec_temp_leave(new);
+		return;
+	}
+	new->st[temp].covers = true;
+	new->st[temp].pair = true;
+	hcv_record_find(new, new->st[temp].base)->state = HCV_RS_SYNCING;
+}
+
+int hcv_rec_serve_as(struct hcv_record *r, uint32_t set,
+		     const struct hcv_rec_as *as, char *err)
+{
+	int temp = hcv_rec_temp_place(r);
+	bool pair = temp >= 0 && set & (1U << temp);
+	struct hcv_record new = *r;
+	size_t i;
+
+	/* After an unclean stop nobody would know what base and it differ in. */
+	if (pair && !as->log)
+		return fail(err, -EOPNOTSUPP,
+			    "this node keeps no activity log, without which stores %s and %s cannot be used together",
+			    r->st[temp].base, r->st[temp].store);
 	for (i = 0; i < r->nr; i++) {
-		if (set & (1U << i))
+		if (set & (1U << i) || (int)i == temp ||
+		    (pair && !strcmp(r->st[i].store, r->st[temp].base)))
 			continue;
 		/* Nothing was written since the claim. */
 		if (new.st[i].state == HCV_RS_INSYNC) {
@@ -530,16 +531,21 @@ int hcv_record_serve(struct hcv_record *r, const char *node,
 		 * The logs name what it may lack or have for itself, and the
 		 * source gives that a stamp above all it has.
 		 */
-		if (!r->was_clean && !r->log)
+		if ((!r->was_clean && !r->log) || as->lineage)
 			new.st[i].v = 0;
 		new.st[i].state = HCV_RS_STALE;
 	}
 	new.phase = HCV_PH_SERVING;
-	new.before = r->was_clean ? HCV_RB_CLEAN :
+	/* Of another lineage there is no other copy. */
+	new.before = as->lineage ? HCV_RB_UNKNOWN :
+		     r->was_clean ? HCV_RB_CLEAN :
 		     r->log ? HCV_RB_LOG : HCV_RB_NOLOG;
 	new.was_clean = false;
 	/* The module is told by the record, and has them before it serves. */
-	new.log = log;
+	new.log = as->log;
+	if (as->lineage)
+		new.lineage = as->lineage;
+	settle_temp(&new, pair);
 	return commit(r, &new, err);
 }
 
@@ -547,7 +553,7 @@ int hcv_record_again(struct hcv_record *r, const char *node,
 		     struct hcv_rec_ids unfit, const struct hcv_rows *rows,
 		     char *err)
 {
-	uint32_t out = mask_of_ids(r, unfit);
+	uint32_t out = hcv_rec_mask(r, unfit);
 	struct hcv_record new = *r;
 	const struct hcv_row *row;
 	size_t i;
@@ -558,6 +564,9 @@ int hcv_record_again(struct hcv_record *r, const char *node,
 	if (!r->before)
 		return fail(err, -EPERM,
 			    "which copies were in-sync before is not known");
+	if (hcv_record_pair(r))
+		return fail(err, -EBUSY,
+			    "no full copy was elected, but stores that are one together");
 	if (!(out & insync_mask(r)))
 		return fail(err, -EINVAL, "no in-sync store is unfit");
 	if (r->epoch >= NUMBER_MAX)
@@ -572,16 +581,33 @@ int hcv_record_again(struct hcv_record *r, const char *node,
 			st->v = r->before == HCV_RB_NOLOG ? 0 : r->v;
 		}
 	}
-	if (!covers(&new, insync_mask(&new), rows, &row))
+	if (!covers(&new, insync_mask(&new), false, rows, &row))
 		return fail(err, -EBUSY,
 			    "no copy was in-sync that is fit");
 	new.epoch++;
 	new.phase = HCV_PH_TAKING;
 	new.was_clean = r->before == HCV_RB_CLEAN;
 	new.log = r->before == HCV_RB_LOG;
+	/* It is for a store that may be in-sync again, and without logs for none. */
+	hcv_rec_temp_leave(&new);
 	end_hand(&new);
 	end_syncs(&new);
 	return commit(r, &new, err);
+}
+
+int hcv_record_serve(struct hcv_record *r, const char *node,
+		     struct hcv_rec_ids confirmed, struct hcv_rec_ids local,
+		     const struct hcv_rows *rows, bool log, char *err)
+{
+	struct hcv_rec_as as = { .log = log };
+	uint32_t set;
+	int ret;
+
+	ret = hcv_rec_taking(r, node, err);
+	if (!ret)
+		ret = hcv_rec_choose(r, hcv_rec_mask(r, confirmed),
+				     hcv_rec_mask(r, local), rows, &set, err);
+	return ret ? ret : hcv_rec_serve_as(r, set, &as, err);
 }
 
 static int find_store(const struct hcv_record *r, const char *store, char *err)
@@ -603,17 +629,26 @@ static int not_taking(const struct hcv_record *r, char *err)
 	return 0;
 }
 
+/* Whether there is a temporary replica for the store. */
+static bool is_base(const struct hcv_record *r, int i)
+{
+	const struct hcv_rec_store *t = hcv_record_temp(r);
+
+	return t && !strcmp(t->base, r->st[i].store);
+}
+
 static int may_leave(const struct hcv_record *r, uint32_t bit,
 		     const char *pending, const struct hcv_rows *rows,
 		     char *err)
 {
 	uint32_t joining = pending ? bit_of(r, pending) & ~bit : 0;
 	uint32_t rest = insync_mask(r) & ~bit & ~joining;
+	bool pair = hcv_record_pair(r);
 	const struct hcv_row *row;
 
-	if (covers(r, rest, rows, &row))
+	if (covers(r, rest, pair, rows, &row))
 		return 0;
-	if (joining && covers(r, rest | joining, rows, &row))
+	if (joining && covers(r, rest | joining, pair, rows, &row))
 		return fail(err, -EAGAIN,
 			    "whether store %s has joined is not known yet",
 			    pending);
@@ -637,6 +672,12 @@ int hcv_record_remove(struct hcv_record *r, const char *store,
 	ret = not_taking(r, err);
 	if (ret || r->st[i].state == HCV_RS_STALE)
 		return ret;
+	if (r->st[i].state == HCV_RS_TEMPORARY)
+		return hcv_record_temp_out(r, store, err);
+	if (is_base(r, i) && hcv_record_pair(r))
+		return fail(err, -EBUSY,
+			    "nobody else has what store %s and its temporary replica have",
+			    store);
 	if (r->st[i].state == HCV_RS_INSYNC) {
 		ret = may_leave(r, 1U << i, pending, rows, err);
 		if (ret)
@@ -648,6 +689,31 @@ int hcv_record_remove(struct hcv_record *r, const char *store,
 	/* What it was sent may still be on its way: not with these handles. */
 	new.st[i].renew = r->v + 1;
 	return commit(r, &new, err);
+}
+
+int hcv_record_distrust(struct hcv_record *r, const char *store, char *err)
+{
+	struct hcv_record new = *r;
+	int i = find_store(r, store, err);
+	int ret;
+
+	if (i < 0)
+		return i;
+	if (r->st[i].state != HCV_RS_STALE)
+		return fail(err, -EBUSY, "store %s takes part in the volume",
+			    store);
+	if (is_base(r, i) && hcv_record_pair(r))
+		return fail(err, -EBUSY,
+			    "nobody else has what store %s and its temporary replica have",
+			    store);
+	new.st[i].v = 0;
+	/* What it would add to is not to be trusted. */
+	if (is_base(r, i))
+		hcv_rec_temp_leave(&new);
+	ret = hcv_record_check(&new, err);
+	if (!ret)
+		*r = new;
+	return ret;
 }
 
 static int move(struct hcv_record *r, const char *store,
@@ -663,9 +729,17 @@ static int move(struct hcv_record *r, const char *store,
 	if (r->st[i].state != from)
 		return fail(err, -EINVAL, "store %s is not %s", store,
 			    from == HCV_RS_STALE ? "stale" : "syncing");
+	/* Copied from a pair, it would have to know whose each block is. */
+	if (to == HCV_RS_SYNCING && hcv_record_pair(r))
+		return fail(err, -EAGAIN,
+			    "store %s waits until store %s is in-sync", store,
+			    hcv_record_temp(r)->base);
 	new.st[i].state = to;
-	if (to == HCV_RS_INSYNC)
+	if (to == HCV_RS_INSYNC) {
 		new.st[i].v = r->v + 1;
+		if (is_base(r, i))
+			hcv_rec_temp_leave(&new);
+	}
 	return commit(r, &new, err);
 }
 
@@ -743,6 +817,10 @@ int hcv_record_forget(struct hcv_record *r, const char *store,
 	if (r->st[i].state != HCV_RS_STALE)
 		return fail(err, -EBUSY, "store %s takes part in the volume",
 			    store);
+	if (is_base(r, i))
+		return fail(err, -EBUSY,
+			    "store %s is the base of the temporary replica on store %s",
+			    store, hcv_record_temp(r)->store);
 	for (n = 0; rows && n < rows->nr; n++)
 		for (k = 0; k < rows->row[n].nr; k++)
 			if (!strcmp(rows->row[n].store[k], store))

@@ -12,6 +12,9 @@
  * store keeps the v from which on it lacks data.  Of an in-sync store v is the
  * one with which it became so.
  *
+ * A temporary store gets what was written under versions above its v
+ * (record_temp.h).
+ *
  * @rows, where taken, are all rows of the volume.  With rows, every row must
  * keep at least one in-sync store that has it in full; without (NULL), at
  * least one store must stay in-sync at all.
@@ -65,6 +68,10 @@ int hcv_record_claim(struct hcv_record *r, const char *node, bool owner_alive,
  * activity logs (those of the elected name all that may differ), else stale(0).
  * With @rows one is elected for each group of rows that share stores.
  *
+ * A temporary replica goes, unless it is needed: if it has the mark, both it and
+ * its base have confirmed, and full copies alone are not enough, it becomes
+ * half of a pair.  All others that have an extent of the base become stale then.
+ *
  * Return: -EAGAIN: those confirmed do not hold all data, wait for more (@err
  * names a store); -EPERM: not taking, or taken by another node.
  */
@@ -103,7 +110,19 @@ int hcv_record_remove(struct hcv_record *r, const char *store,
 		      const char *pending, const struct hcv_rows *rows,
 		      char *err);
 
-/** hcv_record_begin_sync() - stale to syncing, v + 1; -EINVAL otherwise */
+/**
+ * hcv_record_distrust() - of a store just removed: stale(0)
+ *
+ * Part of the removal's change, so v does not grow again.  A temporary replica
+ * for that store goes.  Return: -EBUSY: not stale, or half of a pair; -ENOENT.
+ */
+int hcv_record_distrust(struct hcv_record *r, const char *store, char *err);
+
+/**
+ * hcv_record_begin_sync() - stale to syncing, v + 1; -EINVAL otherwise
+ *
+ * Return: -EAGAIN: not as long as there is a pair.
+ */
 int hcv_record_begin_sync(struct hcv_record *r, const char *store, char *err);
 
 /**
@@ -121,7 +140,11 @@ int hcv_record_renew(struct hcv_record *r, const char *store, char *err);
  */
 int hcv_record_grow(struct hcv_record *r, char *err);
 
-/** hcv_record_join() - syncing to in-sync, v + 1; -EINVAL otherwise */
+/**
+ * hcv_record_join() - syncing to in-sync, v + 1; -EINVAL otherwise
+ *
+ * A temporary replica for that store goes.
+ */
 int hcv_record_join(struct hcv_record *r, const char *store, char *err);
 
 /**
@@ -139,7 +162,8 @@ int hcv_record_add(struct hcv_record *r, const char *store, bool insync,
  * hcv_record_forget() - the store holds nothing of the volume any more
  * @rows: must not name the store; NULL: the caller has seen to it
  *
- * v + 1.  Return: -EBUSY: in-sync (remove it first), or rows name it.
+ * v + 1.  Return: -EBUSY: in-sync (remove it first), rows name it, or there is
+ * a temporary replica for it.
  */
 int hcv_record_forget(struct hcv_record *r, const char *store,
 		      const struct hcv_rows *rows, char *err);

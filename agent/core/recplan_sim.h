@@ -179,7 +179,9 @@ static bool same_group(const struct sim *s, int a, int b,
 
 static void trace_vol(struct sim *s, size_t v)
 {
-	static const char *const state[] = { "in-sync", "stale", "syncing" };
+	static const char *const state[] = {
+		"in-sync", "stale", "syncing", "temporary"
+	};
 	const struct sim_vol *vol = &s->vol[v];
 	size_t i;
 

@@ -667,6 +667,8 @@ static bool vp_bring_in(struct vp *p)
 	size_t i;
 
 	for (i = 0; i < rec->nr; i++) {
+		if (rec->st[i].state == HCV_RS_TEMPORARY)
+			continue;
 		if (rec->st[i].state == HCV_RS_INSYNC ?
 		    vp_newcomer(p, &rec->st[i]) : vp_return(p, &rec->st[i]))
 			return true;

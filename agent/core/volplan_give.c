@@ -85,6 +85,7 @@ static bool give_quiet(const struct hcv_vp_in *in)
 							  rec->st[i].store);
 
 		if (rec->st[i].state == HCV_RS_SYNCING ||
+		    rec->st[i].state == HCV_RS_TEMPORARY ||
 		    (rec->st[i].state == HCV_RS_INSYNC &&
 		     (!link || link->state != HCV_LINK_INSYNC)))
 			return false;
