@@ -3,7 +3,8 @@
  * The extent map of an attached volume: table, extents, lookups.  See map.h
  * for the rules; map_slot.c takes and frees slots, map_round.c knows what is
  * not flushed, map_page.c turns metadata pages into the map and back,
- * map_retire.c gives extents back.
+ * map_retire.c gives extents back, map_temp.c knows what a temporary replica
+ * holds.
  */
 #include "map.h"
 #include "map_priv.h"
@@ -67,6 +68,7 @@ void hcv_map_ext_free(struct hcv_map *map, struct hcv_ext *ext)
 {
 	int i;
 
+	hcv_map_held_drop(map, ext);
 	for (i = 0; i < HCV_EXTENT_RECORDS; i++)
 		hcv_map_drop_bm(map, &ext->slot[i]);
 	hcv_map_account(map, -(long)sizeof(*ext));

@@ -103,6 +103,18 @@ struct hcv_pagepos {
 	bool kept;
 };
 
+/**
+ * struct hcv_held - blocks of an extent that the temporary replica holds
+ * @rcu: for freeing
+ * @life: which temporary replica's these are; not 0
+ * @bits: of each record that may have data (atomic bits); the others are held
+ */
+struct hcv_held {
+	struct rcu_head rcu;
+	u64 life;
+	unsigned long bits[HCV_EXTENT_SLOTS][HCV_BM_WORDS];
+};
+
 /* Bits of ext->flags. */
 #define HCV_EXT_LISTED		0	/* on map->dirty */
 #define HCV_EXT_RETIRED		1	/* no record is taken (map->lock) */
@@ -130,6 +142,8 @@ struct hcv_pagepos {
  * @page: state of the pages; of the commit worker, set at load.  Others:
  *	hcv_map_page_kept()
  * @priv: the owner's replica positions (replicate.c)
+ * @held: blocks that the temporary replica holds, NULL: it has not got the
+ *	extent (RCU, changed under @lock)
  * @slot: the records
  */
 struct hcv_ext {
@@ -146,6 +160,7 @@ struct hcv_ext {
 	unsigned long used[BITS_TO_LONGS(HCV_EXTENT_RECORDS)];
 	struct hcv_pagepos page[HCV_EXTENT_PAGES];
 	void *priv;
+	struct hcv_held __rcu *held;
 	struct hcv_slot slot[HCV_EXTENT_RECORDS];
 };
 
@@ -215,6 +230,7 @@ struct hcv_dir {
  * @nr_dropped: records that were dropped at load and are on the media until a
  *	round has ended well (map->lock)
  * @used_slots: slots with data (map->lock)
+ * @nr_held: blocks that the temporary replica holds (atomic)
  * @bytes: memory of leaves, extents, bitmaps (atomic)
  */
 struct hcv_map {
@@ -244,6 +260,7 @@ struct hcv_map {
 	struct hcv_slot *freeing;
 	u32 nr_dropped;
 	u64 used_slots;
+	atomic_long_t nr_held;
 	atomic_long_t bytes;
 };
 
@@ -479,6 +496,33 @@ void hcv_map_name_all(struct hcv_map *map);
 void hcv_map_encode(struct hcv_map *map, struct hcv_ext *ext, u32 page,
 		    u64 epoch, u64 seq, u32 place, void *buf);
 /**
+ * struct hcv_map_image - images of a page to be made
+ * @epoch: for the page
+ * @seq: sequence for the page
+ * @place: place that they will go to
+ * @buf: for full copies
+ * @temp: for the temporary replica, or NULL
+ * @life: hcv_map_held_life() of the extent, when there is @temp
+ */
+struct hcv_map_image {
+	u64 epoch;
+	u64 seq;
+	u32 place;
+	void *buf;
+	void *temp;
+	u64 life;
+};
+
+/**
+ * hcv_map_encode_both() - hcv_map_encode(), for a temporary replica too
+ *
+ * Both images are of the same instant, record by record: what is held is never
+ * newer than what the record says of it.  If another temporary replica has taken
+ * the place of @img->life meanwhile its image holds no data.
+ */
+void hcv_map_encode_both(struct hcv_map *map, struct hcv_ext *ext, u32 page,
+			 const struct hcv_map_image *img);
+/**
  * hcv_map_page_next() - what the next image of a page is called
  * @seq: its sequence
  *
@@ -510,6 +554,47 @@ u32 hcv_map_ready(struct hcv_map *map, u32 column);
 u32 hcv_map_idle(struct hcv_map *map, u32 column);
 /** hcv_map_free_slots() - free data slots of a column */
 u32 hcv_map_free_slots(struct hcv_map *map, u32 column);
+
+/*
+ * What the temporary replica holds (map_temp.c; sparse.h says what its pages
+ * make of it).  There is one at most.  A slot that is taken while its extent
+ * has these bits is held, all of it; a freed one is not.  Blocks that are cleared
+ * are held from then on.
+ */
+
+/**
+ * hcv_map_held_new() - room for what is held of an extent: nothing so far
+ *
+ * Context: process, GFP_NOIO.  Return: NULL: no memory.
+ */
+struct hcv_held *hcv_map_held_new(struct hcv_map *map, u64 life);
+/** hcv_map_held_put() - it is @ext's from now on; it has none yet */
+void hcv_map_held_put(struct hcv_ext *ext, struct hcv_held *held);
+/**
+ * hcv_map_held_drop() - there is no temporary replica of @ext any more
+ *
+ * Who sets bits at this moment may still count them: map->nr_held is to be set to
+ * 0 a grace period after the last extent's were dropped.
+ */
+void hcv_map_held_drop(struct hcv_map *map, struct hcv_ext *ext);
+/**
+ * hcv_map_held_reset() - nothing is held
+ *
+ * What is written, cleared or taken meanwhile may be held or not when it returns:
+ * it has a stamp for which it is filled.
+ */
+void hcv_map_held_reset(struct hcv_map *map, struct hcv_ext *ext);
+/** hcv_map_held_life() - whose bits @ext has, 0: it has none; any context */
+u64 hcv_map_held_life(struct hcv_ext *ext);
+/**
+ * hcv_map_hold() - blocks [blk, blk + nr) of @slot are held from now on
+ *
+ * Their data are on the temporary replica, in its cache at least.  The caller
+ * holds their busy bits, after hcv_map_written() if it wrote.  Any context.
+ */
+void hcv_map_hold(struct hcv_map *map, struct hcv_slot *slot, u32 blk, u32 nr);
+/** hcv_map_holds_all() - whether all blocks of record @rec < 256 are; any context */
+bool hcv_map_holds_all(struct hcv_ext *ext, u32 rec);
 
 /*
  * Giving extents back (map_retire.c).  An extent is idle when none of its

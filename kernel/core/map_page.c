@@ -4,6 +4,7 @@
  */
 #include "map.h"
 #include "map_priv.h"
+#include "sparse.h"
 
 /* So many slots nobody takes; the next one must not be 0 again. */
 #define HCV_SEQ_MAX	BIT_ULL(63)
@@ -242,22 +243,27 @@ void hcv_map_record(struct hcv_ext *ext, u32 rec, struct hcv_rec *out)
 	spin_unlock_irqrestore(&ext->lock, flags);
 }
 
-void hcv_map_encode(struct hcv_map *map, struct hcv_ext *ext, u32 page,
-		    u64 epoch, u64 seq, u32 place, void *buf)
+void hcv_map_encode_both(struct hcv_map *map, struct hcv_ext *ext, u32 page,
+			 const struct hcv_map_image *img)
 {
 	struct hcv_page_id id = {
 		.lineage = map->lineage,
 		.extent = ext->index,
 		.page = page,
-		.place = place,
+		.place = img->place,
 	};
-	struct hcv_rec rec;
+	u64 held[HCV_SLOT_BLOCKS / 64];
+	struct hcv_rec rec, sparse;
 	unsigned long flags;
 	u32 i;
 
 	memcpy(id.volume, map->volume, sizeof(id.volume));
-	memset(buf, 0, HCV_BLOCK_SIZE);
-	hcv_fmt_page_begin(buf, &id, epoch, seq);
+	memset(img->buf, 0, HCV_BLOCK_SIZE);
+	hcv_fmt_page_begin(img->buf, &id, img->epoch, img->seq);
+	if (img->temp) {
+		memset(img->temp, 0, HCV_BLOCK_SIZE);
+		hcv_fmt_page_begin(img->temp, &id, img->epoch, img->seq);
+	}
 	clear_bit(page, &ext->dirty);
 	/* Pairs with hcv_map_dirty(): bit first there, record first here. */
 	smp_mb__after_atomic();
@@ -266,9 +272,30 @@ void hcv_map_encode(struct hcv_map *map, struct hcv_ext *ext, u32 page,
 
 		spin_lock_irqsave(&ext->lock, flags);
 		map_record(ext, slot->rec, &rec);
+		if (img->temp)
+			hcv_map_held_words(ext, slot->rec, img->life, held);
 		map_promote(map, slot);
 		spin_unlock_irqrestore(&ext->lock, flags);
-		hcv_fmt_page_put(buf, i, &rec);
+		hcv_fmt_page_put(img->buf, i, &rec);
+		if (!img->temp)
+			continue;
+		hcv_sparse_image(&rec, held, &sparse);
+		hcv_fmt_page_put(img->temp, i, &sparse);
 	}
-	hcv_fmt_page_seal(buf);
+	hcv_fmt_page_seal(img->buf);
+	if (img->temp)
+		hcv_fmt_page_seal(img->temp);
+}
+
+void hcv_map_encode(struct hcv_map *map, struct hcv_ext *ext, u32 page,
+		    u64 epoch, u64 seq, u32 place, void *buf)
+{
+	struct hcv_map_image img = {
+		.epoch = epoch,
+		.seq = seq,
+		.place = place,
+		.buf = buf,
+	};
+
+	hcv_map_encode_both(map, ext, page, &img);
 }

@@ -73,6 +73,21 @@ static inline int hcv_map_state(struct hcv_slot *slot, u32 blk)
 /** hcv_map_dirty_locked() - hcv_map_dirty() under map->dirty_lock; map.c */
 void hcv_map_dirty_locked(struct hcv_map *map, struct hcv_slot *slot);
 
+/* map_temp.c */
+
+/** hcv_map_hold_bits() - hcv_map_hold() but for the page; how many are new */
+u32 hcv_map_hold_bits(struct hcv_map *map, struct hcv_slot *slot, u32 blk,
+		      u32 nr);
+/** hcv_map_unhold() - the record says nothing any more; ext->lock held */
+void hcv_map_unhold(struct hcv_map *map, struct hcv_slot *slot);
+/**
+ * hcv_map_held_words() - what the temporary replica @life holds of a record
+ * @words: bits of its blocks
+ *
+ * ext->lock held: what hcv_map_clear() changes is in both records or in neither.
+ */
+void hcv_map_held_words(struct hcv_ext *ext, u32 rec, u64 life, u64 *words);
+
 /* map.c; map->lock held */
 
 /** hcv_map_layer_add() - link @slot into its mib's list, newest first */

@@ -18,6 +18,8 @@ static void map_unlink(struct hcv_map *map, struct hcv_mibent *ent,
 	spin_lock(&ext->lock);
 	slot->flags = flag;
 	slot->next = map->freeing;
+	if (flag == HCV_SLOT_FREEING)
+		hcv_map_unhold(map, slot);
 	spin_unlock(&ext->lock);
 	map->freeing = slot;
 	if (flag == HCV_SLOT_FREEING)
@@ -61,6 +63,8 @@ static void map_install(struct hcv_map *map, struct hcv_mibent *ent,
 	WRITE_ONCE(slot->stamp, READ_ONCE(map->v));
 	slot->flags = HCV_SLOT_USED;
 	rcu_assign_pointer(slot->bm, bm);
+	/* Whoever writes its first data has a leg to the temporary replica. */
+	hcv_map_hold_bits(map, slot, 0, HCV_SLOT_BLOCKS);
 	spin_unlock(&ext->lock);
 	hcv_map_layer_add(map, ent, slot);
 }
@@ -211,8 +215,8 @@ static bool map_older_knows(struct hcv_slot *slot, u32 blk)
 }
 
 /* Clear blocks of a slot; map->lock held. -EAGAIN: it takes *@spare. */
-static int map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
-			  struct hcv_bm **spare)
+static int map_clear_bits(struct hcv_map *map, struct hcv_slot *slot, u32 blk,
+			  u32 nr, struct hcv_bm **spare)
 {
 	struct hcv_ext *ext = hcv_map_slot_ext(slot);
 	struct hcv_bm *bm;
@@ -231,6 +235,9 @@ static int map_clear_bits(struct hcv_slot *slot, u32 blk, u32 nr,
 		if (!map_older_knows(slot, i))
 			clear_bit(i, bm->zero);
 	}
+	/* The caller makes the page dirty. */
+	if (bm)
+		hcv_map_hold_bits(map, slot, blk, nr);
 	rcu_read_unlock();
 	spin_unlock(&ext->lock);
 	return bm ? 0 : -EAGAIN;
@@ -292,7 +299,7 @@ static int map_clear(struct hcv_map *map, u32 mib, u32 blk, u32 nr,
 	slot = map_take(map, mib, true, spare);
 	if (IS_ERR(slot))
 		return PTR_ERR(slot);
-	ret = slot ? map_clear_bits(slot, blk, nr, spare) : -EAGAIN;
+	ret = slot ? map_clear_bits(map, slot, blk, nr, spare) : -EAGAIN;
 	if (ret)
 		return ret;
 	hcv_map_dirty(map, slot);

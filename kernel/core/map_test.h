@@ -117,6 +117,7 @@ static inline void hcv_t_beat(void)
 #include "map_retire.c"
 #include "map_round.c"
 #include "map_slot.c"
+#include "map_temp.c"
 #endif
 
 #define HCV_T_VOL		((const u8 *)"volume-abcdefghi")

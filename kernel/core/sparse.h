@@ -14,6 +14,7 @@
  *   filled because of its stamp	all
  *   taken after the tie		all, those never written as absent
  *   written, or cleared, after it	these blocks
+ *   without data (records 256 and up)	all
  *   otherwise				none
  *
  * A pair reads a block from the temporary replica if that holds it, else from
