@@ -12,6 +12,10 @@
  * sent could name a block that is not durable.  I/Os that want a flush join the
  * next round that begins after they came.
  *
+ * A temporary replica has images of its own, of the same instant and with the same
+ * numbers and places: what it does not hold is elsewhere.  It gets them, and the
+ * FLUSH, from its tie on.
+ *
  * When a replica fails in a round, the round is void: its mibs are unflushed
  * again, and it is run anew once the agent has confirmed the removal.  A FLUSH
  * that failed is never sent to that replica again.  Its images may be on one
@@ -50,6 +54,8 @@ struct commit_page {
 	u64 seq;
 	u8 place;
 	void *buf;
+	void *temp;		/* the image for a temporary replica */
+	u64 life;		/* which it was made for, 0: there is none */
 	atomic_t ok;
 };
 
@@ -138,8 +144,9 @@ static bool commit_place(struct hcv_commit *c, struct hcv_link *link, u8 state,
 	struct hcv_reps *reps = hcv_reps(page->ext);
 	u32 i;
 
-	if (state == HCV_LINK_SYNCING &&
-	    !hcv_sync_takes_pages(link, page->ext))
+	if (link->life ? link->life != page->life :
+			 state == HCV_LINK_SYNCING &&
+			 !hcv_sync_takes_pages(link, page->ext))
 		return false;
 	for (i = 0; i < reps->nr; i++) {
 		if (reps->rep[i].link != link->nr)
@@ -248,18 +255,23 @@ static void commit_write_page(struct hcv_commit *c, struct commit_page *cp)
 	struct hcv_vol *vol = c->vol;
 	struct hcv_reps reps;
 	struct bio *bio;
+	void *buf;
 	u32 i;
 
 	rcu_read_lock();
 	reps = *hcv_reps(cp->ext);
 	rcu_read_unlock();
 	for (i = 0; i < reps.nr; i++) {
-		bio = commit_bio(c, vol->link[reps.rep[i].link],
-				 REQ_OP_WRITE | REQ_SYNC | REQ_META, cp);
+		struct hcv_link *link = vol->link[reps.rep[i].link];
+
+		bio = commit_bio(c, link, REQ_OP_WRITE | REQ_SYNC | REQ_META,
+				 cp);
 		if (!bio)
 			continue;
-		__bio_add_page(bio, virt_to_page(cp->buf), HCV_BLOCK_SIZE,
-			       offset_in_page(cp->buf));
+		/* Counted in: it is what commit_place() saw. */
+		buf = link->life ? cp->temp : cp->buf;
+		__bio_add_page(bio, virt_to_page(buf), HCV_BLOCK_SIZE,
+			       offset_in_page(buf));
 		hcv_submit_bio(bio);
 	}
 }
@@ -309,14 +321,25 @@ static void commit_batch(struct hcv_commit *c)
 static void commit_copy(struct hcv_commit *c, struct hcv_ext *ext, u32 page)
 {
 	struct commit_page *cp = &c->batch[c->nr++];
+	struct hcv_map_image img = {
+		.epoch = c->vol->epoch,
+		.buf = cp->buf,
+	};
 
 	c->pages++;
 	cp->ext = ext;
 	cp->page = page;
 	cp->place = hcv_map_page_next(&ext->page[page], &cp->seq);
+	cp->life = hcv_map_held_life(ext);
 	atomic_set(&cp->ok, 0);
-	hcv_map_encode(&c->vol->map, ext, page, c->vol->epoch, cp->seq,
-		       cp->place, cp->buf);
+	img.seq = cp->seq;
+	img.place = cp->place;
+	img.life = cp->life;
+	/* Pairs with hcv_map_held_put(): hcv_commit_temp() came before. */
+	smp_rmb();
+	if (cp->life)
+		img.temp = cp->temp;
+	hcv_map_encode_both(&c->vol->map, ext, page, &img);
 }
 
 static void commit_ext(struct hcv_commit *c, struct hcv_ext *ext)
@@ -649,6 +672,22 @@ int hcv_commit_create(struct hcv_vol *vol)
 	return 0;
 }
 
+int hcv_commit_temp(struct hcv_vol *vol)
+{
+	struct hcv_commit *c = vol->commit;
+	u32 i;
+
+	lockdep_assert_held(&vol->mutex);
+	for (i = 0; i < COMMIT_BATCH; i++) {
+		if (c->batch[i].temp)
+			continue;
+		c->batch[i].temp = (void *)__get_free_page(GFP_NOIO);
+		if (!c->batch[i].temp)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 void hcv_commit_destroy(struct hcv_vol *vol)
 {
 	struct hcv_commit *c = vol->commit;
@@ -657,8 +696,10 @@ void hcv_commit_destroy(struct hcv_vol *vol)
 	if (!c)
 		return;
 	cancel_work_sync(&c->work);
-	for (i = 0; i < COMMIT_BATCH; i++)
+	for (i = 0; i < COMMIT_BATCH; i++) {
 		free_page((unsigned long)c->batch[i].buf);
+		free_page((unsigned long)c->batch[i].temp);
+	}
 	kvfree(c);
 	vol->commit = NULL;
 }

@@ -220,11 +220,113 @@ int hcv_link_resolve(struct hcv_link *link)
 		reps = kmemdup(old, sizeof(*old), GFP_NOIO);
 		if (!reps)
 			return -ENOMEM;
-		extent_resolve(link, ext->index, &reps->rep[i]);
-		/* Reads ask the first one that is in-sync. */
-		if (link->local)
-			swap(reps->rep[0], reps->rep[i]);
+		if (!reps->rep[i].temp) {
+			extent_resolve(link, ext->index, &reps->rep[i]);
+			/* Reads ask the first one that is in-sync. */
+			if (link->local)
+				swap(reps->rep[0], reps->rep[i]);
+		} else if (link->life) {
+			extent_resolve(link, ext->index, &reps->rep[i]);
+		} else {
+			/* It is the last one. */
+			reps->nr = i;
+		}
 		extent_set_reps(ext, reps);
+	}
+	return 0;
+}
+
+/* Whether @reps have a full copy on @link, as far as rows say. */
+static bool extent_full_on(const struct hcv_reps *reps,
+			   const struct hcv_link *link)
+{
+	u32 i;
+
+	for (i = 0; i < reps->nr; i++)
+		if (reps->rep[i].link == link->nr)
+			return reps->rep[i].full;
+	return false;
+}
+
+/* The place of a temporary replica beside those of the rows: the last one. */
+static int extent_temp_add(struct hcv_link *temp, u32 index,
+			   struct hcv_reps *reps)
+{
+	struct hcv_rep *rep;
+
+	if (reps->nr == HCV_MAX_REPLICAS)
+		return -E2BIG;
+	rep = &reps->rep[reps->nr];
+	rep->link = temp->nr;
+	rep->full = false;
+	rep->temp = true;
+	extent_resolve(temp, index, rep);
+	if (!rep->mapped)
+		return -ENOENT;
+	reps->nr++;
+	return 0;
+}
+
+static int extent_temp_error(int err, u32 index, struct netlink_ext_ack *extack)
+{
+	if (err == -E2BIG)
+		hcv_compat_err(extack, "extent %u has as many replicas as there may be",
+			       index);
+	else if (err == -ENOENT)
+		hcv_compat_err(extack, "extent %u is not within the handles granted for the temporary replica",
+			       index);
+	else if (err == -EBUSY)
+		hcv_compat_err(extack, "the row of extent %u names the store of the temporary replica",
+			       index);
+	return err;
+}
+
+/* An extent's place on @temp, if it is to have one. */
+static int extent_temp_place(struct hcv_link *temp, struct hcv_ext *ext)
+{
+	struct hcv_vol *vol = temp->vol;
+	struct hcv_reps *reps, *old = ext->priv;
+	struct hcv_held *held;
+	int ret;
+	u32 i;
+
+	/* Places of its life before are gone: hcv_link_resolve(). */
+	for (i = 0; i < old->nr; i++)
+		if (old->rep[i].link == temp->nr)
+			return -EBUSY;
+	if (!extent_full_on(old, temp->base))
+		return 0;
+	reps = kmemdup(old, sizeof(*old), GFP_NOIO);
+	held = hcv_map_held_new(&vol->map, temp->life);
+	ret = reps && held ? 0 : -ENOMEM;
+	/* That of a former one, on another store, which is untied. */
+	if (!ret && reps->nr && reps->rep[reps->nr - 1].temp)
+		reps->nr--;
+	if (!ret)
+		ret = extent_temp_add(temp, ext->index, reps);
+	if (ret) {
+		kfree(reps);
+		hcv_map_held_free(&vol->map, held);
+		return ret;
+	}
+	hcv_map_held_put(ext, held);
+	extent_set_reps(ext, reps);
+	return 0;
+}
+
+int hcv_temp_place(struct hcv_link *temp, struct netlink_ext_ack *extack)
+{
+	struct hcv_vol *vol = temp->vol;
+	struct hcv_ext *ext;
+	int ret;
+
+	lockdep_assert_held(&vol->mutex);
+	/* Only this file changes the list, under vol->mutex. */
+	list_for_each_entry(ext, &vol->map.exts, node) {
+		ret = extent_temp_place(temp, ext);
+		if (ret)
+			return extent_temp_error(ret, ext->index, extack);
+		cond_resched();
 	}
 	return 0;
 }
@@ -251,8 +353,14 @@ static struct hcv_reps *extent_reps(struct hcv_vol *vol,
 				kfree(reps);
 				return ERR_CAST(link);
 			}
+			if (link->life) {
+				kfree(reps);
+				extent_temp_error(-EBUSY, row->index, extack);
+				return ERR_PTR(-EBUSY);
+			}
 			if (!!link->local == !pass) {
 				reps->rep[reps->nr].link = link->nr;
+				reps->rep[reps->nr].full = row->full & BIT(i);
 				extent_resolve(link, row->index,
 					       &reps->rep[reps->nr++]);
 			}
@@ -265,6 +373,17 @@ static struct hcv_reps *extent_reps(struct hcv_vol *vol,
 		kfree(reps);
 		NL_SET_ERR_MSG(extack, "a row's extent is not within the handles granted by an in-sync store");
 		return ERR_PTR(-ENOENT);
+	}
+	/* One that is out has no business in it any more. */
+	if (vol->temp && READ_ONCE(vol->temp->state) != HCV_LINK_OUT &&
+	    extent_full_on(reps, vol->temp->base)) {
+		int ret = extent_temp_add(vol->temp, row->index, reps);
+
+		if (ret) {
+			kfree(reps);
+			return ERR_PTR(extent_temp_error(ret, row->index,
+							 extack));
+		}
 	}
 	return reps;
 }
@@ -320,8 +439,11 @@ static bool extent_trusted(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 
 	for (i = 0; i < reps->nr; i++) {
 		link = vol->link[reps->rep[i].link];
-		if (link->state != HCV_LINK_INSYNC &&
-		    link->state != HCV_LINK_JOINING)
+		/* It is not filled with what its base just got. */
+		if (reps->rep[i].temp && old && !extent_has(old, link->nr))
+			return false;
+		if (reps->rep[i].temp || (link->state != HCV_LINK_INSYNC &&
+					  link->state != HCV_LINK_JOINING))
 			continue;
 		if (!extent_is_full(link, row) ||
 		    (old && vol->state != HCV_VOL_NEW &&
@@ -331,7 +453,8 @@ static bool extent_trusted(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 	/* A known one is not taken from those who have it and count. */
 	for (i = 0; old && i < old->nr; i++) {
 		link = vol->link[old->rep[i].link];
-		if (link->state != HCV_LINK_OUT && !extent_has(reps, link->nr))
+		if (link->state != HCV_LINK_OUT && !old->rep[i].temp &&
+		    !extent_has(reps, link->nr))
 			return false;
 	}
 	return true;
@@ -366,6 +489,26 @@ static int extent_link_up(struct hcv_vol *vol, struct hcv_ext *ext,
 		hcv_link_look_again(vol);
 	spin_unlock_irq(&vol->lock);
 	return ret;
+}
+
+/* With bits for a temporary replica that has it from the beginning. */
+static struct hcv_ext *extent_new(struct hcv_vol *vol,
+				  const struct hcv_nl_extent *row,
+				  const struct hcv_reps *reps)
+{
+	struct hcv_ext *ext = hcv_map_ext_new(&vol->map, row->index,
+					      row->column);
+	struct hcv_held *held;
+
+	if (!ext || !reps->rep[reps->nr - 1].temp)
+		return ext;
+	held = hcv_map_held_new(&vol->map, vol->temp->life);
+	if (held) {
+		hcv_map_held_put(ext, held);
+		return ext;
+	}
+	hcv_map_ext_free(&vol->map, ext);
+	return NULL;
 }
 
 static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
@@ -405,7 +548,7 @@ static int extent_add(struct hcv_vol *vol, const struct hcv_nl_extent *row,
 		hcv_map_unretire(&vol->map, ext);
 		return 0;
 	}
-	ext = hcv_map_ext_new(&vol->map, row->index, row->column);
+	ext = extent_new(vol, row, reps);
 	if (!ext) {
 		kfree(reps);
 		return -ENOMEM;

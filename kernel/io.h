@@ -59,6 +59,7 @@ struct hcv_leg {
 #define HCV_IO_COUNTED	BIT(6)	/* a front's, seen by statistics */
 #define HCV_IO_LANDED	BIT(7)	/* a write, on all replicas and in the map */
 #define HCV_IO_UNSURE	BIT(8)	/* a write that is counted in vol->nr_unsure */
+#define HCV_IO_TEMP	BIT(9)	/* had a leg to a temporary replica, some time */
 
 /**
  * struct hcv_io - one I/O

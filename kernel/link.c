@@ -356,6 +356,7 @@ static void link_untie(struct hcv_link *link)
 {
 	/* Drained before, or, when tying it failed half way, never used. */
 	WARN_ON_ONCE(!link_ref_end(link));
+	hcv_temp_end(link);
 	if (link->target) {
 		hcv_target_detach(link->target, link);
 		hcv_target_put(link->target);
@@ -428,25 +429,25 @@ static int link_tie_remote(struct hcv_link *link, const char *path,
 	return 0;
 }
 
-static int link_tie(struct hcv_link *link, const char *path,
-		    const struct hcv_nl_range *range, u32 nr,
+static int link_tie(struct hcv_link *link, const struct hcv_link_want *want,
 		    struct netlink_ext_ack *extack)
 {
 	struct hcv_store *store;
 	int ret;
 
-	link->range = kmemdup(range, nr * sizeof(*range), GFP_KERNEL);
+	link->range = kmemdup(want->range, want->nr * sizeof(*want->range),
+			      GFP_KERNEL);
 	if (!link->range)
 		return -ENOMEM;
-	link->nr_ranges = nr;
+	link->nr_ranges = want->nr;
 	ret = percpu_ref_init(&link->ref, link_ref_release, 0, GFP_KERNEL);
 	if (ret)
 		goto out;
 	reinit_completion(&link->ref_dead);
 	link->ref_live = true;
 	link->ref_used = true;
-	if (path) {
-		ret = link_tie_remote(link, path, extack);
+	if (want->path) {
+		ret = link_tie_remote(link, want->path, extack);
 	} else {
 		store = hcv_store_get(&link->store);
 		if (!store) {
@@ -467,15 +468,19 @@ out:
 	return ret;
 }
 
-static int link_check_add(struct hcv_vol *vol, struct hcv_link *link, u32 state,
-			  u64 incarnation, struct netlink_ext_ack *extack)
+static int link_check_add(struct hcv_vol *vol, struct hcv_link *link,
+			  const struct hcv_link_want *want,
+			  struct netlink_ext_ack *extack)
 {
 	bool started = vol->state != HCV_VOL_NEW;
+	u32 state = want->state;
 
-	if (link && link->state == state && link->incarnation == incarnation)
+	if (link && link->state == state &&
+	    link->incarnation == want->incarnation &&
+	    hcv_temp_same(link, want->temp))
 		return -EALREADY;
 	if (link && link->state == HCV_LINK_LOST && state == HCV_LINK_INSYNC) {
-		if (link->incarnation == incarnation)
+		if (link->incarnation == want->incarnation)
 			return 0;
 		NL_SET_ERR_MSG(extack, "the store restarted since its last write; attach the volume anew");
 		return -ESTALE;
@@ -493,7 +498,7 @@ static int link_check_add(struct hcv_vol *vol, struct hcv_link *link, u32 state,
 		NL_SET_ERR_MSG(extack, "extents are being given back; delete them first");
 		return -EBUSY;
 	}
-	return 0;
+	return want->temp ? hcv_temp_check(vol, link, want->temp, extack) : 0;
 }
 
 /* One above the highest of these handles. */
@@ -512,11 +517,12 @@ static u64 link_ranges_end(const struct hcv_nl_range *range, u32 nr)
  * the store does with it is harmless only if its handle is dead (I8).
  * On a store of this node the end of a bio is final: there is nothing between.
  */
-static int link_check_ranges(struct hcv_link *link, const char *path,
-			     const struct hcv_nl_range *range, u32 nr,
+static int link_check_ranges(struct hcv_link *link,
+			     const struct hcv_link_want *want,
 			     struct netlink_ext_ack *extack)
 {
-	u32 i;
+	const struct hcv_nl_range *range = want->range;
+	u32 i, nr = want->nr;
 
 	for (i = 0; i < nr; i++) {
 		/* Handle 0 is the control window. */
@@ -528,7 +534,7 @@ static int link_check_ranges(struct hcv_link *link, const char *path,
 		NL_SET_ERR_MSG(extack, "a range of handles that does not exist");
 		return -EINVAL;
 	}
-	for (i = 0; link && path && i < nr; i++) {
+	for (i = 0; link && want->path && i < nr; i++) {
 		if (range[i].first >= link->used_end)
 			continue;
 		NL_SET_ERR_MSG(extack, "the store was tied with these handles before; it has to renew its grant");
@@ -570,60 +576,35 @@ static int link_more_ranges(struct hcv_link *link,
 	return hcv_link_resolve(link);
 }
 
-int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
-		 u64 incarnation, const char *path,
-		 const struct hcv_nl_range *range, u32 nr,
-		 struct netlink_ext_ack *extack)
+/* All that may fail, of a link that is still OUT, or LOST; vol->mutex held. */
+static int link_prepare(struct hcv_link *link, const struct hcv_link_want *want,
+			struct netlink_ext_ack *extack)
 {
-	struct hcv_link *link;
-	bool known, moved;
 	int ret;
-	u8 old;
 
-	mutex_lock(&vol->mutex);
-	ret = hcv_vol_alive(vol, extack);
+	link->incarnation = want->incarnation;
+	link->full = want->flags & HCV_LINK_F_FULL;
+	ret = link_tie(link, want, extack);
 	if (ret)
-		goto out;
-	link = hcv_link_find(vol, store);
-	old = link ? READ_ONCE(link->state) : HCV_LINK_OUT;
-	ret = link_check_add(vol, link, state, incarnation, extack);
-	if (ret && ret != -EALREADY)
-		goto out;
-	known = ret;
-	ret = link_check_ranges(known ? NULL : link, path, range, nr, extack);
-	if (!ret && known)
-		ret = link_more_ranges(link, range, nr, extack);
-	if (ret || known)
-		goto out;
-	if (link && link->bdev) {
-		ret = link_drain(link);
-		if (ret) {
-			NL_SET_ERR_MSG(extack, "I/O to the failed device has not ended yet");
-			goto out;
-		}
-		link_untie(link);
-	}
-	link = hcv_link_make(vol, store);
-	ret = PTR_ERR_OR_ZERO(link);
-	if (ret)
-		goto out;
-	link->incarnation = incarnation;
-	link->full = flags & HCV_LINK_F_FULL;
-	ret = link_tie(link, path, range, nr, extack);
-	if (ret)
-		goto out;
+		return ret;
 	ret = hcv_link_volarea(link, &link->area);
 	if (!ret)
 		ret = hcv_link_resolve(link);
-	if (!ret && state == HCV_LINK_SYNCING)
+	if (!ret && want->temp)
+		ret = hcv_temp_begin(link, want->temp, extack);
+	if (!ret && want->state == HCV_LINK_SYNCING)
 		ret = hcv_sync_prepare(link);
-	if (ret) {
+	if (ret)
 		link_untie(link);
-		goto out;
-	}
-	/* Who still has the places of before must not see the new state. */
-	synchronize_rcu();
-	link_note_ranges(link);
+	return ret;
+}
+
+/* False: it moved since it was looked at. */
+static bool link_enlist(struct hcv_link *link, u8 old, u8 state)
+{
+	struct hcv_vol *vol = link->vol;
+	bool moved;
+
 	spin_lock_irq(&vol->lock);
 	/* A lost one may be on its way out, since others have all it has. */
 	moved = link->state != old;
@@ -633,19 +614,75 @@ int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
 		link_set_state(link, state);
 	}
 	spin_unlock_irq(&vol->lock);
-	if (moved) {
+	return !moved;
+}
+
+static int link_add(struct hcv_vol *vol, const struct hcv_link_want *want,
+		    struct netlink_ext_ack *extack)
+{
+	struct hcv_link *link = hcv_link_find(vol, &want->store);
+	u8 old = link ? READ_ONCE(link->state) : HCV_LINK_OUT;
+	int ret = link_check_add(vol, link, want, extack);
+	bool known = ret == -EALREADY;
+
+	if (ret && !known)
+		return ret;
+	ret = link_check_ranges(known ? NULL : link, want, extack);
+	if (!ret && known)
+		ret = link_more_ranges(link, want->range, want->nr, extack);
+	if (ret || known)
+		return ret;
+	if (link && link->bdev) {
+		ret = link_drain(link);
+		if (ret) {
+			NL_SET_ERR_MSG(extack, "I/O to the failed device has not ended yet");
+			return ret;
+		}
+		link_untie(link);
+	}
+	link = hcv_link_make(vol, &want->store);
+	ret = PTR_ERR_OR_ZERO(link);
+	if (!ret)
+		ret = link_prepare(link, want, extack);
+	if (ret)
+		return ret;
+	/* Who still has the places of before must not see the new state. */
+	synchronize_rcu();
+	link_note_ranges(link);
+	if (!link_enlist(link, old, want->state)) {
 		NL_SET_ERR_MSG(extack, "the link is to be removed by now");
 		link_untie(link);
-		ret = -EBUSY;
-		goto out;
+		return -EBUSY;
 	}
 	/* What completed without a lost one runs again: hcv_io_ack(). */
 	hcv_vol_kick(vol, HCV_WAIT_NONE);
 	/* A copy may be equal, and its lease count, before the next tick. */
 	hcv_lease_tick(vol);
-	if (state == HCV_LINK_SYNCING)
+	if (want->temp)
+		hcv_temp_volpage(link);
+	if (want->state == HCV_LINK_SYNCING)
 		hcv_sync_start(link);
-out:
+	return 0;
+}
+
+int hcv_link_add(struct hcv_vol *vol, const struct hcv_link_want *want,
+		 struct netlink_ext_ack *extack)
+{
+	struct hcv_ioref *ref = NULL;
+	int ret;
+
+	mutex_lock(&vol->mutex);
+	ret = hcv_vol_alive(vol, extack);
+	/* Its volume page is written: not to a volume that is halted. */
+	if (!ret && want->temp && !hcv_vol_try_enter(vol, &ref) &&
+	    !hcv_vol_try_enter(vol, &ref)) {
+		NL_SET_ERR_MSG(extack, "the volume is suspended, or about to be");
+		ret = -EBUSY;
+	}
+	if (!ret)
+		ret = link_add(vol, want, extack);
+	if (ref)
+		hcv_vol_leave(ref);
 	mutex_unlock(&vol->mutex);
 	return ret;
 }
@@ -759,6 +796,9 @@ static int link_confirm(struct hcv_link *link, u64 v, u32 state,
 		 * at the state after that, in hcv_link_enter(), under RCU.
 		 */
 		synchronize_rcu();
+	/* In the record it is a mark, and nobody reads from it with that. */
+	if (state == HCV_LINK_INSYNC && link->life)
+		return hcv_temp_covers(link, v, extack);
 	hcv_map_bump(&vol->map, v);
 	if (!link_confirm_move(link, from, state)) {
 		NL_SET_ERR_MSG(extack, "the link failed meanwhile");
@@ -799,8 +839,10 @@ static bool link_others_move(struct hcv_vol *vol, const struct hcv_link *but)
 		const struct hcv_link *link = vol->link[i];
 		u8 state = READ_ONCE(link->state);
 
+		/* A temporary replica with its mark is where it was to go. */
 		if (link != but && state != HCV_LINK_INSYNC &&
-		    state != HCV_LINK_OUT)
+		    state != HCV_LINK_OUT &&
+		    !(state == HCV_LINK_JOINING && READ_ONCE(link->covers)))
 			return true;
 	}
 	return false;

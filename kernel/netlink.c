@@ -62,7 +62,7 @@ const struct nla_policy hcv_nl_policy[HCV_A_MAX + 1] = {
 	[HCV_A_POLICY_MS]	= { .type = NLA_U32 },
 	[HCV_A_LINK_STATE]	= NLA_POLICY_MAX(NLA_U32,
 						 __HCV_LINK_STATES - 1),
-	[HCV_A_LINK_FLAGS]	= NLA_POLICY_MASK(NLA_U32, HCV_LINK_F_ALL),
+	[HCV_A_LINK_FLAGS]	= NLA_POLICY_MASK(NLA_U32, HCV_LINK_F_ADD),
 	[HCV_A_EXTENTS]		=
 		NLA_POLICY_MIN_LEN(sizeof(struct hcv_nl_extent)),
 	[HCV_A_COLUMN]		= NLA_POLICY_MAX(NLA_U32, 3),
@@ -73,6 +73,8 @@ const struct nla_policy hcv_nl_policy[HCV_A_MAX + 1] = {
 						   __HCV_SCRUB_OPS - 1),
 	[HCV_A_SCRUB_KIBPS]	= { .type = NLA_U32 },
 	[HCV_A_HANDOVER_MS]	= { .type = NLA_U32 },
+	[HCV_A_BASE]		= HCV_NL_UUID,
+	[HCV_A_SINCE]		= { .type = NLA_U64 },
 };
 
 /* For the texts: attributes that some command takes. */
@@ -107,6 +109,8 @@ static const char * const hcv_nl_names[HCV_A_MAX + 1] = {
 	[HCV_A_SCRUB_OP]	= "SCRUB_OP",
 	[HCV_A_SCRUB_KIBPS]	= "SCRUB_KIBPS",
 	[HCV_A_HANDOVER_MS]	= "HANDOVER_MS",
+	[HCV_A_BASE]		= "BASE",
+	[HCV_A_SINCE]		= "SINCE",
 };
 
 /**
@@ -150,7 +154,8 @@ static const struct hcv_nl_rule hcv_nl_rules[HCV_CMD_MAX + 1] = {
 	[HCV_CMD_VOL_LINK_ADD] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_STORE,
 			  HCV_A_LINK_STATE, HCV_A_RANGES, HCV_A_INCARNATION },
-		.may = { HCV_A_PATH, HCV_A_LINK_FLAGS } },
+		.may = { HCV_A_PATH, HCV_A_LINK_FLAGS, HCV_A_BASE,
+			 HCV_A_SINCE } },
 	[HCV_CMD_VOL_LINK_DEL] = {
 		.need = { HCV_A_VOL, HCV_A_EPOCH, HCV_A_STORE } },
 	[HCV_CMD_VOL_LINK_DROP] = {

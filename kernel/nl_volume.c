@@ -171,36 +171,63 @@ int hcv_nl_vol_create(struct sk_buff *skb, struct genl_info *info)
 	return nl_vol_create(&cfg, info);
 }
 
+/* @want->temp, if the flag says so. */
+static int nl_temp_want(struct genl_info *info, struct hcv_link_want *want,
+			struct hcv_temp_want *temp)
+{
+	struct nlattr *base = info->attrs[HCV_A_BASE];
+	struct nlattr *since = info->attrs[HCV_A_SINCE];
+
+	if (!(want->flags & HCV_LINK_F_TEMP)) {
+		if (!base && !since)
+			return 0;
+		NL_SET_ERR_MSG(info->extack, "BASE and SINCE are of a link with the flag TEMP");
+		return -EINVAL;
+	}
+	if (want->flags != HCV_LINK_F_TEMP || !base || !since ||
+	    want->state == HCV_LINK_INSYNC) {
+		NL_SET_ERR_MSG(info->extack, "a temporary replica has BASE and SINCE, no other flag, and is never in-sync");
+		return -EINVAL;
+	}
+	hcv_nl_uuid(base, &temp->base);
+	temp->since = nla_get_u64(since);
+	want->temp = temp;
+	return 0;
+}
+
 int hcv_nl_vol_link_add(struct sk_buff *skb, struct genl_info *info)
 {
+	struct hcv_link_want want = { };
+	struct hcv_temp_want temp;
 	struct hcv_vol *vol;
 	struct nlattr *ranges;
-	uuid_t store;
-	u32 nr, flags;
 	int ret;
 
 	ret = NL_NEED(info, HCV_A_VOL, HCV_A_EPOCH, HCV_A_STORE,
 		      HCV_A_LINK_STATE, HCV_A_RANGES, HCV_A_INCARNATION);
 	if (ret)
 		return ret;
-	flags = nl_u32(info, HCV_A_LINK_FLAGS, 0);
 	ranges = info->attrs[HCV_A_RANGES];
-	nr = nla_len(ranges) / sizeof(struct hcv_nl_range);
-	if (flags & ~HCV_LINK_F_ALL || !nr ||
+	hcv_nl_uuid(info->attrs[HCV_A_STORE], &want.store);
+	want.state = nla_get_u32(info->attrs[HCV_A_LINK_STATE]);
+	want.flags = nl_u32(info, HCV_A_LINK_FLAGS, 0);
+	want.incarnation = nla_get_u64(info->attrs[HCV_A_INCARNATION]);
+	if (info->attrs[HCV_A_PATH])
+		want.path = nla_data(info->attrs[HCV_A_PATH]);
+	want.range = nla_data(ranges);
+	want.nr = nla_len(ranges) / sizeof(struct hcv_nl_range);
+	if (want.flags & ~HCV_LINK_F_ADD || !want.nr ||
 	    nla_len(ranges) % sizeof(struct hcv_nl_range)) {
 		NL_SET_ERR_MSG(info->extack, "unknown link flags, or ranges that are not whole");
 		return -EINVAL;
 	}
+	ret = nl_temp_want(info, &want, &temp);
+	if (ret)
+		return ret;
 	vol = nl_vol(info, true);
 	if (IS_ERR(vol))
 		return PTR_ERR(vol);
-	hcv_nl_uuid(info->attrs[HCV_A_STORE], &store);
-	ret = hcv_link_add(vol, &store,
-			   nla_get_u32(info->attrs[HCV_A_LINK_STATE]), flags,
-			   nla_get_u64(info->attrs[HCV_A_INCARNATION]),
-			   info->attrs[HCV_A_PATH] ?
-			   nla_data(info->attrs[HCV_A_PATH]) : NULL,
-			   nla_data(ranges), nr, info->extack);
+	ret = hcv_link_add(vol, &want, info->extack);
 	hcv_vol_put(vol);
 	return ret;
 }
@@ -565,12 +592,32 @@ static u32 nl_link_flags(struct hcv_link *link)
 	return unfit ? HCV_LINK_F_UNFIT : 0;
 }
 
+/* The flags, and what is said of a temporary replica alone. */
+static int nl_put_link_flags(struct sk_buff *msg, struct hcv_link *link)
+{
+	struct hcv_vol *vol = link->vol;
+	u32 temp = hcv_temp_shown_flags(link);
+	u32 flags = temp | nl_link_flags(link);
+	struct hcv_link *base = READ_ONCE(link->base);
+
+	if (flags && nla_put_u32(msg, HCV_A_LINK_FLAGS, flags))
+		return -EMSGSIZE;
+	if (!temp)
+		return 0;
+	if (nla_put(msg, HCV_A_BASE, UUID_SIZE, &base->store) ||
+	    nla_put_u64_64bit(msg, HCV_A_SINCE, READ_ONCE(link->since),
+			      HCV_A_PAD) ||
+	    nla_put_u64_64bit(msg, HCV_A_HELD,
+			      atomic_long_read(&vol->map.nr_held), HCV_A_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 {
 	struct nlattr *nest = nla_nest_start(msg, HCV_A_LINK);
 	u64 state_ns = READ_ONCE(link->state_ns), stall_ns;
 	u32 inflight = hcv_link_inflight(link, &stall_ns);
-	u32 link_flags = nl_link_flags(link);
 	struct hcv_stats sum;
 
 	if (!nest || nla_put(msg, HCV_A_STORE, UUID_SIZE, &link->store) ||
@@ -581,8 +628,6 @@ static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 	    nla_put_u64_64bit(msg, HCV_A_FIRST, READ_ONCE(link->used_first),
 			      HCV_A_PAD) ||
 	    nla_put_u32(msg, HCV_A_ERRNO, link->err) ||
-	    (link_flags &&
-	     nla_put_u32(msg, HCV_A_LINK_FLAGS, link_flags)) ||
 	    nla_put_u64_64bit(msg, HCV_A_SYNC_TOTAL, link->sync_total,
 			      HCV_A_PAD) ||
 	    nla_put_u64_64bit(msg, HCV_A_SYNC_DONE,
@@ -597,7 +642,7 @@ static int nl_put_link(struct sk_buff *msg, struct hcv_link *link)
 					   HCV_A_PAD)))
 		return -EMSGSIZE;
 	hcv_stats_sum(link->stats, &sum);
-	if (hcv_nl_put_counters(msg, &sum))
+	if (hcv_nl_put_counters(msg, &sum) || nl_put_link_flags(msg, link))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

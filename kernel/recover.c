@@ -12,6 +12,11 @@
  * whose stamps send us over the same slots again.  When all extents are equal,
  * a last round makes the pages durable, the activity log is written to it, and
  * the link is JOINING.
+ *
+ * A temporary replica is filled in the same way, but with another question: what its
+ * base may lack, that is slots with a stamp above the base's v, and of them all
+ * blocks that it does not hold.  Its pages say what those are, and go to it from the
+ * beginning.
  */
 #include <linux/ktime.h>
 #include <linux/slab.h>
@@ -128,6 +133,14 @@ static bool sync_again(struct hcv_sync *s, int ret)
 	return !sync_over(s);
 }
 
+/* What was copied, and what has no data, is held; under busy bits. */
+static void sync_hold(struct hcv_sync *s, struct hcv_ext *ext, u32 rec, u32 blk)
+{
+	if (s->link->life)
+		hcv_map_hold(&s->link->vol->map, &ext->slot[rec], blk,
+			     SYNC_CHUNK_BLOCKS);
+}
+
 static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 		      const struct hcv_rec *want, u32 blk)
 {
@@ -157,6 +170,8 @@ static int sync_chunk(struct hcv_sync *s, struct hcv_ext *ext, u32 rec,
 			if (bits >> i & 1)
 				ret = sync_copy_run(s, ext, rec, blk + i, n);
 		}
+		if (!ret)
+			sync_hold(s, ext, rec, blk);
 	}
 	hcv_hot_unlock(vol, hot, blk, SYNC_CHUNK_BLOCKS);
 	/* A DISCARD of all of it may have found our bits. */
@@ -298,6 +313,43 @@ static int sync_ext(struct hcv_sync *s, struct hcv_ext *ext)
 	return ret;
 }
 
+/* Whether the base may lack some of a record's data, and so does the copy. */
+static bool sync_lacks(struct hcv_sync *s, struct hcv_ext *ext, u32 rec)
+{
+	const struct hcv_slot *slot = &ext->slot[rec];
+
+	return READ_ONCE(slot->flags) & HCV_SLOT_USED &&
+	       READ_ONCE(slot->stamp) > s->link->since &&
+	       !hcv_map_holds_all(ext, rec);
+}
+
+/* The slots of an extent that a temporary replica is to have. */
+static int sync_fill(struct hcv_sync *s, struct hcv_ext *ext)
+{
+	struct hcv_link *link = s->link;
+	struct hcv_rec want;
+	u32 rec;
+	int ret;
+
+	for (rec = 0; rec < HCV_EXTENT_SLOTS; rec++) {
+		if (!sync_lacks(s, ext, rec))
+			continue;
+		hcv_map_record(ext, rec, &want);
+		if (want.state != HCV_REC_USED)
+			continue;
+		ret = sync_slot(s, ext, rec, &want);
+		if (ret)
+			return ret;
+		/* One that was written since they were counted is one more. */
+		if (link->sync_done + HCV_SLOT_SIZE > link->sync_total)
+			WRITE_ONCE(link->sync_total,
+				   link->sync_done + HCV_SLOT_SIZE);
+		WRITE_ONCE(link->sync_done, link->sync_done + HCV_SLOT_SIZE);
+	}
+	set_bit(ext->index, s->done);
+	return 0;
+}
+
 /* The next extent with a replica on the link that is not done yet. */
 static struct hcv_ext *sync_next(struct hcv_sync *s)
 {
@@ -350,23 +402,94 @@ static int sync_entered(struct hcv_sync *s, int (*step)(struct hcv_sync *s))
 	return ret;
 }
 
-static int sync_run(struct hcv_sync *s)
+/* What runs now is waited for, alone: periods end all the time under load. */
+static int sync_drain(struct hcv_sync *s)
 {
 	struct hcv_vol *vol = s->link->vol;
-	struct hcv_ext *ext;
 	u32 period;
 	int ret;
 
-	/*
-	 * Writes that began before the link was SYNCING had no leg to it.  These
-	 * alone are waited for: periods end all the time under load.
-	 */
 	do {
 		ret = hcv_vol_drain(vol, NULL, &period);
 	} while (sync_again(s, ret));
 	if (ret)
 		return ret;
 	wait_event(vol->wait, hcv_vol_period_over(vol, period) || sync_over(s));
+	return sync_over(s) ? -ECANCELED : 0;
+}
+
+/* For each extent on the link that was there when it was tied. */
+static void sync_each(struct hcv_sync *s,
+		      void (*fn)(struct hcv_sync *s, struct hcv_ext *ext))
+{
+	struct hcv_ext *ext;
+	sector_t data;
+	u32 i;
+
+	/* None goes while the link is neither in-sync nor out. */
+	for (i = 0; i < s->nr_done && !sync_over(s); i++) {
+		ext = hcv_map_ext_find(&s->link->vol->map, i);
+		if (ext && hcv_ext_place(ext, s->link, &data))
+			fn(s, ext);
+		cond_resched();
+	}
+}
+
+static void sync_forget(struct hcv_sync *s, struct hcv_ext *ext)
+{
+	hcv_map_held_reset(&s->link->vol->map, ext);
+}
+
+static void sync_count(struct hcv_sync *s, struct hcv_ext *ext)
+{
+	u64 bytes = 0;
+	u32 rec;
+
+	for (rec = 0; rec < HCV_EXTENT_SLOTS; rec++)
+		bytes += sync_lacks(s, ext, rec) ? HCV_SLOT_SIZE : 0;
+	WRITE_ONCE(s->link->sync_total, s->link->sync_total + bytes);
+	for (rec = 0; rec < HCV_EXTENT_RECORDS; rec += HCV_PAGE_RECORDS)
+		hcv_map_dirty(&s->link->vol->map, &ext->slot[rec]);
+}
+
+static int sync_first_round(struct hcv_sync *s)
+{
+	WRITE_ONCE(s->link->sync_total, 0);
+	sync_each(s, sync_count);
+	return hcv_commit_sync(s->link->vol, &s->stop);
+}
+
+/*
+ * Until the first drain is over there may be writes without a leg to the temporary
+ * replica, or with one to its predecessor: what they noted as held is forgotten.
+ * What others noted by then may go with it; all of these have got their stamps,
+ * which are above its base's v, when the second drain is over.  Then all of its pages
+ * are written once, so that they tell from there on what it lacks.
+ */
+static int sync_begin_temp(struct hcv_sync *s)
+{
+	int ret;
+
+	sync_each(s, sync_forget);
+	ret = sync_drain(s);
+	if (!ret)
+		ret = sync_entered(s, sync_first_round);
+	if (!ret)
+		WRITE_ONCE(s->link->named, true);
+	return ret;
+}
+
+static int sync_run(struct hcv_sync *s)
+{
+	struct hcv_ext *ext;
+	int ret;
+
+	/* Writes that began before the link was SYNCING had no leg to it. */
+	ret = sync_drain(s);
+	if (!ret && s->link->life)
+		ret = sync_begin_temp(s);
+	if (ret)
+		return ret;
 	while (!sync_over(s)) {
 		ext = sync_next(s);
 		if (IS_ERR(ext))
@@ -375,7 +498,7 @@ static int sync_run(struct hcv_sync *s)
 			ret = sync_entered(s, sync_last_round);
 			return ret ? ret : sync_entered(s, sync_join);
 		}
-		ret = sync_ext(s, ext);
+		ret = s->link->life ? sync_fill(s, ext) : sync_ext(s, ext);
 		if (ret)
 			return ret;
 	}
@@ -441,7 +564,8 @@ int hcv_sync_prepare(struct hcv_link *link)
 		sync_free(s);
 		return -ENOMEM;
 	}
-	link->sync_total = sync_total(link);
+	/* What is to be filled is known when nothing runs without it. */
+	link->sync_total = link->life ? 0 : sync_total(link);
 	link->sync_done = 0;
 	link->sync_copied = 0;
 	WRITE_ONCE(link->sync, s);

@@ -321,6 +321,9 @@ void hcv_rw_landed(struct hcv_io *io)
 	/* A round that ended since the last mark may have forgotten it. */
 	hcv_map_mark(map, io->leaf, io->mib);
 	hcv_map_written(map, io->slot, io->blk, io->nblk);
+	/* All legs have ended well, or their link is out: hcv_io_ack(). */
+	if (unlikely(io->flags & HCV_IO_TEMP))
+		hcv_map_hold(map, io->slot, io->blk, io->nblk);
 }
 
 void hcv_rw_unsure(struct hcv_io *io)
@@ -400,6 +403,7 @@ static u32 rw_write_legs(struct hcv_io *io)
 		}
 		leg->strong = state != HCV_LINK_SYNCING;
 		strong += leg->strong;
+		io->flags |= link->io_flags;
 		rw_leg_init(leg, io, link, REQ_OP_WRITE,
 			    rw_sector(reps->rep[i].data, io->slot,
 				      round_down(io->pos, HCV_BLOCK_SIZE)),

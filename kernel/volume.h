@@ -63,6 +63,8 @@ struct hcv_ioref {
  * @nr: index in vol->link
  * @store: the store's UUID
  * @state: enum hcv_link_state (vol->lock; READ_ONCE on the I/O path)
+ * @io_flags: HCV_IO_* that a write with a leg to it gets (vol->mutex, while no leg
+ *	is counted in)
  * @incarnation: of the store, when tied
  * @err: errno of the failure, positive
  * @bdev: where its bios go
@@ -97,12 +99,18 @@ struct hcv_ioref {
  * @sync_total: bytes to be looked at
  * @sync_done: bytes looked at
  * @sync_copied: bytes copied
+ * @life: of a temporary replica, not 0 (vol->mutex, while no leg is counted in)
+ * @base: the link of the store that it stands in for
+ * @since: that store has all up to this v
+ * @named: all of its pages have been written
+ * @covers: the record has the mark (vol->lock)
  */
 struct hcv_link {
 	struct hcv_vol *vol;
 	u8 nr;
 	uuid_t store;
 	u8 state;
+	u16 io_flags;
 	u64 incarnation;
 	int err;
 	struct block_device *bdev;
@@ -138,17 +146,27 @@ struct hcv_link {
 	u64 sync_total;
 	u64 sync_done;
 	u64 sync_copied;
+	u64 life;
+	struct hcv_link *base;
+	u64 since;
+	bool named;
+	bool covers;
 };
 
 /**
  * struct hcv_rep - where an extent lies on one store
  * @link: index of the link
+ * @mapped: the link's handles have it
+ * @full: the row says that the copy is full, as far as its link is in-sync
+ * @temp: of a temporary replica: no row names it
  * @data: first sector of the data, in what the link's device counts
  * @meta: first sector of the metadata pages
  */
 struct hcv_rep {
 	u8 link;
 	bool mapped;
+	bool full;
+	bool temp;
 	sector_t data;
 	sector_t meta;
 };
@@ -237,6 +255,8 @@ struct hcv_vol {
 
 	struct hcv_link *link[HCV_MAX_LINKS];
 	u32 nr_links;
+	struct hcv_link *temp;	/* the temporary replica, until untied; mutex */
+	u64 temp_life;		/* of the newest one; mutex */
 
 	struct hcv_map map;
 	spinlock_t hot_lock;	/* hots, nr_hots */
@@ -449,12 +469,62 @@ void hcv_front_started(struct hcv_vol *vol);
 int hcv_front_init(void);
 void hcv_front_exit(void);
 
+/* temp.c; vol->mutex held but for hcv_temp_covers(), hcv_temp_shown_flags() */
+/**
+ * struct hcv_temp_want - a temporary replica that is asked for
+ * @base: store that it stands in for
+ * @since: v up to which that one has all
+ */
+struct hcv_temp_want {
+	uuid_t base;
+	u64 since;
+};
+
+/** hcv_temp_check() - whether there can be one; @link: of its store, or NULL */
+int hcv_temp_check(struct hcv_vol *vol, const struct hcv_link *link,
+		   const struct hcv_temp_want *want,
+		   struct netlink_ext_ack *extack);
+/** hcv_temp_same() - whether @link is what is wanted; @want: NULL: an ordinary one */
+bool hcv_temp_same(const struct hcv_link *link,
+		   const struct hcv_temp_want *want);
+/**
+ * hcv_temp_begin() - make @link a temporary replica; it is tied, and still OUT
+ *
+ * Undone by hcv_temp_end(), after an error too.
+ */
+int hcv_temp_begin(struct hcv_link *link, const struct hcv_temp_want *want,
+		   struct netlink_ext_ack *extack);
+/** hcv_temp_end() - @link is none any more, if it was; no leg is in flight */
+void hcv_temp_end(struct hcv_link *link);
+/** hcv_temp_volpage() - give it a volume page; the link fails if that fails */
+void hcv_temp_volpage(struct hcv_link *link);
+/** hcv_temp_covers() - the record has the mark; vol->confirm_mutex held */
+int hcv_temp_covers(struct hcv_link *link, u64 v,
+		    struct netlink_ext_ack *extack);
+/** hcv_temp_shown_flags() - HCV_LINK_F_* for VOL_GET */
+u32 hcv_temp_shown_flags(const struct hcv_link *link);
+
 /* link.c */
 /** hcv_link_state_name() - an enum hcv_link_state in words */
 const char *hcv_link_state_name(u32 state);
-int hcv_link_add(struct hcv_vol *vol, const uuid_t *store, u32 state, u32 flags,
-		 u64 incarnation, const char *path,
-		 const struct hcv_nl_range *range, u32 nr,
+/**
+ * struct hcv_link_want - a tie that is asked for
+ * @path: the remote device, NULL: a store of this node
+ * @range: handles, @nr of them
+ * @temp: a temporary replica, or NULL
+ */
+struct hcv_link_want {
+	uuid_t store;
+	u32 state;
+	u32 flags;
+	u64 incarnation;
+	const char *path;
+	const struct hcv_nl_range *range;
+	u32 nr;
+	const struct hcv_temp_want *temp;
+};
+
+int hcv_link_add(struct hcv_vol *vol, const struct hcv_link_want *want,
 		 struct netlink_ext_ack *extack);
 int hcv_link_del(struct hcv_vol *vol, const uuid_t *store,
 		 struct netlink_ext_ack *extack);
@@ -581,8 +651,19 @@ int hcv_extents_retire(struct hcv_vol *vol, u32 column, u32 nr, u32 leave,
 /** hcv_extents_del() - forget settled extents; -EBUSY: one is not settled */
 int hcv_extents_del(struct hcv_vol *vol, const u32 *index, u32 nr,
 		    struct netlink_ext_ack *extack);
-/** hcv_link_resolve() - recompute all extents' positions on @link */
+/**
+ * hcv_link_resolve() - recompute all extents' positions on @link
+ *
+ * Places of a temporary replica that it is no more are gone then.
+ */
 int hcv_link_resolve(struct hcv_link *link);
+/**
+ * hcv_temp_place() - give a temporary replica its places: where its base is full
+ *
+ * Return: 0; -EBUSY a row names its store, -E2BIG an extent has no room for
+ * another replica, -ENOENT an extent is not within its handles, -ENOMEM.
+ */
+int hcv_temp_place(struct hcv_link *temp, struct netlink_ext_ack *extack);
 
 /**
  * hcv_ext_read() - read a piece of an extent from a replica that gives it
@@ -651,6 +732,8 @@ const void *hcv_load_newest(struct hcv_vol *vol, struct hcv_ext *ext, u32 page,
 
 /* commit.c */
 int hcv_commit_create(struct hcv_vol *vol);
+/** hcv_commit_temp() - room for the page images of a temporary replica; vol->mutex */
+int hcv_commit_temp(struct hcv_vol *vol);
 void hcv_commit_destroy(struct hcv_vol *vol);
 /** hcv_commit_join() - end @io when a round that begins now is durable */
 void hcv_commit_join(struct hcv_io *io);

@@ -568,6 +568,8 @@ u32 hcv_map_free_slots(struct hcv_map *map, u32 column);
  * Context: process, GFP_NOIO.  Return: NULL: no memory.
  */
 struct hcv_held *hcv_map_held_new(struct hcv_map *map, u64 life);
+/** hcv_map_held_free() - of one that is no extent's; NULL is allowed */
+void hcv_map_held_free(struct hcv_map *map, struct hcv_held *held);
 /** hcv_map_held_put() - it is @ext's from now on; it has none yet */
 void hcv_map_held_put(struct hcv_ext *ext, struct hcv_held *held);
 /**

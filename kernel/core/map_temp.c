@@ -16,6 +16,14 @@ struct hcv_held *hcv_map_held_new(struct hcv_map *map, u64 life)
 	return held;
 }
 
+void hcv_map_held_free(struct hcv_map *map, struct hcv_held *held)
+{
+	if (!held)
+		return;
+	hcv_map_account(map, -(long)sizeof(*held));
+	kvfree(held);
+}
+
 void hcv_map_held_put(struct hcv_ext *ext, struct hcv_held *held)
 {
 	unsigned long flags;

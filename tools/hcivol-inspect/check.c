@@ -6,7 +6,7 @@
  * A "problem" is what no crash may leave; a "note" is what one may, and what
  * the next use of the store puts right.
  */
-#include "volume.h"
+#include "pair.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@ struct hcv_ins_check {
 	u8 *meta;
 	u8 *data[2];
 	bool with_data;
+	bool pair;
 };
 
 __attribute__((format(printf, 4, 5)))
@@ -391,6 +392,31 @@ static void hcv_ins_compare_data(struct hcv_ins_check *chk,
 				vol->ext[ext], nr);
 }
 
+/*
+ * Are two records equal but for blocks that are elsewhere in one of them?  A temporary
+ * replica's are.
+ * @both: what both say; elsewhere what one of them does not
+ */
+static bool hcv_ins_same_rec(const struct hcv_rec *a, const struct hcv_rec *b,
+			     struct hcv_rec *both)
+{
+	u64 not;
+	u32 i;
+
+	*both = *a;
+	if (a->state != b->state || a->mib != b->mib || a->gen != b->gen ||
+	    a->seq != b->seq || a->stamp != b->stamp)
+		return false;
+	for (i = 0; i < 4; i++) {
+		not = (a->lo[i] & a->hi[i]) | (b->lo[i] & b->hi[i]);
+		if (((a->lo[i] ^ b->lo[i]) | (a->hi[i] ^ b->hi[i])) & ~not)
+			return false;
+		both->lo[i] |= not;
+		both->hi[i] |= not;
+	}
+	return true;
+}
+
 static void hcv_ins_compare_page(struct hcv_ins_check *chk,
 				 const struct hcv_ins_vol *vol, u32 ext,
 				 u32 page, const struct hcv_ins_page *a,
@@ -399,7 +425,7 @@ static void hcv_ins_compare_page(struct hcv_ins_check *chk,
 {
 	const struct hcv_ins_store *store = vol->copy[copy[1]].store;
 	const char *other = vol->copy[copy[0]].store->dev.path;
-	struct hcv_rec ra, rb;
+	struct hcv_rec ra, rb, both;
 	u32 i, diff = 0;
 
 	if (a->blank && b->blank)
@@ -422,11 +448,11 @@ static void hcv_ins_compare_page(struct hcv_ins_check *chk,
 		if (hcv_fmt_page_get(a->img, page, i, &ra) ||
 		    hcv_fmt_page_get(b->img, page, i, &rb))
 			continue;
-		if (memcmp(&ra, &rb, sizeof(ra)))
+		if (!hcv_ins_same_rec(&ra, &rb, &both))
 			diff++;
 		else if (chk->with_data && ra.state == HCV_REC_USED)
 			hcv_ins_compare_data(chk, vol, ext,
-					     page * HCV_PAGE_RECORDS + i, &ra,
+					     page * HCV_PAGE_RECORDS + i, &both,
 					     copy);
 	}
 	if (diff)
@@ -497,6 +523,14 @@ static void hcv_ins_compare_volume(struct hcv_ins_check *chk,
 		hcv_ins_report(chk, false, stores[0].dev.path,
 			       "volume %s has no valid volume page on any store: not compared",
 			       hcv_dump_uuid(uuid));
+		goto out_close;
+	}
+	if (chk->pair) {
+		if (hcv_ins_pair_open(vol, &stores[0], &stores[1]) ||
+		    hcv_ins_vol_load(vol, 0))
+			hcv_ins_report(chk, true, stores[1].dev.path,
+				       "volume %s: does not complete %s",
+				       hcv_dump_uuid(uuid), stores[0].dev.path);
 		goto out_close;
 	}
 	for (c = 0; c < vol->nr_copies; c++)
@@ -602,7 +636,8 @@ static int hcv_ins_check_run(struct hcv_ins_check *chk,
 int hcv_ins_cmd_check(struct hcv_ins_args *args)
 {
 	struct hcv_ins_store *stores = calloc(args->nr_devs, sizeof(*stores));
-	struct hcv_ins_check chk = { .with_data = args->data };
+	struct hcv_ins_check chk = { .with_data = args->data,
+				     .pair = args->pair };
 	int ret = HCV_INS_FAILED;
 
 	chk.meta = hcv_dev_alloc(2 * HCV_EXTENT_META_SIZE);

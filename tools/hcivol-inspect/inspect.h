@@ -24,6 +24,7 @@
 
 /**
  * struct hcv_ins_args - the command line
+ * @pair: there are two: an old copy, and the temporary replica for it
  * @volume: set if @has_volume
  * @extent: HCV_INS_NONE: all
  * @generation: 0: the current one
@@ -35,6 +36,7 @@ struct hcv_ins_args {
 	bool json;
 	bool force;
 	bool data;
+	bool pair;
 	bool has_volume;
 	u8 volume[HCV_UUID_SIZE];
 	u8 cluster[HCV_UUID_SIZE];

@@ -12,10 +12,12 @@ INSPECT_LIBS	:= -ljson-c -lblkid -luuid
 MKFS_SRC	:= kernel/core/format.c tools/lib/hcv_crc32c.c \
 		   tools/lib/hcv_dev.c tools/lib/hcv_mkfs.c
 INSPECT_SRC	:= $(MKFS_SRC) \
+		   kernel/core/sparse.c \
 		   tools/hcivol-inspect/check.c \
 		   tools/hcivol-inspect/main.c \
 		   tools/hcivol-inspect/mkfs.c \
 		   tools/hcivol-inspect/out.c \
+		   tools/hcivol-inspect/pair.c \
 		   tools/hcivol-inspect/read.c \
 		   tools/hcivol-inspect/show.c \
 		   tools/hcivol-inspect/store.c \

@@ -25,6 +25,7 @@ enum {
 	HCV_INS_O_UUID		= 1 << 9,
 	HCV_INS_O_JSON		= 1 << 10,
 	HCV_INS_O_HELP		= 1 << 11,
+	HCV_INS_O_PAIR		= 1 << 12,
 };
 
 static const struct option hcv_ins_options[] = {
@@ -40,6 +41,7 @@ static const struct option hcv_ins_options[] = {
 	{ "uuid", required_argument, NULL, HCV_INS_O_UUID },
 	{ "json", no_argument, NULL, HCV_INS_O_JSON },
 	{ "help", no_argument, NULL, HCV_INS_O_HELP },
+	{ "pair", no_argument, NULL, HCV_INS_O_PAIR },
 	{ }
 };
 
@@ -62,14 +64,15 @@ static const struct hcv_ins_command {
 	  "the metadata pages of a volume's extents", hcv_ins_cmd_pages,
 	  HCV_INS_O_VOLUME | HCV_INS_O_EXTENT | HCV_INS_O_JSON,
 	  HCV_INS_O_VOLUME, 1 },
-	{ "check", "DEV... [--data]",
+	{ "check", "DEV... [--data] [--pair]",
 	  "are the stores consistent, and replicas on them equal",
-	  hcv_ins_cmd_check, HCV_INS_O_DATA | HCV_INS_O_JSON, 0,
+	  hcv_ins_cmd_check, HCV_INS_O_DATA | HCV_INS_O_PAIR | HCV_INS_O_JSON, 0,
 	  HCV_INS_STORES_MAX },
-	{ "read", "DEV... --volume UUID [--generation N] [--offset N] [--length N] > FILE",
+	{ "read", "DEV... --volume UUID [--generation N] [--offset N] [--length N] [--pair] > FILE",
 	  "a volume's content, from its stores alone", hcv_ins_cmd_read,
 	  HCV_INS_O_VOLUME | HCV_INS_O_OFFSET | HCV_INS_O_LENGTH |
-	  HCV_INS_O_GENERATION, HCV_INS_O_VOLUME, HCV_INS_STORES_MAX },
+	  HCV_INS_O_GENERATION | HCV_INS_O_PAIR, HCV_INS_O_VOLUME,
+	  HCV_INS_STORES_MAX },
 	{ "format", "DEV [--label TEXT] [--cluster UUID] [--uuid UUID] [--force]",
 	  "make a store; --force destroys what is there", hcv_ins_cmd_format,
 	  HCV_INS_O_LABEL | HCV_INS_O_CLUSTER | HCV_INS_O_UUID |
@@ -146,6 +149,9 @@ static bool hcv_ins_option(struct hcv_ins_args *args, int opt)
 	case HCV_INS_O_DATA:
 		args->data = true;
 		return true;
+	case HCV_INS_O_PAIR:
+		args->pair = true;
+		return true;
 	case HCV_INS_O_FORCE:
 		args->force = true;
 		return true;
@@ -191,6 +197,10 @@ static int hcv_ins_parse(const struct hcv_ins_command *cmd,
 	    (cmd->needs & ~seen)) {
 		hcv_ins_error("usage: hcivol-inspect %s %s", cmd->name,
 			      cmd->args);
+		return HCV_INS_USAGE + 1;
+	}
+	if (args->pair && args->nr_devs != 2) {
+		hcv_ins_error("--pair goes with two stores: an old copy, and the temporary replica that stands in for it");
 		return HCV_INS_USAGE + 1;
 	}
 	return 0;

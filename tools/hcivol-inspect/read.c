@@ -2,7 +2,7 @@
 /*
  * hcivol-inspect read: a volume's content from its stores alone.
  */
-#include "volume.h"
+#include "pair.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -165,6 +165,8 @@ int hcv_ins_cmd_read(struct hcv_ins_args *args)
 	if (!ret)
 		ret = hcv_ins_vol_open(vol, store, args->nr_devs,
 				       args->volume);
+	if (!ret && args->pair)
+		ret = hcv_ins_pair_open(vol, &store[0], &store[1]);
 	if (!ret)
 		ret = hcv_ins_vol_load(vol, args->generation);
 	if (!ret)

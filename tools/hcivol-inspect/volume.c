@@ -2,7 +2,7 @@
 /*
  * A volume put together from what several stores hold of it.
  */
-#include "volume.h"
+#include "pair.h"
 
 #include <stdlib.h>
 
@@ -254,8 +254,8 @@ static bool hcv_ins_rec_elsewhere(const struct hcv_rec *rec)
 	return hcv_dump_rec_count(rec, 3);
 }
 
-static int hcv_ins_slot_add(struct hcv_ins_vol *vol, const struct hcv_rec *rec,
-			    u32 ext, u32 nr, u32 prio, u64 copies)
+int hcv_ins_slot_add(struct hcv_ins_vol *vol, const struct hcv_rec *rec,
+		     u32 ext, u32 nr, u32 prio, u64 copies)
 {
 	struct hcv_ins_slot *slot;
 	u32 depth;
@@ -401,6 +401,7 @@ static int hcv_ins_extent_page(struct hcv_ins_vol *vol, u8 *meta, u32 ext,
 	for (c = 0; c < vol->nr_copies; c++) {
 		copy = &vol->copy[c];
 		pg[c].place = -1;
+		pg[c].blank = false;
 		if (copy->phys[ext] == HCV_INS_NONE || lost >> c & 1)
 			continue;
 		hcv_ins_page_pick(meta + (size_t)c * HCV_EXTENT_META_SIZE,
@@ -415,6 +416,8 @@ static int hcv_ins_extent_page(struct hcv_ins_vol *vol, u8 *meta, u32 ext,
 			      hcv_dump_error(pg[c].err[0]),
 			      hcv_dump_error(pg[c].err[1]));
 	}
+	if (vol->pair)
+		return hcv_ins_pair_page(vol, pg, ext, page);
 	best = hcv_ins_page_best(vol, pg);
 	if (best != HCV_INS_NONE && !hcv_ins_page_stale(vol, best, lost))
 		return hcv_ins_page_load(vol, pg, best, ext, page);
@@ -573,4 +576,5 @@ void hcv_ins_vol_close(struct hcv_ins_vol *vol)
 	free(vol->chain);
 	free(vol->ext);
 	free(vol->slot);
+	free(vol->named);
 }

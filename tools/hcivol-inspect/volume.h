@@ -55,6 +55,10 @@ struct hcv_ins_slot {
  * @ext: indexes of all extents found, ascending
  * @slot: sorted by mib, depth, falling seq, prio
  * @unknown: records of generations that the volume page does not know
+ * @pair: it is to be put together from a temporary replica and its base:
+ *	hcv_ins_pair_open()
+ * @base, @temp: which copies these are
+ * @named: mibs that the temporary replica's log names, sorted
  */
 struct hcv_ins_vol {
 	u8 uuid[HCV_UUID_SIZE];
@@ -70,6 +74,11 @@ struct hcv_ins_vol {
 	size_t nr_slots;
 	size_t max_slots;
 	u32 unknown;
+	bool pair;
+	u32 base;
+	u32 temp;
+	u32 *named;
+	u32 nr_named;
 };
 
 /**

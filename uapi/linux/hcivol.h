@@ -85,13 +85,23 @@
  *	volume, replicas are brought up to date and leave as of any other.
  *	Not together with PREPARED.
  * HCV_CMD_VOL_LINK_ADD	VOL EPOCH STORE LINK_STATE RANGES INCARNATION
- *			[PATH] [LINK_FLAGS]
+ *			[PATH] [LINK_FLAGS] [BASE SINCE]
  *	Ties the volume to a store: PATH is the remote device, absent for a
  *	store of this node.  LINK_STATE is INSYNC before the start, SYNCING
  *	after it; INSYNC after the start only to bring back a LOST link with
  *	the same incarnation.  A store that was tied by a PATH before is tied
  *	again only with handles above all that it had: -ESTALE, since writes
  *	through the old ones may still be on their way (GRANT with RENEW).
+ *	With the flag TEMP it is a temporary replica: for the store BASE, which is OUT
+ *	or SYNCING and has all up to version SINCE.  No row names it: it has an
+ *	extent for each of which BASE has a full copy.  It gets all writes, is filled
+ *	with slots whose stamp is above SINCE, and is JOINING when it has
+ *	them: it counts for acknowledgments and FLUSH, and nothing reads from it.
+ *	-EOPNOTSUPP: the volume has no LOG; -EBUSY: there is another one, BASE takes
+ *	part, a row names STORE, or the volume is suspended; -E2BIG: an extent
+ *	has as many replicas as there may be.
+ *	A link that is there is given further RANGES by the same command with its
+ *	present LINK_STATE, flags and BASE.
  * HCV_CMD_VOL_LINK_DEL	VOL EPOCH STORE
  *	Drops a link that is OUT.  -EBUSY: still in-sync.
  * HCV_CMD_VOL_LINK_DROP	VOL EPOCH STORE
@@ -148,6 +158,8 @@
  *	The record was changed: STORE is OUT or INSYNC as of version V.
  *	-ESTALE: another epoch, an older V, or another incarnation.  -ERANGE:
  *	OUT, but the store took writes under V: the record has to move on.
+ *	INSYNC of a temporary replica that is JOINING: the record has the mark that
+ *	it covers its base.  It stays JOINING.
  * HCV_CMD_VOL_SCRUB	VOL EPOCH SCRUB_OP [SCRUB_KIBPS]
  *	START begins a pass that compares the in-sync replicas and repairs what
  *	differs; when one is under way it gets the limit.  SCRUB_KIBPS bounds
@@ -168,6 +180,10 @@
  *	   PATH) ERRNO SYNC_*, INFLIGHT (I/Os at its device),
  *	   STALL_MS (for how long none has come back, when some are out), and
  *	   counters of all I/O to it, metadata pages and resync included;
+ *	   of a temporary replica LINK_FLAGS (TEMP, NAMED: all of its pages have
+ *	   been written, COVERS: the mark is confirmed), BASE SINCE HELD (blocks,
+ *	   those never written of slots that it has whole included); SYNC_TOTAL
+ *	   and SYNC_DONE count slots that are to be filled then;
  *	   nested HCV_A_SCRUB when there was a pass since the attach:
  *	   SCRUB_STATE SCRUB_PASS SCRUB_KIBPS SCRUB_TOTAL SCRUB_READ
  *	   SCRUB_CHANGED SCRUB_DAMAGED SCRUB_MEDIA SCRUB_LOST SCRUB_BEGUN_MS
@@ -352,6 +368,9 @@ enum hcv_attr {
 	HCV_A_SCRUB_PAGES	= 106,	/* u64 bad metadata pages */
 	HCV_A_HANDOVER_MS	= 107,	/* u32: limit of I/O that waits */
 	HCV_A_FEATURES		= 108,	/* u32 HCV_FEATURE_* */
+	HCV_A_BASE		= 109,	/* uuid: store that is stood in for */
+	HCV_A_SINCE		= 110,	/* u64: it has all up to this v */
+	HCV_A_HELD		= 111,	/* u64 blocks of a temporary replica */
 	__HCV_A_MAX
 };
 
@@ -387,8 +406,10 @@ enum hcv_policy {
 #define HCV_FEATURE_HANDOVER	(1U << 0)	/* PREPARED and HANDOVER */
 #define HCV_FEATURE_RETIRE	(1U << 1)	/* RENEW in REVOKE */
 #define HCV_FEATURE_DISKLESS	(1U << 2)	/* DISKLESS, QUEUE in VOL_SET */
+#define HCV_FEATURE_TEMP	(1U << 3)	/* the link flag TEMP */
 #define HCV_FEATURE_ALL \
-	(HCV_FEATURE_HANDOVER | HCV_FEATURE_RETIRE | HCV_FEATURE_DISKLESS)
+	(HCV_FEATURE_HANDOVER | HCV_FEATURE_RETIRE | HCV_FEATURE_DISKLESS | \
+	 HCV_FEATURE_TEMP)
 
 /*
  * SYNC_KIBPS: nothing is copied.  A resync keeps what it has, takes all new
@@ -406,7 +427,13 @@ enum hcv_policy {
 
 #define HCV_LINK_F_FULL		(1U << 0)	/* trust no stamp: copy all */
 #define HCV_LINK_F_UNFIT	(1U << 1)	/* VOL_GET: the start failed for it */
-#define HCV_LINK_F_ALL		HCV_LINK_F_FULL	/* of commands */
+#define HCV_LINK_F_TEMP		(1U << 2)	/* a temporary replica */
+#define HCV_LINK_F_NAMED	(1U << 3)	/* VOL_GET: its pages are there */
+#define HCV_LINK_F_COVERS	(1U << 4)	/* VOL_GET: the mark was confirmed */
+#define HCV_LINK_F_ADD		(HCV_LINK_F_FULL | HCV_LINK_F_TEMP)
+#define HCV_LINK_F_ALL \
+	(HCV_LINK_F_ADD | HCV_LINK_F_UNFIT | HCV_LINK_F_NAMED | \
+	 HCV_LINK_F_COVERS)
 
 enum hcv_vol_state {
 	HCV_VOL_NEW		= 0,	/* being put together */
