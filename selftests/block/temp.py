@@ -172,5 +172,256 @@ def test_from_nothing_to_the_mark():
         vol.end_and_check(devs)
 
 
+def refused(code, text, vol, **attrs):
+    attrs = {"STORE": "@s3", "LINK_STATE": "SYNCING", "LINK_FLAGS": "TEMP",
+             "BASE": "@s2", "SINCE": vol.since, "RANGES": vol.grant("@s3"),
+             "INCARNATION": vol.incarnation["@s3"], **attrs}
+    attrs = {key: val for key, val in attrs.items() if val is not None}
+    node.fails(code, text, "VOL_LINK_ADD", VOL=vol.vol, EPOCH=vol.epoch,
+               **attrs)
+
+
+def test_refusals():
+    """Only for a store that is out, one at a time, beside the rows."""
+    with left_alone(1) as (vol, _, events):
+        vol.open_store("@s3")
+        vol.do("STORE_EXTENT_ADD", STORE="@s3", INDEXES="7")
+        refused(errno.ENOENT, "not within the handles", vol)
+        vol.temp_place()
+        ktap.check("feature", node.do("MODULE_GET")["FEATURES"] & 4)
+        for since in (0, vol.v, vol.v + 1):
+            refused(errno.EINVAL, "SINCE", vol, SINCE=since)
+        refused(errno.EINVAL, "has BASE and SINCE", vol, BASE=None)
+        refused(errno.EINVAL, "has BASE and SINCE", vol, SINCE=None)
+        refused(errno.EINVAL, "has BASE and SINCE", vol,
+                LINK_FLAGS="TEMP|FULL")
+        refused(errno.EINVAL, "has BASE and SINCE", vol, LINK_STATE="INSYNC")
+        refused(errno.EINVAL, "of a link with the flag", vol, LINK_FLAGS=0)
+        refused(errno.EINVAL, "", vol, LINK_FLAGS="TEMP|COVERS")
+        refused(errno.EINVAL, "another store", vol, BASE="@s3")
+        refused(errno.EINVAL, "another store", vol, BASE="@nobody")
+        refused(errno.EBUSY, "takes part", vol, BASE="@s1")
+        # One whose store rows name.
+        vol.rows.append(["@s1", "@s3"])
+        vol.fresh.add(1)
+        for store in ("@s1", "@s3"):
+            vol.place(store, [1])
+            vol.grant(store)
+        vol.extent_add([1])
+        refused(errno.EBUSY, "names the store", vol)
+        vol.edo("VOL_SUSPEND")
+        refused(errno.EBUSY, "suspended", vol)
+        vol.edo("VOL_RESUME")
+        ktap.check_eq("nothing is left of it", None, vol.link("@s3"))
+        # It may still become a copy like any.
+        vol.rows[1] = ["@s1", "@s3"]
+        vol.resync(events, "@s3")
+        vol.detach()
+
+
+def test_without_a_log():
+    """Nobody could say in what the pair differs."""
+    with left_alone(1, VOL_FLAGS=0) as (vol, _, _):
+        vol.temp_place()
+        refused(errno.EOPNOTSUPP, "activity log", vol)
+
+
+def test_one_at_a_time():
+    """It may be repeated; another one has to wait until it is deleted."""
+    with left_alone(1) as (vol, devs, events):
+        vol.temp(events)
+        refused(errno.EBUSY, "tied to the volume already", vol)
+        refused(errno.EBUSY, "tied to the volume already", vol,
+                LINK_STATE="JOINING", SINCE=vol.since - 1)
+        vol.link_add("@s3", "JOINING", LINK_FLAGS="TEMP", BASE="@s2",
+                     SINCE=vol.since)
+        # Another incarnation's word is not for this one.
+        node.fails(errno.ESTALE, "", "VOL_CONFIRM", VOL=vol.vol,
+                   EPOCH=vol.epoch, V=vol.v, STORE="@s3",
+                   INCARNATION=vol.incarnation["@s3"] + 1, LINK_STATE="INSYNC")
+        vol.mark()
+        vol.end_and_check(devs)
+
+
+def gone(vol):
+    """The record has let go of it, then its store of its extents."""
+    vol.confirm("@s3", "OUT")
+    vol.edo("VOL_LINK_DEL", STORE="@s3")
+    ktap.check_eq("gone", None, vol.link("@s3"))
+    vol.edo("REVOKE", STORE="@s3")
+    hcvtest.wait_for(lambda: vol.try_close("@s3"), 20, "end of @s3")
+    vol.open_store("@s3")
+    vol.do("STORE_EXTENT_DEL", STORE="@s3")
+
+
+def test_failures():
+    """Whatever it refuses, a write, a page, a FLUSH, the log: nothing is
+    acknowledged until it is out; the next one begins from nothing."""
+    def write(disk):
+        disk.write(2 * MIB, b"w" * 4096)
+
+    def flush(disk):
+        disk.write(3 * MIB, b"f" * 4096)
+        disk.flush()
+
+    def miss(disk):
+        disk.write(30 * MIB, b"m" * 4096)
+    with no_autocommit(), left_alone() as (vol, devs, events):
+        data = hcvtest.read_super(devs[2].disk)["data_off"] // 512
+        for name, action, what in (
+                ("data", write, lambda d: d.refuse_writes(*d.slot(2))),
+                ("page", flush, lambda d: d.refuse_writes(8, data - 8)),
+                ("flush", flush, lambda d: d.fail_flush()),
+                ("log", miss, lambda d: d.refuse_writes(8, data - 8)),
+                ("all", write, lambda d: d.fail())):
+            ktap.note(name)
+            vol.temp(events)
+            what(devs[2])
+            writer = Writer(vol.path, action)
+            failed(vol, events, "@s3")
+            ktap.check(f"{name}: not acknowledged", not writer.ended())
+            devs[2].heal()
+            gone(vol)
+            ktap.check_eq(f"{name}: acknowledged", 0, writer.wait())
+        vol.temp(events)
+        with hcvvol.Disk(vol.path) as disk:
+            all_kinds(disk, 70)
+        vol.end_and_check(devs)
+
+
+def test_failure_while_it_is_filled():
+    """It goes like any; the next one gets all that the base lacks."""
+    with left_alone() as (vol, devs, events):
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, range(1, 8), 40)
+        vol.edo("VOL_SET", SYNC_KIBPS=SLOW)
+        vol.temp_place()
+        vol.temp_add()
+        hcvtest.wait_for(lambda: vol.link("@s3")["SYNC_COPIED"], 10,
+                         "something copied")
+        link = vol.link("@s3")
+        ktap.check_eq("to be filled", 8 * MIB, link["SYNC_TOTAL"])
+        ktap.check_eq("pages", flags("TEMP", "NAMED"), link["LINK_FLAGS"])
+        node.fails(errno.EBUSY, "", "VOL_CONFIRM", VOL=vol.vol,
+                   EPOCH=vol.epoch, V=vol.v, STORE="@s3", LINK_STATE="INSYNC",
+                   INCARNATION=vol.incarnation["@s3"])
+        devs[2].fail()
+        writer = Writer(vol.path, lambda d: d.write(0, b"w" * 4096))
+        failed(vol, events, "@s3")
+        devs[2].heal()
+        gone(vol)
+        ktap.check_eq("the write", 0, writer.wait())
+        vol.edo("VOL_SET", SYNC_KIBPS=0)
+        ktap.check_eq("copied", 8 * MIB, vol.temp(events))
+        vol.end_and_check(devs)
+
+
+def test_ends_while_it_is_filled():
+    """A suspension holds it, a stop ends it, by force as well."""
+    for end in ({}, {"VOL_FLAGS": "FORCE"}):
+        with left_alone() as (vol, _, _):
+            with hcvvol.Disk(vol.path) as disk:
+                fill(disk, range(1, 8), 40)
+            vol.edo("VOL_SET", SYNC_KIBPS=SLOW)
+            vol.temp_place()
+            vol.temp_add()
+            hcvtest.wait_for(lambda: vol.link("@s3")["SYNC_COPIED"], 10,
+                             "something copied")
+            vol.edo("VOL_SUSPEND")
+            vol.edo("VOL_RESUME")
+            vol.stop(**end)
+            vol.close_stores()
+
+
+def test_unclean_end():
+    """The owner is gone: what was flushed is in the pair, too."""
+    with no_autocommit(), left_alone() as (vol, devs, events):
+        vol.temp(events)
+        with hcvvol.Disk(vol.path) as disk:
+            for turn in range(3):
+                all_kinds(disk, 80 + 7 * turn)
+        vol.stop(VOL_FLAGS="FORCE")
+        vol.close_stores()
+        devs[1].heal()
+        vol.check_pair()
+
+
+def test_growth():
+    """An extent that the base gets is here from the beginning; one that it does
+    not get, or gives up, is not."""
+    with left_alone(4, size=600 * MIB) as (vol, devs, events):
+        vol.temp(events)
+        vol.insync.add("@s2")	# as the rows have it
+        vol.rows += [["@s1", "@s2"], ["@s1"]]
+        vol.fresh |= {1, 2}
+        vol.place("@s1", [1, 2])
+        vol.grant("@s1")
+        node.fails(errno.ENOENT, "temporary replica", "VOL_EXTENT_ADD",
+                   VOL=vol.vol, EPOCH=vol.epoch, EXTENTS=vol.row_text(1))
+        vol.do("STORE_EXTENT_ADD", STORE="@s3", INDEXES="1")
+        vol.link_add("@s3", "JOINING", LINK_FLAGS="TEMP", BASE="@s2",
+                     SINCE=vol.since)
+        vol.extent_add([1, 2])
+        # Its base cannot get more of what is there without it.
+        vol.rows[2] = ["@s1", "@s2"]
+        node.fails(errno.EINVAL, "a row that changes", "VOL_EXTENT_ADD",
+                   VOL=vol.vol, EPOCH=vol.epoch, EXTENTS=vol.row_text(2))
+        vol.rows[2] = ["@s1"]
+        with hcvvol.Disk(vol.path) as disk:
+            for mib in range(4, 520, 3):
+                disk.write(mib * MIB, bytes([mib % 251]) * 8192)
+            all_kinds(disk, 90)
+        ktap.check("held", vol.link("@s3")["HELD"] > 256 * 80)
+        vol.rows[1] = ["@s1"]
+        vol.edo("VOL_EXTENT_ADD", EXTENTS=vol.row_text(1))
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(300 * MIB, b"x" * 4096)
+            disk.flush()
+        vol.insync.discard("@s2")
+        ktap.check_eq("goes on", "JOINING", vol.link("@s3")["LINK_STATE"])
+        vol.detach()
+
+
+def test_the_base_returns():
+    """It is resynced beside it, and fails there; then it is complete, and the
+    temporary replica goes."""
+    with left_alone() as (vol, devs, events):
+        vol.temp(events)
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (1, 2, 9), 33)
+        devs[1].heal()
+        vol.edo("VOL_SET", SYNC_KIBPS=SLOW)
+        vol.reopen_store("@s2")
+        vol.place("@s2", [0])
+        vol.link_add("@s2", "SYNCING")
+        hcvtest.wait_for(lambda: vol.link("@s2")["SYNC_COPIED"], 10,
+                         "something copied")
+        with hcvvol.Disk(vol.path) as disk:
+            all_kinds(disk, 100)
+            devs[1].fail()
+            writer = Writer(vol.path, lambda d: fill(d, (3,), 34))
+            failed(vol, events, "@s2")
+            vol.confirm("@s2", "OUT")
+            ktap.check_eq("the write", 0, writer.wait())
+            all_kinds(disk, 110)
+        vol.stop(VOL_FLAGS="FORCE")
+        vol.close_stores()
+        devs[1].heal()
+        # Although the base is neither what it was nor what it is to be.
+        vol.check_pair()
+        vol.attach()
+        vol.open_store("@s2")
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (4,), 35)
+        vol.open_store("@s3")
+        vol.do("STORE_EXTENT_DEL", STORE="@s3")
+        vol.since = vol.v - 1
+        vol.temp(events)
+        vol.resync(events, "@s2")
+        gone(vol)
+        vol.detach()
+        vol.check_stores()
+
+
 with pool:
     ktap.main(globals())

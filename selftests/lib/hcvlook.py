@@ -31,10 +31,12 @@ class Page:
         extent = (addr - sb["meta_off"]) // META_SIZE
         base = sb["data_off"] + extent * EXTENT
         self.slots = []		# (mib, seq, address of the data, lo, hi)
+        self.stamps = {}	# by (mib, seq)
         for i in range(RECORDS):
             rec = data[128 + i * 128:256 + i * 128]
             if rec[24]:
-                mib, _, seq = struct.unpack_from("<IIQ", rec)
+                mib, _, seq, stamp = struct.unpack_from("<IIQQ", rec)
+                self.stamps[mib, seq] = stamp
                 slot = self.page * RECORDS + i
                 self.slots.append((mib, seq, base + slot * MIB,
                                    int.from_bytes(rec[64:96], "little"),
@@ -79,14 +81,19 @@ class Medium:
                 newest[log.page] = log
         return frozenset().union(*(log.mibs for log in newest.values()))
 
-    def slots(self):
-        """The slot of each mib: newest images, highest sequences."""
-        newest, found = {}, {}
+    def newest(self):
+        """{(extent, page): its newest image}"""
+        newest = {}
         for page in self.pages.values():
             key = page.extent, page.page
             if key not in newest or newest[key].order < page.order:
                 newest[key] = page
-        for page in newest.values():
+        return newest
+
+    def slots(self):
+        """The slot of each mib: newest images, highest sequences."""
+        found = {}
+        for page in self.newest().values():
             for slot in page.slots:
                 if slot[0] not in found or found[slot[0]][1] < slot[1]:
                     found[slot[0]] = slot
