@@ -321,9 +321,6 @@ void hcv_rw_landed(struct hcv_io *io)
 	/* A round that ended since the last mark may have forgotten it. */
 	hcv_map_mark(map, io->leaf, io->mib);
 	hcv_map_written(map, io->slot, io->blk, io->nblk);
-	/* All legs have ended well, or their link is out: hcv_io_ack(). */
-	if (unlikely(io->flags & HCV_IO_TEMP))
-		hcv_map_hold(map, io->slot, io->blk, io->nblk);
 }
 
 void hcv_rw_unsure(struct hcv_io *io)
@@ -335,6 +332,22 @@ void hcv_rw_unsure(struct hcv_io *io)
 	hcv_map_stamp(&io->vol->map, io->slot);
 }
 
+/*
+ * The temporary replica has these blocks now if its leg has ended well, whether or not
+ * this is ever acknowledged: what others have got of it would else be read from
+ * them now, and what was there before from the base later.
+ */
+static void rw_hold(struct hcv_io *io)
+{
+	u32 i;
+
+	for (i = 0; i < io->legs; i++)
+		if (READ_ONCE(io->leg[i].link->life) &&
+		    !io->leg[i].bio.bi_status)
+			hcv_map_hold(&io->vol->map, io->slot, io->blk,
+				     io->nblk);
+}
+
 static void rw_write_done(struct hcv_io *io, s64 now)
 {
 	struct hcv_vol *vol = io->vol;
@@ -343,6 +356,8 @@ static void rw_write_done(struct hcv_io *io, s64 now)
 	io->flags &= ~HCV_IO_NOWAIT;
 	/* Whatever becomes of it: a copy that leaves now may differ here. */
 	hcv_map_mark(&vol->map, io->leaf, io->mib);
+	if (unlikely(io->flags & HCV_IO_TEMP))
+		rw_hold(io);
 	if (unlikely(io->flags & HCV_IO_BOUNCED))
 		hcv_rmw_free(io);
 	if (likely(!io->status && atomic_read(&io->strong_ok))) {

@@ -591,8 +591,9 @@ u64 hcv_map_held_life(struct hcv_ext *ext);
 /**
  * hcv_map_hold() - blocks [blk, blk + nr) of @slot are held from now on
  *
- * Their data are on the temporary replica, in its cache at least.  The caller
- * holds their busy bits, after hcv_map_written() if it wrote.  Any context.
+ * Their data are on the temporary replica, in its cache at least, be they those of
+ * a write that is not acknowledged yet.  The caller holds their busy bits.  Any
+ * context.
  */
 void hcv_map_hold(struct hcv_map *map, struct hcv_slot *slot, u32 blk, u32 nr);
 /** hcv_map_holds_all() - whether all blocks of record @rec < 256 are; any context */
