@@ -3,13 +3,14 @@
  * hcv-image: fill formatted stores with a volume made up at random, and say
  * what each of its generations must read back as.
  *
- * Usage: hcv-image SEED clean|messy DIR DEV...
+ * Usage: hcv-image SEED clean|messy|pair DIR DEV...
  *
  * Writes DIR/expect.GEN for every generation and prints the volume's UUID.
  * "clean": what replicas look like after an orderly stop.  "messy": what they
  * may look like otherwise: stale copies, blocks that are elsewhere, records
  * with one (mib, generation), torn places.  The newest content is complete
- * on the given stores in both cases.
+ * on the given stores in both cases.  "pair": an old copy and the temporary replica
+ * that stands in for it: complete on the two together.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ struct img_extent {
 struct img {
 	u64 rnd;
 	bool messy;
+	bool pair;
 	u8 vol[HCV_UUID_SIZE];
 	u64 lineage;
 	u64 next_seq;
@@ -163,6 +165,8 @@ static void img_volume_make(struct img *im)
 		im->ext[e].on = 1U << img_below(im, im->nr);
 		im->ext[e].on |= 1U << img_below(im, im->nr);
 		im->ext[e].on |= 1U << img_below(im, im->nr);
+		if (im->pair)
+			im->ext[e].on = 3;
 	}
 	for (g = 0; g < ARRAY_SIZE(img_gens); g++)
 		for (mib = 0; mib < IMG_MIBS; mib++) {
@@ -245,6 +249,68 @@ static void img_page_write(struct img *im, u32 s, const struct img_extent *ext,
 	}
 }
 
+/* Does the temporary replica hold a block of this slot? */
+static bool img_pair_holds(const struct img_slot *slot, u32 nr, u32 block)
+{
+	u64 salt = slot->salt;
+
+	return nr >= 256 || salt % 4 == 0 ||
+		(salt % 4 != 1 && salt >> (block / 3 % 60) & 1);
+}
+
+static void img_pair_data(struct img *im, u32 s, const struct img_extent *ext,
+			  u32 nr, u32 block, u64 salt)
+{
+	img_fill(im->buf, salt, block);
+	img_write(im, s, im->sb[s].lay.data_off +
+		  ((u64)ext->phys[s] << HCV_EXTENT_SHIFT) +
+		  ((u64)nr << HCV_SLOT_SHIFT) + block * HCV_BLOCK_SIZE,
+		  im->buf, HCV_BLOCK_SIZE);
+}
+
+/*
+ * A slot as the old copy (@s 0) or the temporary replica has it.  Of blocks that
+ * are held the former says anything, of slots that are held anything else.
+ */
+static void img_pair_slot(struct img *im, u32 s, const struct img_extent *ext,
+			  u32 nr, struct hcv_rec *rec)
+{
+	const struct img_slot *slot = &ext->slot[nr];
+	bool all = nr >= 256 || slot->salt % 4 == 0, held;
+	u32 block, state;
+
+	if (rec->state == HCV_REC_FREE) {
+		/* Freed since; what is there must not come back. */
+		if (s || nr % 5)
+			return;
+		rec->state = HCV_REC_USED;
+		rec->mib = nr % IMG_MIBS;
+		rec->gen = 7;
+		rec->seq = 1ULL << 40 | ext->index << 16 | nr;
+		if (nr < 256)
+			img_state(rec, nr, 1);
+		return;
+	}
+	if (!s && all)
+		rec->seq += 1000000;
+	if (!s)
+		rec->stamp = 0;
+	for (block = 0; block < HCV_SLOT_BLOCKS; block++) {
+		state = img_get(&slot->rec, block);
+		held = img_pair_holds(slot, nr, block);
+		if (held == !!s && state == 1)
+			img_pair_data(im, s, ext, nr, block, slot->salt);
+		if (s && !held) {
+			img_state(rec, block, 3);
+		} else if (!s && held && nr < 256) {
+			img_state(rec, block, block % 3);
+			if (block % 3 == 1)
+				img_pair_data(im, s, ext, nr, block,
+					      slot->salt ^ 1);
+		}
+	}
+}
+
 static void img_extent_write(struct img *im, u32 s, struct img_extent *ext,
 			     u32 lacking)
 {
@@ -254,6 +320,10 @@ static void img_extent_write(struct img *im, u32 s, struct img_extent *ext,
 
 	for (i = 0; i < HCV_EXTENT_RECORDS; i++) {
 		recs[i] = ext->slot[i].rec;
+		if (im->pair) {
+			img_pair_slot(im, s, ext, i, &recs[i]);
+			continue;
+		}
 		if (stale && img_below(im, 2))
 			memset(&recs[i], 0, sizeof(recs[i]));
 		if (recs[i].state == HCV_REC_FREE)
@@ -268,7 +338,8 @@ static void img_extent_write(struct img *im, u32 s, struct img_extent *ext,
 	}
 	for (page = 0; page < HCV_EXTENT_PAGES; page++)
 		img_page_write(im, s, ext, page, recs + page * HCV_PAGE_RECORDS,
-			       stale ? IMG_EPOCH - 1 : IMG_EPOCH,
+			       stale || (im->pair && !s) ? IMG_EPOCH - 1 :
+							   IMG_EPOCH,
 			       stale ? 1000 : 500 + page);
 }
 
@@ -306,6 +377,8 @@ static void img_volpage_write(struct img *im, u32 s, u32 area)
 	u64 off = im->sb[s].lay.vol_off + (u64)area * HCV_VOLAREA_SIZE;
 	u32 newest = img_below(im, 2), len;
 
+	if (im->pair && !s)
+		vp.v--;
 	memcpy(vp.volume, im->vol, HCV_UUID_SIZE);
 	len = hcv_fmt_volpage_encode(&vp, img_gens, newest, im->buf);
 	img_write(im, s, off + newest * HCV_VOLPAGE_SIZE, im->buf, len);
@@ -421,11 +494,12 @@ int main(int argc, char **argv)
 	u32 s;
 
 	if (argc < 5 || argc - 4 > IMG_STORES) {
-		fprintf(stderr, "usage: hcv-image SEED clean|messy DIR DEV...\n");
+		fprintf(stderr, "usage: hcv-image SEED clean|messy|pair DIR DEV...\n");
 		return 2;
 	}
 	im.rnd = strtoull(argv[1], NULL, 0) * 2654435761U + 1;
 	im.messy = !strcmp(argv[2], "messy");
+	im.pair = !strcmp(argv[2], "pair");
 	im.nr = argc - 4;
 	im.buf = hcv_dev_alloc(HCV_VOLPAGE_SIZE);
 	IMG_CHECK(im.buf);

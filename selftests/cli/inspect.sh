@@ -281,6 +281,48 @@ test_read_made_up() {
 	read_all "$vol" "$TMP/a"
 }
 
+# An old copy and a temporary replica: each block from the one that has it.
+test_pair() {
+	local seed vol gen index at
+
+	for seed in $(seq 41 "$((40 + $(scaled 3)))"); do
+		fresh a b
+		vol=$("$image" "$seed" pair "$TMP" "$TMP/a" "$TMP/b")
+		note "seed $seed"
+		for gen in $gens; do
+			"$inspect" read "$TMP/a" "$TMP/b" --volume "$vol" \
+				--generation "$gen" --pair > "$TMP/got" \
+				2> "$TMP/err"
+			check "generation $gen" cmp "$TMP/got" "$TMP/expect.$gen"
+		done
+		run_expect 0 "$inspect" check "$TMP/a" "$TMP/b" --pair
+		# Neither is anything alone, nor are they the other way round.
+		run_expect 1 "$inspect" read "$TMP/b" --volume "$vol"
+		check_match "alone" "held by a store that is not given" "$RUN_OUT"
+		run_expect 1 "$inspect" read "$TMP/b" "$TMP/a" --volume "$vol" \
+			--pair
+		check_match "order" "temporary replica comes second" "$RUN_OUT"
+		run_expect 1 "$inspect" check "$TMP/b" "$TMP/a" --pair
+		check_match "wrong way" "does not complete" "$RUN_OUT"
+	done
+	# A page that was never written says nothing of what is held.
+	index=$("$inspect" table "$TMP/b" --json | jq -r --arg v "$vol" \
+		'[.entries[] | select(.kind == "extent" and .volume == $v) |
+		  .index][0]')
+	at=$(meta_at "$TMP/b" "$vol" "$index")
+	dd if=/dev/zero of="$TMP/b" bs=4096 seek=$((at / 4096)) count=1 \
+		conv=notrunc status=none
+	dd if=/dev/zero of="$TMP/b" bs=4096 seek=$((at / 4096 + 9)) count=1 \
+		conv=notrunc status=none
+	run_expect 1 "$inspect" read "$TMP/a" "$TMP/b" --volume "$vol" --pair
+	check_match "unwritten" "extent $index page 0 was never written" \
+		"$RUN_OUT"
+	run_expect 2 "$inspect" check "$TMP/a" --pair
+	check_match "check of one" "goes with two stores" "$RUN_OUT"
+	run_expect 2 "$inspect" read "$TMP/a" --volume "$vol" --pair
+	check_match "read of one" "goes with two stores" "$RUN_OUT"
+}
+
 test_read_ranges() {
 	local vol size off len
 

@@ -106,6 +106,12 @@ int hcv_ins_pair_open(struct hcv_ins_vol *vol,
 							  temp->dev.path);
 		return -ENOENT;
 	}
+	/* It was there later: the old copy alone would look complete. */
+	if (hcv_ins_copy_behind(&vol->copy[vol->temp], &vol->copy[vol->base])) {
+		hcv_ins_error("%s is behind %s: the temporary replica comes second",
+			      temp->dev.path, base->dev.path);
+		return -EINVAL;
+	}
 	return hcv_ins_pair_log(vol, temp);
 }
 

@@ -24,6 +24,9 @@ int hcv_ins_pair_open(struct hcv_ins_vol *vol,
  */
 int hcv_ins_pair_page(struct hcv_ins_vol *vol, const struct hcv_ins_page *pg,
 		      u32 ext, u32 page);
+/** hcv_ins_copy_behind() - has @a missed a change that @b knows of? volume.c */
+bool hcv_ins_copy_behind(const struct hcv_ins_copy *a,
+			 const struct hcv_ins_copy *b);
 /** hcv_ins_slot_add() - note what a copy says of a slot; volume.c */
 int hcv_ins_slot_add(struct hcv_ins_vol *vol, const struct hcv_rec *rec,
 		     u32 ext, u32 nr, u32 prio, u64 copies);

@@ -18,8 +18,8 @@ static bool hcv_ins_vp_newer(const struct hcv_volpage *a,
 }
 
 /* Has @a missed a change of owner or replicas that @b knows of? */
-static bool hcv_ins_copy_behind(const struct hcv_ins_copy *a,
-				const struct hcv_ins_copy *b)
+bool hcv_ins_copy_behind(const struct hcv_ins_copy *a,
+			 const struct hcv_ins_copy *b)
 {
 	const struct hcv_volpage *va = &a->vp.vp, *vb = &b->vp.vp;
 
