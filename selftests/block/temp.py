@@ -29,7 +29,7 @@ pool = hcvbreak.Pool(node, 3)
 SLOW = 16		# KiB/s: minutes for each mib of data
 
 
-class Volume(hcvvol.Volume):
+class Lone:
     """Rows on the first two stores; the third one is spare."""
 
     def __init__(self, *args, size=64 * MIB, extents=1, **attrs):
@@ -38,7 +38,7 @@ class Volume(hcvvol.Volume):
         self.insync = {"@s1", "@s2"}
         self.since = 0
 
-    def _row(self, index):
+    def _row(self, _):
         return ["@s1", "@s2"]
 
     def lose(self, events, dev):
@@ -115,6 +115,14 @@ class Volume(hcvvol.Volume):
         self.check_pair()
 
 
+class Volume(Lone, hcvvol.Volume):
+    """All stores are this node's."""
+
+
+class Remote(Lone, hcvbreak.RemoteVolume):
+    """The spare one is another node's."""
+
+
 def flags(*names):
     """The number of them."""
     known = node.client.codec.uapi.names("LINK_FLAGS")
@@ -122,8 +130,8 @@ def flags(*names):
 
 
 @contextlib.contextmanager
-def setting(**attrs):
-    with pool.setting(3, kind=Volume, **attrs) as got:
+def setting(kind=Volume, **attrs):
+    with pool.setting(3, kind=kind, **attrs) as got:
         yield got
 
 
@@ -358,7 +366,7 @@ def test_growth():
         vol.grant("@s1")
         node.fails(errno.ENOENT, "temporary replica", "VOL_EXTENT_ADD",
                    VOL=vol.vol, EPOCH=vol.epoch, EXTENTS=vol.row_text(1))
-        vol.do("STORE_EXTENT_ADD", STORE="@s3", INDEXES="1")
+        vol.do("STORE_EXTENT_ADD", STORE="@s3", INDEXES="1-2")
         vol.link_add("@s3", "JOINING", LINK_FLAGS="TEMP", BASE="@s2",
                      SINCE=vol.since)
         vol.extent_add([1, 2])
@@ -421,6 +429,60 @@ def test_the_base_returns():
         gone(vol)
         vol.detach()
         vol.check_stores()
+
+
+def test_a_write_from_before():
+    """What has no leg to it is waited for, and copied."""
+    with no_autocommit(), left_alone() as (vol, devs, events):
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(5 * MIB, b"n" * 4096)	# named
+            disk.flush()
+        vol.temp_place()
+        devs[0].hold_data(*devs[0].slot(5))
+        writer = Writer(vol.path, lambda d: d.write(5 * MIB + 65536,
+                                                    b"b" * 4096))
+        hcvtest.wait_for(lambda: devs[0].held()[1], 20, "a write that is out")
+        vol.temp_add()
+        after = Writer(vol.path, lambda d: d.write(6 * MIB, b"a" * 4096))
+        ktap.check_eq("one after it", 0, after.wait())
+        link = vol.link("@s3")
+        ktap.check_eq("not begun", ("SYNCING", 0, flags("TEMP")),
+                      (link["LINK_STATE"], link["SYNC_TOTAL"],
+                       link["LINK_FLAGS"]))
+        devs[0].heal()
+        ktap.check_eq("the write", 0, writer.wait())
+        # Mibs 0, 5 and 6.
+        ktap.check_eq("copied", 3 * MIB, vol.temp_filled(events)["SYNC_COPIED"])
+        vol.mark()
+        vol.end_and_check(devs)
+
+
+def test_on_another_node():
+    """By handles and leases: one that cannot be reached holds reads and
+    acknowledgments up until the record has let go of it."""
+    with left_alone(kind=Remote, remote=("@s3",)) as (vol, devs, events):
+        vol.temp(events)
+        with hcvvol.Disk(vol.path) as disk:
+            all_kinds(disk, 120)
+        path = vol.paths["@s3"]
+        path.suspend()
+        failed(vol, events, "@s3")
+        hcvtest.wait_for(lambda: not vol.link("@s3")["LEASE_MS"], 20,
+                         "end of its lease")
+        reader = Writer(vol.path, lambda d: d.read(2 * MIB))
+        waits(vol, 1, "LEASE")
+        vol.confirm("@s3", "OUT")
+        ktap.check_eq("the read", 0, reader.wait())
+        path.resume()
+        vol.edo("VOL_LINK_DEL", STORE="@s3")
+        hcvtest.wait_for(lambda: vol.try_close("@s3"), 30, "end of @s3")
+        del vol.incarnation["@s3"]
+        vol.open_store("@s3")
+        vol.do("STORE_EXTENT_DEL", STORE="@s3")
+        vol.temp(events)
+        with hcvvol.Disk(vol.path) as disk:
+            all_kinds(disk, 130)
+        vol.end_and_check(devs)
 
 
 with pool:

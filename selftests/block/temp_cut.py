@@ -191,9 +191,13 @@ def record(seed, disks):
     finally:
         for name in names:
             hcvdm.remove(name)
-    base, temp = (Record(log, None) for log in disks[3:5])
     supers = [hcvtest.read_super(disk) for disk in disks[1:3]]
-    return Pair(temp, base, load, supers, script)
+    records = [Record(log, None) for log in disks[3:5]]
+    try:
+        return Pair(records[1], records[0], load, supers, script)
+    finally:
+        for one in records:
+            one.close()
 
 
 def looks(seed):
