@@ -294,6 +294,34 @@ def patient(action):
         return None
 
 
+def test_temporary():
+    """A temporary replica: either it is tied or nothing of it is left."""
+    with setting(3, extents=1, replicas=2) as (vol, faults), \
+            hcvvol.Events() as events:
+        vol.insync = {"@s1", "@s2"}
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            disk.write(MIB, b"t" * 8192)
+        vol.edo("VOL_LINK_DROP", STORE="@s2")
+        vol.wait_link("@s2", "FAILING")
+        since = vol.v
+        vol.confirm("@s2", "OUT")
+        vol.open_store("@s3")
+        vol.do("STORE_EXTENT_ADD", STORE="@s3", INDEXES="0")
+
+        def add():
+            vol.link_add("@s3", "SYNCING", LINK_FLAGS="TEMP", BASE="@s2",
+                         SINCE=since)
+
+        def leave():
+            events.wait("SYNC_DONE", 60, STORE=hcvtest.uuid_text("@s3"))
+            vol.confirm("@s3", "OUT")
+            vol.reopen_store("@s3")
+        sweep(faults, "VOL_LINK_ADD TEMP", add, leave,
+              lambda: ktap.check_eq("no link", None, vol.link("@s3")))
+        vol.detach()
+
+
 def test_resync():
     with setting() as (vol, faults), hcvvol.Events() as events:
         vol.insync = {"@s1"}

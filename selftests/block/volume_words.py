@@ -159,6 +159,7 @@ def test_wrong_input():
             ("VOL_LINK_ADD", {**link, "LINK_STATE": "SYNCING"}, wrong),
             ("VOL_LINK_ADD", {**link, "LINK_STATE": 77}, wrong),
             ("VOL_LINK_ADD", {**link, "LINK_FLAGS": 2}, wrong),
+            ("VOL_LINK_ADD", {**link, "LINK_FLAGS": 4}, wrong),
             ("VOL_LINK_ADD", {**link, "RANGES": ""}, wrong),
             ("VOL_LINK_ADD", {**link, "PATH": "/dev/nothing"},
              (errno.ENOENT, errno.ENXIO, errno.EINVAL)),
