@@ -617,8 +617,9 @@ static bool link_enlist(struct hcv_link *link, u8 old, u8 state)
 	return !moved;
 }
 
+/* @volpage: a buffer for it, when a temporary replica is wanted */
 static int link_add(struct hcv_vol *vol, const struct hcv_link_want *want,
-		    struct netlink_ext_ack *extack)
+		    void *volpage, struct netlink_ext_ack *extack)
 {
 	struct hcv_link *link = hcv_link_find(vol, &want->store);
 	u8 old = link ? READ_ONCE(link->state) : HCV_LINK_OUT;
@@ -659,7 +660,7 @@ static int link_add(struct hcv_vol *vol, const struct hcv_link_want *want,
 	/* A copy may be equal, and its lease count, before the next tick. */
 	hcv_lease_tick(vol);
 	if (want->temp)
-		hcv_temp_volpage(link);
+		hcv_temp_volpage(link, volpage);
 	if (want->state == HCV_LINK_SYNCING)
 		hcv_sync_start(link);
 	return 0;
@@ -669,8 +670,14 @@ int hcv_link_add(struct hcv_vol *vol, const struct hcv_link_want *want,
 		 struct netlink_ext_ack *extack)
 {
 	struct hcv_ioref *ref = NULL;
+	void *volpage = NULL;
 	int ret;
 
+	if (want->temp) {
+		volpage = kvmalloc(HCV_VOLPAGE_SIZE, GFP_KERNEL);
+		if (!volpage)
+			return -ENOMEM;
+	}
 	mutex_lock(&vol->mutex);
 	ret = hcv_vol_alive(vol, extack);
 	/* Its volume page is written: not to a volume that is halted. */
@@ -680,10 +687,11 @@ int hcv_link_add(struct hcv_vol *vol, const struct hcv_link_want *want,
 		ret = -EBUSY;
 	}
 	if (!ret)
-		ret = link_add(vol, want, extack);
+		ret = link_add(vol, want, volpage, extack);
 	if (ref)
 		hcv_vol_leave(ref);
 	mutex_unlock(&vol->mutex);
+	kvfree(volpage);
 	return ret;
 }
 

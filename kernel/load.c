@@ -441,6 +441,18 @@ int hcv_load(struct hcv_vol *vol, const uuid_t *store,
 
 int hcv_load_write_volpage(struct hcv_vol *vol)
 {
+	void *buf = kvmalloc(HCV_VOLPAGE_SIZE, GFP_NOIO);
+	int ret;
+
+	if (!buf)
+		return -ENOMEM;
+	ret = hcv_load_write_volpage_by(vol, buf);
+	kvfree(buf);
+	return ret;
+}
+
+int hcv_load_write_volpage_by(struct hcv_vol *vol, void *buf)
+{
 	struct hcv_gen gen = { .id = 1 };
 	struct hcv_volpage vp = {
 		.lineage = vol->map.lineage,
@@ -456,12 +468,9 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 	u32 place = vp.seq & 1, bytes, i, done = 0;
 	bool missed = false;
 	sector_t sector;
-	void *buf;
 	int ret = 0;
 
-	buf = kvzalloc(HCV_VOLPAGE_SIZE, GFP_NOIO);
-	if (!buf)
-		return -ENOMEM;
+	memset(buf, 0, HCV_VOLPAGE_SIZE);
 	memcpy(vp.volume, vol->uuid.b, HCV_UUID_SIZE);
 	strscpy(vp.name, vol->name, sizeof(vp.name));
 	bytes = hcv_fmt_volpage_encode(&vp, &gen, place, buf);
@@ -495,7 +504,6 @@ int hcv_load_write_volpage(struct hcv_vol *vol)
 			 !hcv_link_fail(link, -err, "volume page write"))
 			ret = err;
 	}
-	kvfree(buf);
 	/*
 	 * One that missed it may come back as it was (LOST): its newest valid
 	 * one is in the other place, and the next must not go there.

@@ -599,6 +599,8 @@ static int nl_put_link_flags(struct sk_buff *msg, struct hcv_link *link)
 	u32 temp = hcv_temp_shown_flags(link);
 	u32 flags = temp | nl_link_flags(link);
 	struct hcv_link *base = READ_ONCE(link->base);
+	/* Bits are counted after they were set, or taken back. */
+	long held = atomic_long_read(&vol->map.nr_held);
 
 	if (flags && nla_put_u32(msg, HCV_A_LINK_FLAGS, flags))
 		return -EMSGSIZE;
@@ -607,8 +609,7 @@ static int nl_put_link_flags(struct sk_buff *msg, struct hcv_link *link)
 	if (nla_put(msg, HCV_A_BASE, UUID_SIZE, &base->store) ||
 	    nla_put_u64_64bit(msg, HCV_A_SINCE, READ_ONCE(link->since),
 			      HCV_A_PAD) ||
-	    nla_put_u64_64bit(msg, HCV_A_HELD,
-			      atomic_long_read(&vol->map.nr_held), HCV_A_PAD))
+	    nla_put_u64_64bit(msg, HCV_A_HELD, max(held, 0L), HCV_A_PAD))
 		return -EMSGSIZE;
 	return 0;
 }

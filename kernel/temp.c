@@ -72,8 +72,10 @@ int hcv_temp_begin(struct hcv_link *link, const struct hcv_temp_want *want,
 	link->covers = false;
 	link->named = false;
 	link->io_flags = HCV_IO_TEMP;
-	WRITE_ONCE(link->life, ++vol->temp_life);
 	vol->temp = link;
+	vol->temp_life++;
+	/* Pairs with hcv_temp_shown_flags(): what is shown with it is there. */
+	smp_store_release(&link->life, vol->temp_life);
 	return hcv_temp_place(link, extack);
 }
 
@@ -102,9 +104,9 @@ void hcv_temp_end(struct hcv_link *link)
  * and its base reads that first.  All get one, the other place's, as whenever it is
  * written.
  */
-void hcv_temp_volpage(struct hcv_link *link)
+void hcv_temp_volpage(struct hcv_link *link, void *buf)
 {
-	int ret = hcv_load_write_volpage(link->vol);
+	int ret = hcv_load_write_volpage_by(link->vol, buf);
 
 	if (ret)
 		hcv_link_fail(link, -ret, "volume page write");
@@ -131,7 +133,8 @@ int hcv_temp_covers(struct hcv_link *link, u64 v, struct netlink_ext_ack *extack
 
 u32 hcv_temp_shown_flags(const struct hcv_link *link)
 {
-	if (!READ_ONCE(link->life))
+	/* Pairs with hcv_temp_begin(). */
+	if (!smp_load_acquire(&link->life))
 		return 0;
 	return HCV_LINK_F_TEMP |
 	       (READ_ONCE(link->named) ? HCV_LINK_F_NAMED : 0) |

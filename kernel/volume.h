@@ -496,8 +496,11 @@ int hcv_temp_begin(struct hcv_link *link, const struct hcv_temp_want *want,
 		   struct netlink_ext_ack *extack);
 /** hcv_temp_end() - @link is none any more, if it was; no leg is in flight */
 void hcv_temp_end(struct hcv_link *link);
-/** hcv_temp_volpage() - give it a volume page; the link fails if that fails */
-void hcv_temp_volpage(struct hcv_link *link);
+/**
+ * hcv_temp_volpage() - give it a volume page; the link fails if that fails
+ * @buf: HCV_VOLPAGE_SIZE bytes: no memory is no reason to fail it
+ */
+void hcv_temp_volpage(struct hcv_link *link, void *buf);
 /** hcv_temp_covers() - the record has the mark; vol->confirm_mutex held */
 int hcv_temp_covers(struct hcv_link *link, u64 v,
 		    struct netlink_ext_ack *extack);
@@ -717,6 +720,8 @@ void hcv_lease_update(struct hcv_vol *vol);
 int hcv_load(struct hcv_vol *vol, const uuid_t *store,
 	     struct hcv_log_load *log, struct netlink_ext_ack *extack);
 int hcv_load_write_volpage(struct hcv_vol *vol);
+/** hcv_load_write_volpage_by() - the same; @buf: HCV_VOLPAGE_SIZE, kvmalloc()ed */
+int hcv_load_write_volpage_by(struct hcv_vol *vol, void *buf);
 /** hcv_load_pages() - read an extent's pages from one link into @buf
  *
  * @buf: HCV_EXTENT_META_SIZE bytes.
