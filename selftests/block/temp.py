@@ -10,6 +10,9 @@ what @s2 lacks."""
 import contextlib
 import errno
 import hashlib
+import os
+import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +29,7 @@ from hcvvol import MIB
 
 node = hcvtest.Node()
 pool = hcvbreak.Pool(node, 3)
+DIV = int(os.environ.get("HCV_SIZE_DIV", "1"))
 SLOW = 16		# KiB/s: minutes for each mib of data
 
 
@@ -484,6 +488,114 @@ def test_on_another_node():
         vol.temp(events)
         with hcvvol.Disk(vol.path) as disk:
             all_kinds(disk, 130)
+        vol.end_and_check(devs)
+
+
+def test_refused_by_the_last():
+    """What @s1's disk refuses is an error. The temporary replica, which took it,
+    has what that disk has; if nobody knows what that is it goes."""
+    def refused(*mibs):
+        for mib in mibs:
+            ktap.check_eq(f"mib {mib}", errno.EIO, Writer(
+                vol.path, lambda d, m=mib: fill(d, (m,), 77)).wait())
+    # A disk that refuses writes refuses FLUSH.
+    with no_autocommit(), left_alone() as (vol, devs, events):
+        vol.temp(events)
+        first, count = devs[0].slot(0)
+        devs[0].refuse_writes(first, 4 * count)
+        refused(0, 3)		# one that it holds, and one that it does not
+        devs[0].heal()
+        ktap.check_eq("goes on", "JOINING", vol.link("@s3")["LINK_STATE"])
+        vol.end_and_check(devs)
+    with no_autocommit(), left_alone() as (vol, devs, events):
+        vol.temp(events)
+        devs[0].fail_range(*devs[0].slot(3))
+        refused(3)
+        failed(vol, events, "@s3")
+        devs[0].heal()
+        gone(vol)
+        vol.temp(events)
+        with hcvvol.Disk(vol.path) as disk:
+            all_kinds(disk, 150)
+        vol.end_and_check(devs)
+
+
+def test_what_an_earlier_life_left():
+    """Of what is there from before nothing counts, should nobody have cleared
+    it: of another volume's time, for a base that had less, and cut short."""
+    with left_alone() as (vol, devs, events):
+        with hcvvol.Disk(vol.path) as disk:
+            vol.temp(events)
+            all_kinds(disk, 140)
+            vol.confirm("@s3", "OUT")
+            vol.edo("VOL_LINK_DEL", STORE="@s3")
+            # Rewritten, freed, taken anew: all of it without it.
+            fill(disk, (1, 2, 9), 50)
+            disk.discard(3 * MIB, MIB)
+            disk.discard(20 * MIB, MIB)
+            disk.write(30 * MIB, b"t" * 8192)
+            disk.flush()
+            since, vol.since = vol.since, 1
+            # All that is there but 3, 6 and 20 to 22; 9 and 30 are new.
+            ktap.check_eq("copied", 8 * MIB, vol.temp(events))
+            all_kinds(disk, 141)
+            vol.confirm("@s3", "OUT")
+            vol.edo("VOL_LINK_DEL", STORE="@s3")
+            fill(disk, (2, 4, 10), 51)
+            vol.edo("VOL_SET", SYNC_KIBPS=SLOW)
+            vol.since = since
+            vol.temp_add()
+            hcvtest.wait_for(lambda: vol.link("@s3")["SYNC_COPIED"], 10,
+                             "something copied")
+        # In the middle of it the volume is attached anew.
+        vol.stop(VOL_FLAGS="FORCE")
+        vol.close_stores()
+        vol.attach()
+        with hcvvol.Disk(vol.path) as disk:
+            fill(disk, (5, 11), 52)
+            disk.discard(10 * MIB, MIB)
+            vol.temp(events)
+            all_kinds(disk, 142)
+        vol.end_and_check(devs)
+
+
+def load(path):
+    """Writes and discards of all sizes, until it is ended."""
+    rnd = random.Random(os.getpid())
+    with hcvvol.Disk(path) as disk:
+        while True:
+            mib, byte = rnd.randrange(40), rnd.randrange(1, 256)
+            off = mib * MIB + 512 * rnd.randrange(1024)
+            size = 512 * rnd.choice((1, 3, 8, 8, 16, 64))
+            kind = rnd.randrange(20)
+            if kind == 0:
+                disk.discard(mib * MIB, MIB)
+            elif kind == 1:
+                disk.zeroout(off, size)
+            elif kind == 2:
+                disk.flush()
+            else:
+                disk.write(off, bytes([byte]) * size)
+
+
+def test_under_load():
+    """It comes and goes while everything is written."""
+    with left_alone(queue="BIO") as (vol, devs, events):
+        writers = [Writer(vol.path, load) for _ in range(4)]
+        try:
+            for _ in range(max(6 // DIV, 2)):
+                vol.temp(events)
+                gone(vol)
+            vol.temp(events)
+            ktap.check("they write", not any(w.ended() for w in writers))
+        finally:
+            for writer in writers:
+                if not writer.ended():
+                    os.kill(writer.pid, signal.SIGTERM)
+            for writer in writers:
+                writer.wait()
+        with hcvvol.Disk(vol.path) as disk:
+            disk.flush()
         vol.end_and_check(devs)
 
 
