@@ -318,6 +318,7 @@ int hcv_temp_place(struct hcv_link *temp, struct netlink_ext_ack *extack)
 {
 	struct hcv_vol *vol = temp->vol;
 	struct hcv_ext *ext;
+	bool any = false;
 	int ret;
 
 	lockdep_assert_held(&vol->mutex);
@@ -326,9 +327,14 @@ int hcv_temp_place(struct hcv_link *temp, struct netlink_ext_ack *extack)
 		ret = extent_temp_place(temp, ext);
 		if (ret)
 			return extent_temp_error(ret, ext->index, extack);
+		any |= hcv_map_held_life(ext);
 		cond_resched();
 	}
-	return 0;
+	if (any)
+		return 0;
+	/* The rows say otherwise: it would be complete, and hold nothing. */
+	NL_SET_ERR_MSG(extack, "the base has no extent of the volume in full");
+	return -EINVAL;
 }
 
 /* Replicas of a row, those of this node first: they are read. */

@@ -664,7 +664,8 @@ int hcv_link_resolve(struct hcv_link *link);
  * hcv_temp_place() - give a temporary replica its places: where its base is full
  *
  * Return: 0; -EBUSY a row names its store, -E2BIG an extent has no room for
- * another replica, -ENOENT an extent is not within its handles, -ENOMEM.
+ * another replica, -ENOENT an extent is not within its handles, -EINVAL there
+ * is no such extent, -ENOMEM.
  */
 int hcv_temp_place(struct hcv_link *temp, struct netlink_ext_ack *extack);
 
