@@ -74,7 +74,8 @@ static int attach_prepared(struct hcv_volcmd *c, const struct hcv_k_vol *k)
 
 /*
  * What the module already has of it.
- * Return: 0: nothing, 1: this very attachment is under way, -1 with the error
+ * Return: 0: nothing, 1: this very attachment is under way, -EAGAIN: an earlier
+ * one is being removed; -1 with the error, which -EAGAIN has too
  */
 static int attach_module(struct hcv_volcmd *c)
 {
@@ -94,11 +95,13 @@ static int attach_module(struct hcv_volcmd *c)
 	/* A disk that waits for a hand-over is this attachment's, once claimed. */
 	if (k.prepared && strcmp(rec->owner, attach_node(c)))
 		return attach_prepared(c, &k);
-	if (strcmp(rec->owner, attach_node(c)) || k.epoch != rec->epoch)
-		return hcv_error_set(&req->err, HCV_E_BUSY, c->object,
-				     "agentctl volume show",
-				     "an attachment of epoch %llu is just being removed from this node",
-				     (unsigned long long)k.epoch);
+	if (strcmp(rec->owner, attach_node(c)) || k.epoch != rec->epoch) {
+		hcv_error_set(&req->err, HCV_E_BUSY, c->object,
+			      "agentctl volume show",
+			      "an attachment of epoch %llu is still being removed from this node",
+			      (unsigned long long)k.epoch);
+		return -EAGAIN;
+	}
 	if (k.state == HCV_VOL_NEW || k.state == HCV_VOL_LOADING)
 		return 1;
 	return hcv_error_set(&req->err, HCV_E_EXISTS, c->object,
@@ -371,6 +374,10 @@ static int attach_run(struct hcv_volcmd *c)
 	if (attach_cared(c, &epoch))
 		return -1;
 	ret = epoch ? 1 : attach_module(c);
+	while (ret == -EAGAIN && !hcv_job_expired(c->req->job)) {
+		hcv_owner_wait(c->req->agent, c->req->job->deadline_ms);
+		ret = hcv_volcmd_again(c) ? -1 : attach_module(c);
+	}
 	if (ret < 0)
 		return -1;
 	if (ret)

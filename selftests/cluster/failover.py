@@ -15,6 +15,7 @@ another node. Each case leaves a volume in-sync and attached on n1.
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -411,6 +412,28 @@ def test_two_attaches_at_once(c):
     ktap.check_eq("owner", winner.name, volume(winner, NAME)["owner"])
     ktap.check_eq("content", c.sum, content(winner))
     home_again(c, winner)
+
+
+def test_attach_while_an_old_one_goes(c):
+    """What another node took is still here when it is given back."""
+    node = remote(c)[0]
+    home_again(c)
+    c.n1.agent.kill(signal.SIGSTOP)
+    try:
+        ctl(node, f"volume attach {NAME} --takeover")
+        ktap.check_eq("content", c.sum, content(node))
+        # Without n1's agent its store does not come back to it.
+        ctl(node, f"volume detach {NAME}")
+        # It waits there before the agent has seen anything of that.
+        attach = c.n1.spawn(f"agentctl --timeout 60 volume attach {NAME}")
+        wait_for(lambda: c.n1.run("ps -C agentctl -o stat=").out.startswith(
+            "S"), 30, "the command at the agent")
+    finally:
+        c.n1.agent.kill(signal.SIGCONT)
+    done = attach.wait(80)
+    ktap.check("attach", not done.rc, attach.out + attach.err)
+    ktap.check_eq("content", c.sum, content(c.n1))
+    wait_insync(c.n1, NAME, 150)
 
 
 def test_planned_move(c):
